@@ -1,0 +1,33 @@
+#include "common/addr.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+bool addr_parse(struct addr *addr, const char *text) {
+    memset(addr, 0, sizeof *addr);
+    if (inet_pton(AF_INET, text, addr->bytes) == 1)
+        addr->af = 4;
+    else if (inet_pton(AF_INET6, text, addr->bytes) == 1)
+        addr->af = 6;
+    return addr->af != 0;
+}
+
+const char *addr_print(const struct addr *addr, char text[ADDR_TEXT]) {
+    text[0] = '\0';
+    if (addr->af != 0)
+        (void)inet_ntop(addr->af == 4 ? AF_INET : AF_INET6, addr->bytes, text, ADDR_TEXT);
+    return text;
+}
+
+bool addr_equal(const struct addr *a, const struct addr *b) {
+    return a->af == b->af && memcmp(a->bytes, b->bytes, a->af == 4 ? 4 : 16) == 0;
+}
+
+bool addr_traceable(const struct addr *addr) {
+    static const uint8_t zero[16];
+    static const uint8_t broadcast[4] = {255, 255, 255, 255};
+    if (addr->af == 4)
+        return memcmp(addr->bytes, zero, 4) != 0 && (addr->bytes[0] & 0xf0) != 0xe0 &&
+               memcmp(addr->bytes, broadcast, 4) != 0;
+    return addr->af == 6 && memcmp(addr->bytes, zero, 16) != 0 && addr->bytes[0] != 0xff;
+}

@@ -1,0 +1,144 @@
+#include "common/request.h"
+
+#include "common/trace.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REQ_BYTES 64
+
+static const char *const op_names[] = {
+    [REQUEST_TRACE] = "trace",
+    [REQUEST_SUBMIT] = "submit",
+    [REQUEST_STATUS] = "status",
+    [REQUEST_FETCH] = "fetch",
+    [REQUEST_CANCEL] = "cancel",
+    [REQUEST_STATS] = "stats",
+    [REQUEST_PING] = "ping",
+    NULL,
+};
+
+#define AT(member) offsetof(struct request, member)
+
+static const struct wire_field fields[] = {
+    {"op", WIRE_CHOICE, AT(op), 0, 0, NULL, op_names, true, false},
+    {"traces", WIRE_VALUE, AT(traces), 0, 0, NULL, NULL, false, false},
+    {"ids", WIRE_VALUE, AT(ids), 0, 0, NULL, NULL, false, false},
+    {"notify", WIRE_BOOL, AT(notify), 0, 0, NULL, NULL, false, false},
+};
+
+#define FIELDS (sizeof fields / sizeof fields[0])
+
+static bool get_req(struct request *request, const msgpack_object *root, struct wire_error *err) {
+    const msgpack_object *req = wire_find(root, "req");
+    if (req == NULL)
+        return true;
+    bool integer = req->type == MSGPACK_OBJECT_POSITIVE_INTEGER ||
+                   req->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
+    if (!integer && (req->type != MSGPACK_OBJECT_STR || req->via.str.size > REQ_BYTES)) {
+        wire_fail(err, "bad-request", "req", "must be an integer or a string of up to %d bytes",
+            REQ_BYTES);
+        return false;
+    }
+    request->req = req;
+    return true;
+}
+
+static bool get_version(const msgpack_object *root, struct wire_error *err) {
+    const msgpack_object *v = wire_find(root, "v");
+    if (v == NULL || v->type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        wire_fail(err, "bad-request", "v", "must be the integer %d", WIRE_VERSION);
+        return false;
+    }
+    if (v->via.u64 == WIRE_VERSION)
+        return true;
+    wire_fail(err, "unsupported-version", "v", "%" PRIu64 ": this broker speaks %d", v->via.u64,
+        WIRE_VERSION);
+    return false;
+}
+
+static bool check_items(const msgpack_object *items, const char *field, struct wire_error *err) {
+    if (items == NULL) {
+        wire_fail(err, "bad-request", field, "is missing");
+        return false;
+    }
+    if (items->type != MSGPACK_OBJECT_ARRAY) {
+        wire_fail(err, "bad-request", field, "must be an array");
+        return false;
+    }
+    if (items->via.array.size < 1 || items->via.array.size > REQUEST_MAX_ITEMS) {
+        wire_fail(err, "bad-request", field, "%u elements: must be 1..%d", items->via.array.size,
+            REQUEST_MAX_ITEMS);
+        return false;
+    }
+    return true;
+}
+
+static bool check_ids(const msgpack_object *ids, struct wire_error *err) {
+    if (!check_items(ids, "ids", err))
+        return false;
+    for (uint32_t i = 0; i < ids->via.array.size; i++) {
+        const msgpack_object *id = &ids->via.array.ptr[i];
+        if (id->type != MSGPACK_OBJECT_STR || id->via.str.size < 1 ||
+            id->via.str.size > TRACE_ID_BYTES ||
+            !wire_allowed(id->via.str.ptr, id->via.str.size, WIRE_ID_CHARS)) {
+            char field[32];
+            (void)snprintf(field, sizeof field, "ids[%u]", i);
+            wire_fail(err, "bad-request", field, "must be a string of 1..%d of A-Za-z0-9._:-",
+                TRACE_ID_BYTES);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool request_get(struct request *request, const msgpack_object *root, struct wire_error *err) {
+    memset(request, 0, sizeof *request);
+    request->root = root;
+    if (!get_req(request, root, err) || !get_version(root, err) ||
+        !wire_get(root, fields, FIELDS, request, "", err))
+        return false;
+    switch ((enum request_op)request->op) {
+    case REQUEST_SUBMIT:
+        return check_items(request->traces, "traces", err);
+    case REQUEST_STATUS:
+    case REQUEST_FETCH:
+    case REQUEST_CANCEL:
+        return check_ids(request->ids, err);
+    case REQUEST_TRACE:
+    case REQUEST_STATS:
+    case REQUEST_PING:
+        break;
+    }
+    return true;
+}
+
+void request_put_head(
+    msgpack_packer *pk, const char *op, const msgpack_object *req, uint32_t pairs) {
+    msgpack_pack_map(pk, 2 + pairs + (req != NULL));
+    wire_put_key_int(pk, "v", WIRE_VERSION);
+    wire_put_key_text(pk, "op", op);
+    if (req != NULL) {
+        wire_put_text(pk, "req");
+        msgpack_pack_object(pk, *req);
+    }
+}
+
+static void put_error_pairs(msgpack_packer *pk, const struct wire_error *err) {
+    wire_put_key_text(pk, "code", err->code);
+    wire_put_key_text(pk, "message", err->message);
+    if (err->field[0] != '\0')
+        wire_put_key_text(pk, "field", err->field);
+}
+
+void request_put_error(
+    msgpack_packer *pk, const msgpack_object *req, const struct wire_error *err) {
+    request_put_head(pk, "error", req, 2U + (err->field[0] != '\0'));
+    put_error_pairs(pk, err);
+}
+
+void request_put_error_map(msgpack_packer *pk, const struct wire_error *err) {
+    msgpack_pack_map(pk, 2U + (err->field[0] != '\0'));
+    put_error_pairs(pk, err);
+}

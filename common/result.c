@@ -1,0 +1,151 @@
+#include "common/result.h"
+
+#include "common/hop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *const result_stop_names[] = {
+    [STOP_REACHED] = "reached",
+    [STOP_UNREACHABLE] = "unreachable",
+    [STOP_GAP_LIMIT] = "gap-limit",
+    [STOP_MAX_TTL] = "max-ttl",
+    [STOP_DEADLINE] = "deadline",
+    [STOP_CANCELLED] = "cancelled",
+    [STOP_UNRESOLVED] = "unresolved",
+    [STOP_NO_ROUTE] = "no-route",
+    [STOP_DENIED] = "denied",
+    [STOP_PROBER_ERROR] = "prober-error",
+    [STOP_WORKER_LOST] = "worker-lost",
+    [STOP_NO_WORKER] = "no-worker",
+    NULL,
+};
+
+#define BODY(member) offsetof(struct result_body, member)
+
+/* `error` and `hops` come last and are packed by hand. */
+static const struct wire_field body_fields[] = {
+    {"target", WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, NULL, NULL, true, false},
+    {"dst", WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
+    {"src", WIRE_TEXT, BODY(src), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
+    {"protocol", WIRE_CHOICE, BODY(protocol), 0, 0, NULL, trace_protocol_names, true, false},
+    {"port", WIRE_INT, BODY(port), 1, 65535, NULL, NULL, false, false},
+    {"flow", WIRE_INT, BODY(flow), 0, 1023, NULL, NULL, false, false},
+    {"first_ttl", WIRE_INT, BODY(first_ttl), 1, 255, NULL, NULL, true, false},
+    {"max_ttl", WIRE_INT, BODY(max_ttl), 1, 255, NULL, NULL, true, false},
+    {"started_us", WIRE_INT, BODY(started_us), 0, INT64_MAX, NULL, NULL, true, false},
+    {"finished_us", WIRE_INT, BODY(finished_us), 0, INT64_MAX, NULL, NULL, true, false},
+    {"prober", WIRE_TEXT, BODY(prober), 1, 64, NULL, NULL, false, false},
+    {"probes_sent", WIRE_INT, BODY(probes_sent), 0, INT64_MAX, NULL, NULL, true, false},
+    {"stop", WIRE_CHOICE, BODY(stop), 0, 0, NULL, result_stop_names, true, false},
+    {"error", WIRE_VALUE, BODY(error), 0, 0, NULL, NULL, false, false},
+    {"hops", WIRE_VALUE, BODY(hops), 0, 0, NULL, NULL, true, false},
+};
+
+#define BODY_FIELDS (sizeof body_fields / sizeof body_fields[0])
+#define PLAIN_BODY_FIELDS (BODY_FIELDS - 2)
+
+static const struct wire_field error_fields[] = {
+    {"code", WIRE_TEXT, BODY(error_code), 1, 32, NULL, NULL, true, false},
+    {"message", WIRE_TEXT, BODY(error_message), 0, 224, NULL, NULL, true, false},
+};
+
+#define HEAD(member) offsetof(struct result_head, member)
+
+static const struct wire_field head_fields[] = {
+    {"req", WIRE_VALUE, HEAD(req), 0, 0, NULL, NULL, false, false},
+    {"seq", WIRE_INT, HEAD(seq), 1, INT64_MAX, NULL, NULL, true, false},
+    {"stream", WIRE_TEXT, HEAD(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, true, false},
+    {"stream_seq", WIRE_INT, HEAD(stream_seq), 1, INT64_MAX, NULL, NULL, true, false},
+    {"epoch", WIRE_INT, HEAD(epoch), 0, INT64_MAX, NULL, NULL, true, false},
+    {"id", WIRE_TEXT, HEAD(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, true, false},
+    {"meta", WIRE_VALUE, HEAD(meta), 0, 0, NULL, NULL, false, false},
+    {"accepted_us", WIRE_INT, HEAD(accepted_us), 0, INT64_MAX, NULL, NULL, true, false},
+    {"worker", WIRE_TEXT, HEAD(worker), 1, 64, WIRE_ID_CHARS, NULL, false, false},
+    {"run", WIRE_INT, HEAD(run), 0, 1000, NULL, NULL, true, false},
+};
+
+#define HEAD_FIELDS (sizeof head_fields / sizeof head_fields[0])
+
+static const struct result_body plain_body = {.flow = -1};
+static const struct result_head plain_head;
+
+void result_from_trace(struct result_body *body, const struct trace *trace) {
+    memset(body, 0, sizeof *body);
+    (void)snprintf(body->target, sizeof body->target, "%s", trace->target);
+    body->protocol = trace->protocol;
+    body->port = trace->port;
+    body->flow = trace->flow;
+    body->first_ttl = trace->first_ttl;
+    body->max_ttl = trace->max_ttl;
+}
+
+void result_put_body(msgpack_packer *pk, const struct result_body *body,
+    const struct hop_probe *probes, size_t count) {
+    bool failed = body->error_code[0] != '\0';
+    msgpack_pack_map(
+        pk, wire_count(body_fields, PLAIN_BODY_FIELDS, body, &plain_body) + failed + 1);
+    wire_put(pk, body_fields, PLAIN_BODY_FIELDS, body, &plain_body);
+    if (failed) {
+        wire_put_text(pk, "error");
+        msgpack_pack_map(pk, 2);
+        wire_put(pk, error_fields, 2, body, &plain_body);
+    }
+    wire_put_text(pk, "hops");
+    hop_put_hops(pk, probes, count);
+}
+
+bool result_get_body(
+    struct result_body *body, const msgpack_object *map, struct wire_error *err) {
+    *body = plain_body;
+    if (!wire_get(map, body_fields, BODY_FIELDS, body, "", err) ||
+        !hop_check_hops(body->hops, body->first_ttl, err))
+        return false;
+    return body->error == NULL || wire_get(body->error, error_fields, 2, body, "error.", err);
+}
+
+bool result_check_body(const msgpack_object *map, struct wire_error *err) {
+    struct result_body body;
+    if (!result_get_body(&body, map, err))
+        return false;
+    for (size_t i = 0; i < HEAD_FIELDS; i++)
+        if (wire_find(map, head_fields[i].name) != NULL) {
+            wire_fail(err, "bad-request", head_fields[i].name, "is the broker's to say");
+            return false;
+        }
+    if (wire_find(map, "v") == NULL && wire_find(map, "op") == NULL)
+        return true;
+    wire_fail(err, "bad-request", "body", "v and op are the broker's to say");
+    return false;
+}
+
+bool result_get_head(
+    struct result_head *head, const msgpack_object *map, struct wire_error *err) {
+    *head = plain_head;
+    return wire_get(map, head_fields, HEAD_FIELDS, head, "", err);
+}
+
+/* Bytes of the head of an encoded map, and its number of pairs. */
+static size_t map_head(const unsigned char *map, uint32_t *pairs) {
+    if (map[0] == 0xde) {
+        *pairs = (uint32_t)map[1] << 8 | map[2];
+        return 3;
+    }
+    if (map[0] == 0xdf) {
+        *pairs = (uint32_t)map[1] << 24 | (uint32_t)map[2] << 16 | (uint32_t)map[3] << 8 | map[4];
+        return 5;
+    }
+    *pairs = map[0] & 0x0fU;
+    return 1;
+}
+
+void result_merge(
+    msgpack_packer *pk, const struct result_head *head, const void *body, size_t size) {
+    uint32_t pairs;
+    size_t skip = map_head(body, &pairs);
+    msgpack_pack_map(pk, 2 + wire_count(head_fields, HEAD_FIELDS, head, &plain_head) + pairs);
+    wire_put_key_int(pk, "v", WIRE_VERSION);
+    wire_put_key_text(pk, "op", "result");
+    wire_put(pk, head_fields, HEAD_FIELDS, head, &plain_head);
+    (void)pk->callback(pk->data, (const char *)body + skip, size - skip);
+}

@@ -1,0 +1,81 @@
+/* result: how a trace ended; docs/protocol.md, section 7. Pure.
+ *
+ * A worker makes the body (target to hops) and the broker puts its own keys before it without
+ * decoding the body again; result_merge() is that step.
+ */
+#ifndef HOPMQ_RESULT_H
+#define HOPMQ_RESULT_H
+
+#include "common/trace.h"
+#include "common/wire.h"
+
+/* Why a trace ended; docs/protocol.md glosses each. */
+enum result_stop {
+    STOP_REACHED,
+    STOP_UNREACHABLE,
+    STOP_GAP_LIMIT,
+    STOP_MAX_TTL,
+    STOP_DEADLINE,
+    STOP_CANCELLED,
+    STOP_UNRESOLVED,
+    STOP_NO_ROUTE,
+    STOP_DENIED,
+    STOP_PROBER_ERROR,
+    STOP_WORKER_LOST,
+    STOP_NO_WORKER,
+};
+
+extern const char *const result_stop_names[];
+
+struct result_body {
+    char target[TRACE_TARGET_BYTES + 1];
+    char dst[ADDR_TEXT], src[ADDR_TEXT]; /* empty: nil */
+    int protocol;
+    int64_t port; /* 0: absent */
+    int64_t flow; /* -1: absent */
+    int64_t first_ttl, max_ttl;
+    int64_t started_us, finished_us;
+    char prober[65]; /* empty: absent */
+    int64_t probes_sent;
+    int stop;                    /* enum result_stop */
+    const msgpack_object *error; /* what result_get_body() found */
+    char error_code[33];         /* empty: no error */
+    char error_message[225];
+    const msgpack_object *hops; /* what result_get_body() found, a checked array */
+};
+
+/* What the broker adds. */
+struct result_head {
+    int64_t seq, stream_seq, epoch, accepted_us, run;
+    char id[TRACE_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
+    char worker[65];            /* empty: absent */
+    const msgpack_object *req;  /* NULL: absent */
+    const msgpack_object *meta; /* NULL: absent */
+};
+
+/* Takes what the body repeats from the trace; all else is zero. */
+void result_from_trace(struct result_body *body, const struct trace *trace);
+
+struct hop_probe;
+
+/* Packs a body as a map, its hops from probes ordered by ttl and attempt. */
+void result_put_body(msgpack_packer *pk, const struct result_body *body,
+    const struct hop_probe *probes, size_t count);
+
+/* Reads and checks a body, or the body's part of a whole result. */
+bool result_get_body(
+    struct result_body *body, const msgpack_object *map, struct wire_error *err);
+
+/* Checks what a worker sent as a body: as result_get_body(), and no key that is the broker's. */
+bool result_check_body(const msgpack_object *map, struct wire_error *err);
+
+/* Reads the broker's part of a whole result. */
+bool result_get_head(
+    struct result_head *head, const msgpack_object *map, struct wire_error *err);
+
+/* Packs the whole result: v, op, head, and then the pairs of body, the encoding of a map that
+ * result_check_body() accepted. */
+void result_merge(
+    msgpack_packer *pk, const struct result_head *head, const void *body, size_t size);
+
+#endif

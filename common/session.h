@@ -1,0 +1,81 @@
+/* session: the messages between a worker and the broker; docs/protocol.md, section 9. Pure. */
+#ifndef HOPMQ_SESSION_H
+#define HOPMQ_SESSION_H
+
+#include "common/hop.h"
+#include "common/labels.h"
+#include "common/trace.h"
+#include "common/wire.h"
+
+#define SESSION_MAX_BYTES (4 * 1024 * 1024)
+#define SESSION_MAX_VALUES 1048576
+#define SESSION_NAME_BYTES 64
+#define SESSION_MAX_CAPACITY 100000
+#define SESSION_MAX_STATS 32
+
+/* The worker's silence after which its traces go to others, and the other way round. */
+#define SESSION_HEARTBEAT_MS 1000
+#define SESSION_DEAD_MS 5000
+
+enum session_op {
+    SESSION_HELLO,
+    SESSION_HEARTBEAT, /* in both directions */
+    SESSION_HOP,
+    SESSION_RESULT,
+    SESSION_RETURN,
+    SESSION_DRAIN,
+    SESSION_BYE,
+    SESSION_WELCOME,
+    SESSION_REJECT,
+    SESSION_WHO,
+    SESSION_TRACE,
+    SESSION_CANCEL,
+    SESSION_DONE,
+};
+
+/* A number that a worker reports about itself. */
+struct session_stat {
+    const char *name;
+    int64_t value;
+};
+
+/* One message of either direction; an op uses the members that docs/protocol.md names for it.
+ * Pointers borrow from the document that was read, or from the caller who writes. */
+struct session_msg {
+    int op; /* enum session_op */
+    int64_t lease, run, deadline_ms, ttl;
+    int64_t epoch, heartbeat_ms, dead_ms;
+    int64_t capacity, version_min, version_max;
+    unsigned families;  /* 1 << 4, 1 << 6 */
+    unsigned protocols; /* 1 << enum trace_protocol */
+    char name[SESSION_NAME_BYTES + 1];
+    char prober[65];
+    char code[33], message[225], reason[201];
+    struct labels labels;
+    const int64_t *leases;
+    size_t lease_count;
+    const void *body; /* an encoded map */
+    size_t body_size;
+    const void *trace_bytes; /* to write: an encoded map */
+    size_t trace_size;
+    const msgpack_object *trace; /* as read: any value, see trace_get() */
+    const struct hop_probe *hop_probes; /* to write */
+    size_t hop_probe_count;
+    const msgpack_object *probes; /* as read: a checked array */
+    const struct session_stat *stat_list; /* to write */
+    size_t stat_count;
+    const msgpack_object *stats; /* as read: a checked map */
+    struct session_values {
+        const msgpack_object *versions, *labels, *af, *protocols, *leases, *body;
+    } values; /* as read, before session_get() looks into them; nothing for others */
+};
+
+/* Reads a message. Arrays that it needs are allocated in doc's zone. */
+bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err);
+
+void session_put(msgpack_packer *pk, const struct session_msg *msg);
+
+/* "hello", "welcome", ... */
+const char *session_op_name(int op);
+
+#endif

@@ -1,0 +1,44 @@
+#include "common/timeline.h"
+
+#include <stddef.h>
+
+static int compare(const struct timeline_entry *a, const struct timeline_entry *b) {
+    if (a->due_us != b->due_us)
+        return a->due_us < b->due_us ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order;
+}
+
+RB_GENERATE_STATIC(timeline_tree, timeline_entry, link, compare)
+
+void timeline_init(struct timeline *timeline) {
+    RB_INIT(&timeline->tree);
+    timeline->next_order = 0;
+}
+
+void timeline_unset(struct timeline *timeline, struct timeline_entry *entry) {
+    if (!entry->set)
+        return;
+    (void)RB_REMOVE(timeline_tree, &timeline->tree, entry);
+    entry->set = false;
+}
+
+void timeline_set(struct timeline *timeline, struct timeline_entry *entry, int64_t due_us) {
+    timeline_unset(timeline, entry);
+    entry->due_us = due_us;
+    entry->order = timeline->next_order++;
+    entry->set = true;
+    (void)RB_INSERT(timeline_tree, &timeline->tree, entry);
+}
+
+struct timeline_entry *timeline_pop(struct timeline *timeline, int64_t now_us) {
+    struct timeline_entry *first = RB_MIN(timeline_tree, &timeline->tree);
+    if (first == NULL || first->due_us > now_us)
+        return NULL;
+    timeline_unset(timeline, first);
+    return first;
+}
+
+int64_t timeline_next(struct timeline *timeline) {
+    const struct timeline_entry *first = RB_MIN(timeline_tree, &timeline->tree);
+    return first == NULL ? TIMELINE_NEVER : first->due_us;
+}

@@ -1,0 +1,60 @@
+/* trace: what a client asks for; docs/protocol.md, section 5. Pure. */
+#ifndef HOPMQ_TRACE_H
+#define HOPMQ_TRACE_H
+
+#include "common/addr.h"
+#include "common/wire.h"
+
+#define TRACE_TARGET_BYTES 253
+#define TRACE_ID_BYTES 64
+#define TRACE_META_BYTES 1024
+
+enum trace_protocol { TRACE_ICMP, TRACE_UDP, TRACE_TCP, TRACE_SCTP };
+
+/* The names of enum trace_protocol, ended by NULL. */
+extern const char *const trace_protocol_names[];
+
+struct trace {
+    char target[TRACE_TARGET_BYTES + 1]; /* a literal is canonical after trace_get() */
+    char id[TRACE_ID_BYTES + 1];         /* empty: the broker makes one */
+    char stream[TRACE_ID_BYTES + 1];
+    char source[ADDR_TEXT]; /* canonical, or empty */
+    int64_t af;             /* 4, 6, 0 */
+    int protocol;           /* enum trace_protocol */
+    int64_t port;           /* 0: none */
+    int64_t first_ttl, max_ttl;
+    int64_t probes;
+    int64_t attempts; /* probes + 1 unless given */
+    int64_t timeout_ms;
+    int64_t gap_limit; /* 0: off */
+    int64_t window;    /* 0: the worker chooses */
+    int64_t flow;      /* -1: none */
+    int64_t size, tos, bit_pattern;
+    int64_t priority; /* 0 is first */
+    int64_t deadline_ms;
+    bool progress;
+    const msgpack_object *workers; /* NULL: any; borrowed from the document */
+    const msgpack_object *meta;    /* NULL: none; borrowed from the document */
+};
+
+/* Sets every member to the default of docs/protocol.md; target and id are empty. */
+void trace_defaults(struct trace *trace);
+
+/* Reads a trace from a map, fills in what depends on other fields (attempts, port), and checks
+ * what fields say together. `path` comes before field names in errors. */
+bool trace_get(
+    struct trace *trace, const msgpack_object *map, const char *path, struct wire_error *err);
+
+/* Checks a trace that was filled in otherwise, as trace_get() does. */
+bool trace_check(struct trace *trace, const char *path, struct wire_error *err);
+
+/* How many keys trace_put() writes. */
+uint32_t trace_count(const struct trace *trace);
+
+/* Packs keys and values, without what is default: equal traces give equal bytes. */
+void trace_put(msgpack_packer *pk, const struct trace *trace);
+
+/* Packs the trace as a map. */
+void trace_put_map(msgpack_packer *pk, const struct trace *trace);
+
+#endif

@@ -1,0 +1,405 @@
+#include "common/wire.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void wire_fail(
+    struct wire_error *err, const char *code, const char *field, const char *format, ...) {
+    err->code = code;
+    (void)snprintf(err->field, sizeof err->field, "%s", field);
+    int used = 0;
+    if (field[0] != '\0')
+        used = snprintf(err->message, sizeof err->message, "%s: ", err->field);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(err->message + used, sizeof err->message - (size_t)used, format, args);
+    va_end(args);
+    for (char *c = err->message; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+            *c = '?';
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+static uint64_t big_endian(const uint8_t *at, size_t bytes) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; i++)
+        value = value << 8 | at[i];
+    return value;
+}
+
+/* One value's head: how many bytes it takes with its own content, and how many values follow
+ * as its children. */
+struct head {
+    uint64_t bytes;
+    uint64_t children;
+};
+
+static bool head_sized(
+    struct head *h, const uint8_t *at, size_t left, size_t length_bytes, uint64_t extra) {
+    if (left < 1 + length_bytes)
+        return false;
+    h->bytes = 1 + length_bytes + extra + big_endian(at + 1, length_bytes);
+    return true;
+}
+
+static bool head_container(
+    struct head *h, const uint8_t *at, size_t left, size_t length_bytes, uint64_t per_entry) {
+    if (left < 1 + length_bytes)
+        return false;
+    h->bytes = 1 + length_bytes;
+    h->children = per_entry * big_endian(at + 1, length_bytes);
+    return true;
+}
+
+/* The msgpack specification's table of first bytes. */
+static bool head_read(struct head *h, const uint8_t *at, size_t left) {
+    static const uint8_t scalar_bytes[] = {
+        [0xca - 0xc0] = 5, [0xcb - 0xc0] = 9, [0xcc - 0xc0] = 2, [0xcd - 0xc0] = 3,
+        [0xce - 0xc0] = 5, [0xcf - 0xc0] = 9, [0xd0 - 0xc0] = 2, [0xd1 - 0xc0] = 3,
+        [0xd2 - 0xc0] = 5, [0xd3 - 0xc0] = 9, [0xd4 - 0xc0] = 3, [0xd5 - 0xc0] = 4,
+        [0xd6 - 0xc0] = 6, [0xd7 - 0xc0] = 10, [0xd8 - 0xc0] = 18,
+    };
+    uint8_t first = at[0];
+    h->children = 0;
+    h->bytes = 1;
+    if (first <= 0x7f || first >= 0xe0)
+        return true;
+    if (first <= 0x8f)
+        h->children = 2U * (first & 0x0fU);
+    else if (first <= 0x9f)
+        h->children = first & 0x0fU;
+    else if (first <= 0xbf)
+        h->bytes = 1U + (first & 0x1fU);
+    else if (first == 0xc1)
+        return false;
+    else if (first <= 0xc3)
+        return true;
+    else if (first <= 0xc6)
+        return head_sized(h, at, left, (size_t)1 << (first - 0xc4), 0);
+    else if (first <= 0xc9)
+        return head_sized(h, at, left, (size_t)1 << (first - 0xc7), 1);
+    else if (first <= 0xd8)
+        h->bytes = scalar_bytes[first - 0xc0];
+    else if (first <= 0xdb)
+        return head_sized(h, at, left, (size_t)1 << (first - 0xd9), 0);
+    else if (first <= 0xdd)
+        return head_container(h, at, left, first == 0xdc ? 2 : 4, 1);
+    else
+        return head_container(h, at, left, first == 0xde ? 2 : 4, 2);
+    return true;
+}
+
+/* Walks the bytes without allocating. A container that claims more elements than there are
+ * bytes left is refused here, before msgpack-c would allocate for it. */
+static bool scan(const uint8_t *data, size_t size, uint32_t max_values, struct wire_error *err) {
+    uint64_t open[WIRE_MAX_DEPTH + 1] = {1};
+    unsigned depth = 0;
+    uint32_t values = 0;
+    size_t off = 0;
+    for (;;) {
+        while (open[depth] == 0) {
+            if (depth == 0) {
+                if (off == size)
+                    return true;
+                wire_fail(err, "bad-request", "", "%zu bytes after the message", size - off);
+                return false;
+            }
+            depth--;
+        }
+        struct head h;
+        if (off >= size || !head_read(&h, data + off, size - off) || h.bytes > size - off ||
+            h.children > size - off - h.bytes) {
+            wire_fail(err, "bad-request", "", "not a msgpack message: broken at byte %zu", off);
+            return false;
+        }
+        if (++values > max_values) {
+            wire_fail(err, "too-large", "", "more than %" PRIu32 " values", max_values);
+            return false;
+        }
+        open[depth]--;
+        off += (size_t)h.bytes;
+        if (h.children == 0)
+            continue;
+        if (depth == WIRE_MAX_DEPTH) {
+            wire_fail(err, "too-large", "", "nested deeper than %d", WIRE_MAX_DEPTH);
+            return false;
+        }
+        open[++depth] = h.children;
+    }
+}
+
+bool wire_doc_init(struct wire_doc *doc) {
+    memset(doc, 0, sizeof *doc);
+    doc->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
+    return doc->zone != NULL;
+}
+
+void wire_doc_free(struct wire_doc *doc) {
+    if (doc->zone != NULL)
+        msgpack_zone_free(doc->zone);
+    doc->zone = NULL;
+}
+
+bool wire_doc_read(struct wire_doc *doc, const void *data, size_t size, uint32_t max_values,
+    struct wire_error *err) {
+    if (!scan(data, size, max_values, err))
+        return false;
+    msgpack_zone_clear(doc->zone);
+    size_t off = 0;
+    msgpack_unpack_return got = msgpack_unpack(data, size, &off, doc->zone, &doc->root);
+    if (got != MSGPACK_UNPACK_SUCCESS) {
+        wire_fail(err, "bad-request", "", "not a msgpack message");
+        return false;
+    }
+    if (doc->root.type != MSGPACK_OBJECT_MAP) {
+        wire_fail(err, "bad-request", "", "not a map");
+        return false;
+    }
+    return true;
+}
+
+/* ---- fields ----------------------------------------------------------------------------- */
+
+bool wire_allowed(const char *text, size_t size, const char *allowed) {
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (allowed != NULL ? c == '\0' || strchr(allowed, c) == NULL : c < 0x20 || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+bool wire_is(const msgpack_object *object, const char *text) {
+    size_t size = strlen(text);
+    return object->type == MSGPACK_OBJECT_STR && object->via.str.size == size &&
+           memcmp(object->via.str.ptr, text, size) == 0;
+}
+
+const msgpack_object *wire_find(const msgpack_object *map, const char *key) {
+    const msgpack_object *found = NULL;
+    if (map->type == MSGPACK_OBJECT_MAP)
+        for (uint32_t i = 0; i < map->via.map.size; i++)
+            if (wire_is(&map->via.map.ptr[i].key, key))
+                found = &map->via.map.ptr[i].val;
+    return found;
+}
+
+struct field_error {
+    struct wire_error *err;
+    const char *path;
+    const struct wire_field *field;
+};
+
+static bool refuse(const struct field_error *at, const char *text) {
+    char name[sizeof at->err->field];
+    (void)snprintf(name, sizeof name, "%s%s", at->path, at->field->name);
+    wire_fail(at->err, "bad-request", name, "%s", text);
+    return false;
+}
+
+static bool get_int(const msgpack_object *value, int64_t *out, const struct field_error *at) {
+    const struct wire_field *f = at->field;
+    char text[128];
+    if (f->nullable && value->type == MSGPACK_OBJECT_NIL) {
+        *out = -1;
+        return true;
+    }
+    if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        if (value->via.u64 >= (uint64_t)f->min && value->via.u64 <= (uint64_t)f->max) {
+            *out = (int64_t)value->via.u64;
+            return true;
+        }
+        (void)snprintf(text, sizeof text, "%" PRIu64 ": must be %" PRId64 "..%" PRId64,
+            value->via.u64, f->min, f->max);
+    } else if (value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER) {
+        (void)snprintf(text, sizeof text, "%" PRId64 ": must be %" PRId64 "..%" PRId64,
+            value->via.i64, f->min, f->max);
+    } else {
+        (void)snprintf(
+            text, sizeof text, "must be an integer of %" PRId64 "..%" PRId64, f->min, f->max);
+    }
+    return refuse(at, text);
+}
+
+static bool get_text(const msgpack_object *value, char *out, const struct field_error *at) {
+    const struct wire_field *f = at->field;
+    char text[160];
+    if (f->nullable && value->type == MSGPACK_OBJECT_NIL) {
+        out[0] = '\0';
+        return true;
+    }
+    if (value->type != MSGPACK_OBJECT_STR) {
+        (void)snprintf(text, sizeof text, "must be a string of %" PRId64 "..%" PRId64 " bytes",
+            f->min, f->max);
+        return refuse(at, text);
+    }
+    size_t size = value->via.str.size;
+    if (size < (size_t)f->min || size > (size_t)f->max) {
+        (void)snprintf(text, sizeof text, "%zu bytes: must be %" PRId64 "..%" PRId64, size, f->min,
+            f->max);
+        return refuse(at, text);
+    }
+    if (!wire_allowed(value->via.str.ptr, size, f->allowed)) {
+        (void)snprintf(text, sizeof text, "%.*s: a character that is not allowed here",
+            (int)(size > 64 ? 64 : size), value->via.str.ptr);
+        return refuse(at, text);
+    }
+    memcpy(out, value->via.str.ptr, size);
+    out[size] = '\0';
+    return true;
+}
+
+static bool get_choice(const msgpack_object *value, int *out, const struct field_error *at) {
+    char text[192] = "";
+    for (int i = 0; at->field->choices[i] != NULL; i++)
+        if (wire_is(value, at->field->choices[i])) {
+            *out = i;
+            return true;
+        }
+    size_t used = 0;
+    if (value->type == MSGPACK_OBJECT_STR)
+        used = (size_t)snprintf(text, sizeof text, "%.*s: ",
+            (int)(value->via.str.size > 32 ? 32 : value->via.str.size), value->via.str.ptr);
+    used += (size_t)snprintf(text + used, sizeof text - used, "must be one of");
+    for (int i = 0; at->field->choices[i] != NULL && used < sizeof text; i++)
+        used += (size_t)snprintf(
+            text + used, sizeof text - used, "%s %s", i > 0 ? "," : "", at->field->choices[i]);
+    return refuse(at, text);
+}
+
+static bool get_one(const msgpack_object *value, void *member, const struct field_error *at) {
+    switch (at->field->kind) {
+    case WIRE_BOOL:
+        if (value->type != MSGPACK_OBJECT_BOOLEAN)
+            return refuse(at, "must be true or false");
+        *(bool *)member = value->via.boolean;
+        return true;
+    case WIRE_INT:
+        return get_int(value, member, at);
+    case WIRE_TEXT:
+        return get_text(value, member, at);
+    case WIRE_CHOICE:
+        return get_choice(value, member, at);
+    case WIRE_VALUE:
+        *(const msgpack_object **)member = value;
+        return true;
+    }
+    return false;
+}
+
+bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t count, void *out,
+    const char *path, struct wire_error *err) {
+    if (map->type != MSGPACK_OBJECT_MAP) {
+        wire_fail(err, "bad-request", path, "must be a map");
+        return false;
+    }
+    uint64_t seen = 0;
+    size_t next = 0; /* our own encoders write in table order, so look there first */
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        const msgpack_object *key = &map->via.map.ptr[i].key;
+        for (size_t tried = 0; tried < count; tried++, next++) {
+            if (next >= count)
+                next = 0;
+            if (!wire_is(key, fields[next].name))
+                continue;
+            struct field_error at = {err, path, &fields[next]};
+            if (!get_one(&map->via.map.ptr[i].val, (char *)out + fields[next].offset, &at))
+                return false;
+            seen |= UINT64_C(1) << next;
+            break;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].required && (seen >> i & 1) == 0) {
+            struct field_error at = {err, path, &fields[i]};
+            return refuse(&at, "is missing");
+        }
+    return true;
+}
+
+static bool differs(const struct wire_field *f, const void *in, const void *defaults) {
+    const char *a = (const char *)in + f->offset;
+    const char *b = (const char *)defaults + f->offset;
+    switch (f->kind) {
+    case WIRE_BOOL:
+        return *(const bool *)a != *(const bool *)b;
+    case WIRE_INT:
+        return *(const int64_t *)a != *(const int64_t *)b;
+    case WIRE_TEXT:
+        return strcmp(a, b) != 0;
+    case WIRE_CHOICE:
+        return *(const int *)a != *(const int *)b;
+    case WIRE_VALUE:
+        return *(const msgpack_object *const *)a != NULL;
+    }
+    return false;
+}
+
+uint32_t wire_count(
+    const struct wire_field *fields, size_t count, const void *in, const void *defaults) {
+    uint32_t written = 0;
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].required || differs(&fields[i], in, defaults))
+            written++;
+    return written;
+}
+
+static void put_one(msgpack_packer *pk, const struct wire_field *f, const void *member) {
+    switch (f->kind) {
+    case WIRE_BOOL:
+        if (*(const bool *)member)
+            msgpack_pack_true(pk);
+        else
+            msgpack_pack_false(pk);
+        break;
+    case WIRE_INT:
+        if (f->nullable && *(const int64_t *)member < 0)
+            msgpack_pack_nil(pk);
+        else
+            msgpack_pack_int64(pk, *(const int64_t *)member);
+        break;
+    case WIRE_TEXT:
+        if (f->nullable && *(const char *)member == '\0')
+            msgpack_pack_nil(pk);
+        else
+            wire_put_text(pk, member);
+        break;
+    case WIRE_CHOICE:
+        wire_put_text(pk, f->choices[*(const int *)member]);
+        break;
+    case WIRE_VALUE:
+        if (*(const msgpack_object *const *)member != NULL)
+            msgpack_pack_object(pk, **(const msgpack_object *const *)member);
+        else
+            msgpack_pack_nil(pk);
+        break;
+    }
+}
+
+void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count, const void *in,
+    const void *defaults) {
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].required || differs(&fields[i], in, defaults)) {
+            wire_put_text(pk, fields[i].name);
+            put_one(pk, &fields[i], (const char *)in + fields[i].offset);
+        }
+}
+
+void wire_put_text(msgpack_packer *pk, const char *text) {
+    size_t size = strlen(text);
+    msgpack_pack_str(pk, size);
+    msgpack_pack_str_body(pk, text, size);
+}
+
+void wire_put_key_int(msgpack_packer *pk, const char *key, int64_t value) {
+    wire_put_text(pk, key);
+    msgpack_pack_int64(pk, value);
+}
+
+void wire_put_key_text(msgpack_packer *pk, const char *key, const char *text) {
+    wire_put_text(pk, key);
+    wire_put_text(pk, text);
+}

@@ -1,0 +1,97 @@
+/* wire: msgpack maps, checked against tables of fields.
+ *
+ * Pure: bytes in, value or error out. Everything that comes from a peer passes wire_doc_read()
+ * first, which bounds what a hostile frame can make msgpack-c allocate (it trusts the element
+ * counts that a frame claims), and then a table, which names every field's type and range.
+ * The same table encodes, so that both directions agree.
+ */
+#ifndef HOPMQ_WIRE_H
+#define HOPMQ_WIRE_H
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_VERSION 1
+#define WIRE_MAX_DEPTH 16
+
+/* Why a message was refused; what docs/protocol.md, section 4, calls `error`. */
+struct wire_error {
+    const char *code;  /* static string of the table in section 4 */
+    char field[80];    /* path of the field, such as traces[3].port, or empty */
+    char message[224]; /* one printable line: field, value, limit */
+};
+
+/* Fills *err. The message is FIELD, a colon and the formatted text; field may be empty. */
+void wire_fail(struct wire_error *err, const char *code, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A decoded message. Its strings point into the bytes that were read; both must outlive its use. */
+struct wire_doc {
+    msgpack_zone *zone;
+    msgpack_object root; /* always a map after wire_doc_read() */
+};
+
+/* False if there is no memory. */
+bool wire_doc_init(struct wire_doc *doc);
+void wire_doc_free(struct wire_doc *doc);
+
+/* Reads exactly one map of at most max_values values, nested at most WIRE_MAX_DEPTH deep.
+ * Frees what the last read left in doc. */
+bool wire_doc_read(
+    struct wire_doc *doc, const void *data, size_t size, uint32_t max_values, struct wire_error *err);
+
+/* What a field holds, and the type of the member at `offset` in the struct that it fills. */
+enum wire_kind {
+    WIRE_BOOL,   /* bool */
+    WIRE_INT,    /* int64_t within min..max */
+    WIRE_TEXT,   /* char[max + 1], NUL-ended: min..max bytes of `allowed` (NULL: printable UTF-8) */
+    WIRE_CHOICE, /* int: index into `choices` */
+    WIRE_VALUE,  /* const msgpack_object *: any value, NULL if absent; the reader looks further */
+};
+
+struct wire_field {
+    const char *name;
+    enum wire_kind kind;
+    size_t offset;
+    int64_t min, max;
+    const char *allowed;
+    const char *const *choices; /* ended by NULL */
+    bool required;
+    bool nullable; /* nil stands for -1 (INT) or the empty string (TEXT) */
+};
+
+/* Sets the members of *out for the fields that stand in map; the others stay as they are, so the
+ * caller puts defaults there first. Keys that the table does not know are ignored. `path` comes
+ * before field names in errors ("traces[3]." or ""). */
+bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t count, void *out,
+    const char *path, struct wire_error *err);
+
+/* How many fields wire_put() will write: the required ones, and those that differ from
+ * *defaults, a struct of the same type. */
+uint32_t wire_count(
+    const struct wire_field *fields, size_t count, const void *in, const void *defaults);
+
+/* Packs key and value of each of them, in the table's order. */
+void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count, const void *in,
+    const void *defaults);
+
+/* The value of a key in a map, the last one if it stands twice; NULL if there is none. */
+const msgpack_object *wire_find(const msgpack_object *map, const char *key);
+
+/* True if object is a string that equals text. */
+bool wire_is(const msgpack_object *object, const char *text);
+
+/* True if each of size bytes is in allowed; NULL allows printable ASCII and bytes over 127. */
+bool wire_allowed(const char *text, size_t size, const char *allowed);
+
+/* The characters of names, ids and streams in docs/protocol.md. */
+#define WIRE_ID_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
+#define WIRE_STREAM_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+void wire_put_text(msgpack_packer *pk, const char *text);
+void wire_put_key_int(msgpack_packer *pk, const char *key, int64_t value);
+void wire_put_key_text(msgpack_packer *pk, const char *key, const char *text);
+
+#endif

@@ -1,0 +1,201 @@
+#include "worker/mtr_line.h"
+
+#include "common/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct meaning {
+    const char *word;
+    enum mtr_class class;
+} meanings[] = {
+    {"reply", MTR_REPLY},
+    {"ttl-expired", MTR_EXPIRED},
+    {"no-reply", MTR_SILENT},
+    {"no-route", MTR_NO_ROUTE},
+    {"no-route-host", MTR_NO_ROUTE},
+    {"no-route-network", MTR_NO_ROUTE},
+    {"network-down", MTR_NO_ROUTE},
+    {"host-down", MTR_NO_ROUTE},
+    {"probes-exhausted", MTR_EXHAUSTED},
+    {"permission-denied", MTR_DENIED},
+    {"invalid-argument", MTR_INVALID},
+    {"feature-support", MTR_FEATURE},
+    {"wait-tcp-respone-timeout", MTR_SILENT}, /* 0.96's own spelling */
+};
+
+size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) {
+    char target[ADDR_TEXT], local[ADDR_TEXT];
+    int ip = probe->target.af;
+    int n = snprintf(line, MTR_LINE_BYTES,
+        "%d send-probe ip-%d %s local-ip-%d %s protocol %s ttl %d timeout %d", probe->token, ip,
+        addr_print(&probe->target, target), ip, addr_print(&probe->local, local),
+        trace_protocol_names[probe->protocol], probe->ttl, probe->timeout_s);
+    if (probe->port != 0)
+        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " port %d", probe->port);
+    if (probe->local_port != 0)
+        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " local-port %d", probe->local_port);
+    if (probe->size != 64)
+        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " size %d", probe->size);
+    if (probe->tos != 0)
+        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " tos %d", probe->tos);
+    if (probe->bit_pattern != 0)
+        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " bit-pattern %d", probe->bit_pattern);
+    line[n++] = '\n';
+    return (size_t)n;
+}
+
+size_t mtr_line_feature(char line[MTR_LINE_BYTES], int32_t token, const char *feature) {
+    return (size_t)snprintf(
+        line, MTR_LINE_BYTES, "%d check-support feature %s\n", token, feature);
+}
+
+/* ---- replies ---------------------------------------------------------------------------- */
+
+struct word {
+    const char *at;
+    size_t size;
+};
+
+static bool next_word(struct word *word, const char **at, const char *end) {
+    while (*at < end && **at == ' ')
+        (*at)++;
+    word->at = *at;
+    while (*at < end && **at != ' ')
+        (*at)++;
+    word->size = (size_t)(*at - word->at);
+    return word->size > 0;
+}
+
+static bool is(const struct word *word, const char *text) {
+    return word->size == strlen(text) && memcmp(word->at, text, word->size) == 0;
+}
+
+/* Digits only, at most max; *at stops behind them. */
+static bool number(const char **at, const char *end, int64_t max, int64_t *out) {
+    const char *start = *at;
+    int64_t value = 0;
+    for (; *at < end && **at >= '0' && **at <= '9'; (*at)++) {
+        int digit = **at - '0';
+        if (value > (max - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return *at > start;
+}
+
+static bool whole_number(const struct word *word, int64_t max, int64_t *out) {
+    const char *at = word->at, *end = at + word->size;
+    return number(&at, end, max, out) && at == end;
+}
+
+static bool copy_word(char out[HOP_WORD_BYTES + 1], const struct word *word) {
+    if (word->size > HOP_WORD_BYTES || !wire_allowed(word->at, word->size, NULL))
+        return false;
+    memcpy(out, word->at, word->size);
+    out[word->size] = '\0';
+    return true;
+}
+
+static bool read_addr(struct addr *addr, const struct word *word, int af) {
+    char text[ADDR_TEXT];
+    if (word->size >= sizeof text)
+        return false;
+    memcpy(text, word->at, word->size);
+    text[word->size] = '\0';
+    return addr_parse(addr, text) && addr->af == af;
+}
+
+/* label,tc,s,ttl of every label, all in one list. */
+static bool read_mpls(struct mtr_reply *reply, const struct word *word) {
+    static const int64_t max[4] = {0xfffff, 7, 1, 255};
+    const char *at = word->at, *end = at + word->size;
+    for (;;) {
+        int64_t v[4];
+        if (reply->mpls_count == HOP_MPLS_MAX)
+            return false;
+        for (int i = 0; i < 4; i++)
+            if (!number(&at, end, max[i], &v[i]) || (i < 3 && (at == end || *at++ != ',')))
+                return false;
+        reply->mpls[reply->mpls_count++] =
+            (struct mpls_label){(uint32_t)v[0], (uint8_t)v[1], (uint8_t)v[2], (uint8_t)v[3]};
+        if (at == end)
+            return true;
+        if (*at++ != ',')
+            return false;
+    }
+}
+
+static bool read_argument(
+    struct mtr_reply *reply, const struct word *name, const struct word *value) {
+    if (is(name, "ip-4"))
+        return read_addr(&reply->addr, value, 4);
+    if (is(name, "ip-6"))
+        return read_addr(&reply->addr, value, 6);
+    if (is(name, "round-trip-time"))
+        return whole_number(value, INT64_MAX, &reply->rtt_us);
+    if (is(name, "mpls"))
+        return read_mpls(reply, value);
+    if (is(name, "support"))
+        return copy_word(reply->support, value);
+    return true;
+}
+
+static enum mtr_class meaning_of(const struct mtr_reply *reply) {
+    enum mtr_class class = MTR_TROUBLE;
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+        if (strcmp(reply->word, meanings[i].word) == 0)
+            class = meanings[i].class;
+    bool answered = reply->addr.af != 0 && reply->rtt_us >= 0;
+    if (class == MTR_NO_ROUTE && answered)
+        return MTR_UNREACHABLE;
+    if ((class == MTR_REPLY || class == MTR_EXPIRED) && !answered)
+        return MTR_TROUBLE;
+    return class;
+}
+
+bool mtr_line_parse(struct mtr_reply *reply, const char *line, size_t size) {
+    const char *at = line, *end = line + size;
+    struct word token, word, name, value;
+    int64_t number_of_token;
+    memset(reply, 0, sizeof *reply);
+    reply->rtt_us = -1;
+    if (!next_word(&token, &at, end) || !whole_number(&token, MTR_TOKEN_MAX, &number_of_token) ||
+        !next_word(&word, &at, end) || !copy_word(reply->word, &word))
+        return false;
+    reply->token = (int32_t)number_of_token;
+    while (next_word(&name, &at, end))
+        if (!next_word(&value, &at, end) || !read_argument(reply, &name, &value))
+            return false;
+    reply->class = meaning_of(reply);
+    return true;
+}
+
+const char *mtr_framer_next(
+    struct mtr_framer *framer, const char **data, size_t *left, size_t *size) {
+    while (*left > 0) {
+        const char *newline = memchr(*data, '\n', *left);
+        size_t part = newline != NULL ? (size_t)(newline - *data) : *left;
+        if (!framer->skipping && part > sizeof framer->line - framer->used) {
+            framer->skipping = true;
+            framer->overlong++;
+        }
+        if (!framer->skipping) {
+            memcpy(framer->line + framer->used, *data, part);
+            framer->used += part;
+        }
+        size_t taken = part + (newline != NULL);
+        *data += taken;
+        *left -= taken;
+        if (newline == NULL)
+            break;
+        bool whole = !framer->skipping;
+        *size = framer->used;
+        framer->used = 0;
+        framer->skipping = false;
+        if (whole)
+            return framer->line;
+    }
+    return NULL;
+}

@@ -8,7 +8,7 @@ static int compare(const struct timeline_entry *a, const struct timeline_entry *
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-RB_GENERATE_STATIC(timeline_tree, timeline_entry, link, compare)
+RB_GENERATE(timeline_tree, timeline_entry, link, compare)
 
 void timeline_init(struct timeline *timeline) {
     RB_INIT(&timeline->tree);

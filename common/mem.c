@@ -1,0 +1,27 @@
+#include "common/mem.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *mem_new(size_t count, size_t size) {
+    void *got = calloc(count > 0 ? count : 1, size);
+    if (got == NULL)
+        abort();
+    return got;
+}
+
+void *mem_grow(void *old, size_t count, size_t size) {
+    if (size > 0 && count > SIZE_MAX / size)
+        abort();
+    void *got = realloc(old, count > 0 ? count * size : 1);
+    if (got == NULL)
+        abort();
+    return got;
+}
+
+void *mem_copy(const void *bytes, size_t size) {
+    void *got = mem_new(1, size > 0 ? size : 1);
+    memcpy(got, bytes, size);
+    return got;
+}

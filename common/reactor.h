@@ -1,0 +1,57 @@
+/* reactor: the one event loop of both daemons and of the client, around zloop.
+ *
+ * One wake-up timer (a timerfd, exact to the microsecond; zloop's own count milliseconds and are
+ * scanned linearly) and signals read from a signalfd, since a handled signal would end zloop.
+ * Make the reactor before anything else of ZeroMQ, so that its threads inherit the mask.
+ */
+#ifndef HOPMQ_REACTOR_H
+#define HOPMQ_REACTOR_H
+
+#include <czmq.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What one callback takes from a socket or pipe before others get their turn. */
+#define REACTOR_DRAIN 256
+
+struct reactor;
+
+/* Monotonic and wall clock, read together. */
+struct reactor_time {
+    int64_t mono_us;
+    int64_t wall_us;
+};
+
+struct reactor_time reactor_now(void);
+
+/* Ends the process with a message if the kernel refuses a descriptor. */
+struct reactor *reactor_new(void);
+void reactor_destroy(struct reactor **reactor);
+
+/* Calls handler when the socket has messages; it should take up to REACTOR_DRAIN of them. */
+void reactor_socket(
+    struct reactor *reactor, zsock_t *socket, void (*handler)(void *context), void *context);
+void reactor_socket_end(struct reactor *reactor, zsock_t *socket);
+
+/* Calls handler with the descriptor when it is ready for `events` (ZMQ_POLLIN, ZMQ_POLLOUT). Setting a
+ * descriptor again replaces what was set. */
+void reactor_fd(struct reactor *reactor, int fd, short events,
+    void (*handler)(void *context, int fd, short events), void *context);
+void reactor_fd_end(struct reactor *reactor, int fd);
+
+/* SIGINT, SIGTERM and SIGHUP come here. */
+void reactor_on_signal(
+    struct reactor *reactor, void (*handler)(void *context, int signal), void *context);
+
+/* After each event the reactor asks next() and, when that time has come, calls tick(). */
+void reactor_on_tick(struct reactor *reactor, int64_t (*next)(void *context),
+    void (*tick)(void *context), void *context);
+
+/* Runs until reactor_stop(); once a process. */
+void reactor_run(struct reactor *reactor);
+void reactor_stop(struct reactor *reactor);
+
+/* Puts back the signal mask that the process was started with; for a child before exec. */
+const sigset_t *reactor_original_mask(const struct reactor *reactor);
+
+#endif

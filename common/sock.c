@@ -1,0 +1,111 @@
+#include "common/sock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void common_options(zsock_t *s) {
+    zsock_set_sndtimeo(s, 0);
+    zsock_set_linger(s, 0);
+    zsock_set_ipv6(s, 1);
+    zsock_set_sndhwm(s, SOCK_SEND_QUEUE);
+    zsock_set_tcp_keepalive(s, 1);
+    zsock_set_tcp_keepalive_idle(s, 15);
+    zsock_set_tcp_keepalive_intvl(s, 5);
+    zsock_set_tcp_keepalive_cnt(s, 3);
+    zsock_set_tcp_maxrt(s, 20000);
+    zsock_set_handshake_ivl(s, 3000);
+}
+
+zsock_t *sock_new_bound(int type, int64_t max_bytes) {
+    zsock_t *s = zsock_new(type);
+    if (s == NULL)
+        return NULL;
+    common_options(s);
+    zsock_set_rcvhwm(s, 0);
+    zsock_set_maxmsgsize(s, (int)max_bytes);
+    zsock_set_backlog(s, 1024);
+    if (type == ZMQ_ROUTER)
+        zsock_set_router_mandatory(s, 1);
+    return s;
+}
+
+bool sock_is_local(const char *endpoint) {
+    return strncmp(endpoint, "ipc://", 6) == 0 || strncmp(endpoint, "inproc://", 9) == 0 ||
+           strncmp(endpoint, "tcp://127.", 10) == 0 || strncmp(endpoint, "tcp://[::1]:", 12) == 0 ||
+           strncmp(endpoint, "tcp://localhost:", 16) == 0;
+}
+
+bool sock_bind(zsock_t *s, const char *option, const char *endpoint, bool insecure) {
+    if (!insecure && !sock_is_local(endpoint)) {
+        (void)fprintf(stderr,
+            "%s %s: not a loopback or ipc endpoint: anybody who reaches it could send traces; use "
+            "tcp://127.0.0.1:PORT or ipc://PATH, or add --insecure\n",
+            option, endpoint);
+        return false;
+    }
+    if (zsock_bind(s, "%s", endpoint) >= 0)
+        return true;
+    (void)fprintf(stderr, "%s %s: cannot listen there: %s\n", option, endpoint,
+        zmq_strerror(errno));
+    return false;
+}
+
+zsock_t *sock_new_connected(int type, const char *endpoint) {
+    zsock_t *s = zsock_new(type);
+    if (s == NULL)
+        return NULL;
+    common_options(s);
+    zsock_set_rcvhwm(s, 0);
+    zsock_set_immediate(s, 1);
+    zsock_set_reconnect_ivl(s, 100);
+    zsock_set_reconnect_ivl_max(s, 5000);
+    zsock_set_connect_timeout(s, 3000);
+    if (zsock_connect(s, "%s", endpoint) != 0)
+        zsock_destroy(&s);
+    return s;
+}
+
+bool sock_receive(zsock_t *socket, struct sock_message *message) {
+    void *raw = zsock_resolve(socket);
+    message->frames = 0;
+    for (;;) {
+        zmq_msg_t spare;
+        bool keep = message->frames < SOCK_MAX_FRAMES;
+        zmq_msg_t *frame = keep ? &message->at[message->frames] : &spare;
+        (void)zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, raw, ZMQ_DONTWAIT) < 0) {
+            (void)zmq_msg_close(frame);
+            return false;
+        }
+        bool more = zmq_msg_more(frame) != 0;
+        if (!keep)
+            (void)zmq_msg_close(frame);
+        message->frames++;
+        if (!more)
+            return true;
+    }
+}
+
+void sock_message_close(struct sock_message *message) {
+    for (unsigned i = 0; i < message->frames && i < SOCK_MAX_FRAMES; i++)
+        (void)zmq_msg_close(&message->at[i]);
+    message->frames = 0;
+}
+
+bool sock_send(zsock_t *socket, const struct sock_frame *frames, unsigned count) {
+    void *raw = zsock_resolve(socket);
+    for (unsigned i = 0; i < count; i++)
+        /* After the first frame libzmq has taken the message on and does not refuse the rest. */
+        if (zmq_send(raw, frames[i].bytes, frames[i].size,
+                ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0)) < 0)
+            return false;
+    return true;
+}
+
+void sock_destroy(zsock_t **socket, int linger_ms) {
+    if (*socket == NULL)
+        return;
+    zsock_set_linger(*socket, linger_ms);
+    zsock_destroy(socket);
+}

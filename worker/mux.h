@@ -1,0 +1,97 @@
+/* mux: many traces over one prober. Pure.
+ *
+ * It paces probes, keeps the prober's limits (probes in flight, TCP descriptors, sequence
+ * numbers), gives each probe a token, and takes each reply to the trace that asked. A trace's own
+ * time for a probe may end first; the prober's slot stays held until its line comes.
+ */
+#ifndef HOPMQ_MUX_H
+#define HOPMQ_MUX_H
+
+#include "worker/mtr_line.h"
+#include "worker/tracer.h"
+
+/* Slots of one prober. mtr-packet refuses beyond MAX_PROBES, 1024 up to 0.95, and TCP probes take
+ * a descriptor each from the 1024 that select() can watch. */
+#define MUX_SLOTS 900
+#define MUX_TCP_SLOTS 900
+
+/* Tokens below this are the prober shell's own (check-support). */
+#define MUX_FIRST_TOKEN 2048
+
+/* The prober numbers probes 33000..65535 in turn and reuses a number without looking: no probe is
+ * sent while one that is older by so many commands is still out. What is left to 32,102 is for
+ * TCP, which skips numbers that are in use as ports. */
+#define MUX_SEQUENCE_SPAN 30000
+
+/* A TCP probe never waits longer, see docs/protocol.md, timeout_ms. */
+#define MUX_TCP_TIMEOUT_S 1
+
+/* A slot whose line has not come so long after the prober's own timeout: the prober hangs. */
+#define MUX_GRACE_US 2000000
+
+/* UDP ports at and over this are the prober's own range. */
+#define MUX_PORT_LIMIT 33000
+
+/* With `flow`: probes go from local port MUX_FLOW_PORT + flow to the discard port, RFC 863,
+ * unless the trace names another one. */
+#define MUX_FLOW_PORT 20000
+#define MUX_DISCARD_PORT 9
+
+struct mux;
+struct mux_job;
+
+/* What the mux wants done, in order. Calls come from inside mux functions and must not call
+ * back into the mux. `owner` is what mux_add() was given. */
+struct mux_sink {
+    void *context;
+    /* Bytes for the prober's standard input. */
+    void (*send)(void *context, const char *line, size_t size);
+    /* A hop of `owner` is settled, the next in ttl order. */
+    void (*hop)(void *context, void *owner, const struct hop_probe *probes, size_t count);
+    /* The trace of `owner` has ended; `end` has dst, src, stop, error and probes_sent. The job is
+     * gone when this returns. */
+    void (*done)(void *context, void *owner, const struct result_body *end,
+        const struct hop_probe *probes, size_t count, int64_t now_us);
+    /* The prober hangs: replace it. */
+    void (*stuck)(void *context);
+};
+
+struct mux_counters {
+    int64_t probes_sent, replies, no_replies, late_replies, bad_lines, bad_tokens, impossible_times,
+        probes_lost, in_flight, sequence_waits;
+};
+
+/* pps: 1..1000000 probes a second, spread evenly; 0: as fast as slots allow. */
+struct mux *mux_new(int64_t pps, const struct mux_sink *sink);
+void mux_destroy(struct mux **mux);
+
+/* Checks what the prober could not do with a trace. Fills error_code and error_message of body
+ * and its stop if it cannot. */
+bool mux_fits(const struct trace *options, int af, unsigned protocols, const char *version,
+    struct result_body *body);
+
+/* Takes a trace on. deadline_us is absolute. `owner` comes back in the sink's calls. */
+struct mux_job *mux_add(struct mux *mux, const struct trace *options, const struct addr *dst,
+    const struct addr *src, void *owner, int64_t deadline_us, int64_t now_us);
+
+/* Ends a trace now with what is settled: calls sink.done before it returns. */
+void mux_cancel(struct mux *mux, struct mux_job *job, int64_t now_us);
+
+/* Drops a trace without a result. */
+void mux_forget(struct mux *mux, struct mux_job *job);
+
+/* A line of the prober with a token of MUX_FIRST_TOKEN or more. */
+void mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
+
+/* The prober is there, or gone with all that it held. */
+void mux_prober(struct mux *mux, bool up);
+
+/* Does what is due. */
+void mux_tick(struct mux *mux, int64_t now_us);
+
+/* When mux_tick() wants to be called next; an early call is harmless. */
+int64_t mux_next(struct mux *mux, int64_t now_us);
+
+struct mux_counters *mux_counters(struct mux *mux);
+
+#endif

@@ -1,0 +1,343 @@
+#include "worker/prober.h"
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/trace.h"
+#include "worker/mux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READ_BYTES 65536
+
+/* Commands wait here while the pipe is full; slots bound how much that can be. */
+#define OUT_BYTES (MUX_SLOTS * MTR_LINE_BYTES)
+
+/* What the child is asked when it starts, with tokens from 1; the last answer makes it usable. */
+static const char *const features[] = {"version", "ip-4", "ip-6", "icmp", "udp", "tcp", "sctp"};
+
+#define FEATURES ((int)(sizeof features / sizeof features[0]))
+
+enum prober_state {
+    PROBER_OFF,      /* waits for its time to start */
+    PROBER_STARTING, /* answers what it can */
+    PROBER_UP,
+};
+
+struct prober {
+    struct reactor *reactor;
+    struct prober_sink sink;
+    char *path;
+    enum prober_state state;
+    pid_t pid;
+    int in, out; /* our ends: we write to `in`, read from `out`; -1 */
+    bool waits_to_write;
+    int64_t due_us, backoff_us, restarts;
+    struct mtr_framer framer;
+    char version[HOP_WORD_BYTES + 1];
+    unsigned families, protocols;
+    size_t queued;
+    char queue[OUT_BYTES];
+};
+
+/* ---- finding and starting --------------------------------------------------------------- */
+
+static char *find_program(void) {
+    const char *named = getenv("MTR_PACKET");
+    if (named != NULL && named[0] != '\0') {
+        if (access(named, X_OK) == 0)
+            return strdup(named);
+        (void)fprintf(stderr, "worker: MTR_PACKET=%s: %s; set it to the path of mtr-packet\n",
+            named, strerror(errno));
+        return NULL;
+    }
+    const char *path = getenv("PATH");
+    char *list = strdup(path != NULL ? path : ""), *rest = list, *dir;
+    char *found = NULL;
+    while (found == NULL && (dir = strsep(&rest, ":")) != NULL)
+        if (asprintf(&found, "%s/mtr-packet", dir) >= 0 && access(found, X_OK) != 0) {
+            free(found);
+            found = NULL;
+        }
+    free(list);
+    /* Debian installs it where root's PATH, but not everybody's, looks. */
+    if (found == NULL && access("/usr/sbin/mtr-packet", X_OK) == 0)
+        found = strdup("/usr/sbin/mtr-packet");
+    if (found == NULL)
+        (void)fprintf(stderr,
+            "worker: mtr-packet: not found in PATH; install it (Debian: apt-get install mtr-tiny) "
+            "or set MTR_PACKET to its path\n");
+    return found;
+}
+
+struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sink) {
+    char *path = find_program();
+    if (path == NULL)
+        return NULL;
+    struct prober *p = mem_new(1, sizeof *p);
+    p->reactor = reactor;
+    p->sink = *sink;
+    p->path = path;
+    p->in = p->out = -1;
+    p->due_us = INT64_MAX;
+    p->backoff_us = PROBER_BACKOFF_MIN_US;
+    return p;
+}
+
+int64_t prober_restarts(const struct prober *p) { return p->restarts; }
+
+static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, to_child[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, from_child[1], STDOUT_FILENO);
+    posix_spawnattr_init(&attr);
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attr, &defaults);
+    posix_spawnattr_setsigmask(&attr, reactor_original_mask(p->reactor));
+    /* A group of its own: Ctrl-C on our terminal is for us, and the child must outlive a drain. */
+    posix_spawnattr_setpgroup(&attr, 0);
+    (void)posix_spawnattr_setflags(
+        &attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    char *argv[] = {p->path, NULL};
+    int failed = posix_spawn(&p->pid, p->path, &actions, &attr, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attr);
+    if (failed != 0) {
+        log_event(LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path,
+            strerror(failed));
+        return false;
+    }
+    const struct rlimit files = {PROBER_NOFILE, PROBER_NOFILE};
+    (void)prlimit(p->pid, RLIMIT_NOFILE, &files, NULL);
+    return true;
+}
+
+static void on_readable(void *context, int fd, short events);
+
+static void ask_features(struct prober *p) {
+    char line[MTR_LINE_BYTES];
+    p->version[0] = '\0';
+    p->families = p->protocols = 0;
+    for (int i = 0; i < FEATURES; i++)
+        prober_send(p, line, mtr_line_feature(line, i + 1, features[i]));
+    prober_flush(p);
+}
+
+static void schedule(struct prober *p) {
+    p->state = PROBER_OFF;
+    p->due_us = reactor_now().mono_us + p->backoff_us;
+    p->backoff_us = p->backoff_us * 2 < PROBER_BACKOFF_MAX_US ? p->backoff_us * 2
+                                                              : PROBER_BACKOFF_MAX_US;
+}
+
+void prober_start(struct prober *p) {
+    int to_child[2], from_child[2];
+    if (pipe2(to_child, O_CLOEXEC) != 0) {
+        log_event(LOG_LEVEL_ERROR, "prober-start", "error=\"%s\"", strerror(errno));
+        schedule(p);
+        return;
+    }
+    if (pipe2(from_child, O_CLOEXEC) != 0) {
+        log_event(LOG_LEVEL_ERROR, "prober-start", "error=\"%s\"", strerror(errno));
+        (void)close(to_child[0]);
+        (void)close(to_child[1]);
+        schedule(p);
+        return;
+    }
+    bool spawned = spawn(p, to_child, from_child);
+    (void)close(to_child[0]);
+    (void)close(from_child[1]);
+    p->in = to_child[1];
+    p->out = from_child[0];
+    (void)fcntl(p->in, F_SETFL, O_NONBLOCK);
+    (void)fcntl(p->out, F_SETFL, O_NONBLOCK);
+    if (!spawned) {
+        (void)close(p->in);
+        (void)close(p->out);
+        p->in = p->out = -1;
+        schedule(p);
+        return;
+    }
+    p->state = PROBER_STARTING;
+    p->due_us = reactor_now().mono_us + PROBER_START_US;
+    memset(&p->framer, 0, sizeof p->framer);
+    reactor_fd(p->reactor, p->out, ZMQ_POLLIN, on_readable, p);
+    ask_features(p);
+}
+
+/* ---- ending ----------------------------------------------------------------------------- */
+
+/* Kills and reaps the child: what has reached us of its replies was read, the rest is lost. */
+static void reap(struct prober *p) {
+    if (p->out < 0)
+        return;
+    int status = 0;
+    reactor_fd_end(p->reactor, p->out);
+    if (p->waits_to_write)
+        reactor_fd_end(p->reactor, p->in);
+    p->waits_to_write = false;
+    (void)close(p->in);
+    (void)close(p->out);
+    p->in = p->out = -1;
+    p->queued = 0;
+    (void)kill(p->pid, SIGKILL);
+    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    log_event(LOG_LEVEL_DEBUG, "prober-reaped", "pid=%d status=%d", (int)p->pid, status);
+}
+
+static void ended(struct prober *p, const char *why) {
+    bool was_up = p->state == PROBER_UP;
+    log_event(LOG_LEVEL_WARN, "prober-ended", "pid=%d why=\"%s\" restart_ms=%" PRId64, (int)p->pid,
+        why, p->backoff_us / 1000);
+    reap(p);
+    p->restarts++;
+    schedule(p);
+    if (was_up)
+        p->sink.down(p->sink.context);
+}
+
+void prober_replace(struct prober *p) {
+    /* Not here and now: the caller stands in the middle of the mux. */
+    p->state = PROBER_STARTING;
+    p->due_us = 0;
+}
+
+void prober_destroy(struct prober **prober) {
+    struct prober *p = *prober;
+    if (p == NULL)
+        return;
+    reap(p);
+    free(p->path);
+    free(p);
+    *prober = NULL;
+}
+
+/* ---- lines in --------------------------------------------------------------------------- */
+
+static void feature_answer(struct prober *p, const struct mtr_reply *reply) {
+    int which = reply->token - 1;
+    bool ok = strcmp(reply->support, "ok") == 0;
+    if (which == 0)
+        memcpy(p->version, reply->support, sizeof p->version);
+    else if (which <= 2)
+        p->families |= ok ? 1U << (which == 1 ? 4 : 6) : 0;
+    else if (which < FEATURES)
+        p->protocols |= ok ? 1U << (which - 3) : 0;
+    if (which != FEATURES - 1 || p->state != PROBER_STARTING)
+        return;
+    if (p->version[0] == '\0')
+        memcpy(p->version, "unknown", sizeof "unknown");
+    p->state = PROBER_UP;
+    p->due_us = INT64_MAX;
+    p->backoff_us = PROBER_BACKOFF_MIN_US;
+    log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s", (int)p->pid, p->version);
+    p->sink.up(p->sink.context, p->version, p->families, p->protocols);
+}
+
+static void take_line(struct prober *p, const char *line, size_t size, int64_t now_us) {
+    struct mtr_reply reply;
+    if (!mtr_line_parse(&reply, line, size) || reply.token == 0) {
+        p->sink.bad_line(p->sink.context);
+        log_event(LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size,
+            line);
+        return;
+    }
+    if (reply.token >= MUX_FIRST_TOKEN)
+        p->sink.reply(p->sink.context, &reply, now_us);
+    else if (reply.class == MTR_FEATURE)
+        feature_answer(p, &reply);
+    else
+        p->sink.bad_line(p->sink.context);
+}
+
+/* Reads all that is there before anything is written: the child's pipe must never fill. */
+static void on_readable(void *context, int fd, short events) {
+    (void)fd;
+    (void)events;
+    struct prober *p = context;
+    char data[READ_BYTES];
+    uint64_t overlong = p->framer.overlong;
+    for (int reads = 0; reads < REACTOR_DRAIN; reads++) {
+        ssize_t got = read(p->out, data, sizeof data);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (got <= 0) {
+            ended(p, got == 0 ? "end of its output" : strerror(errno));
+            return;
+        }
+        int64_t now_us = reactor_now().mono_us;
+        const char *at = data, *line;
+        size_t left = (size_t)got, size;
+        while ((line = mtr_framer_next(&p->framer, &at, &left, &size)) != NULL)
+            take_line(p, line, size, now_us);
+    }
+    for (; overlong < p->framer.overlong; overlong++)
+        p->sink.bad_line(p->sink.context);
+}
+
+/* ---- lines out -------------------------------------------------------------------------- */
+
+static void on_writable(void *context, int fd, short events) {
+    (void)fd;
+    (void)events;
+    prober_flush(context);
+}
+
+void prober_flush(struct prober *p) {
+    size_t done = 0;
+    while (p->in >= 0 && done < p->queued) {
+        ssize_t put = write(p->in, p->queue + done, p->queued - done);
+        if (put > 0) {
+            done += (size_t)put;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        break; /* full: wait; closed: the end of its output tells */
+    }
+    p->queued -= done;
+    memmove(p->queue, p->queue + done, p->queued);
+    bool wait = p->queued > 0 && p->in >= 0;
+    if (wait && !p->waits_to_write)
+        reactor_fd(p->reactor, p->in, ZMQ_POLLOUT, on_writable, p);
+    else if (!wait && p->waits_to_write && p->in >= 0)
+        reactor_fd_end(p->reactor, p->in);
+    p->waits_to_write = wait;
+}
+
+void prober_send(struct prober *p, const char *line, size_t size) {
+    if (size > sizeof p->queue - p->queued)
+        abort(); /* the mux sent more than it has slots */
+    memcpy(p->queue + p->queued, line, size);
+    p->queued += size;
+}
+
+/* ---- time ------------------------------------------------------------------------------- */
+
+void prober_tick(struct prober *p, int64_t now_us) {
+    if (now_us < p->due_us)
+        return;
+    if (p->state == PROBER_OFF) {
+        prober_start(p);
+    } else if (p->due_us == 0) {
+        p->state = PROBER_UP;
+        ended(p, "hung");
+    } else {
+        ended(p, "did not say what it can");
+    }
+}
+
+int64_t prober_next(const struct prober *p) { return p->due_us; }

@@ -1,0 +1,55 @@
+/* prober: the mtr-packet child of a worker.
+ *
+ * Two pipes, neither of which ever blocks us: mtr-packet makes its standard input non-blocking,
+ * so that one socketpair for both would lose replies, and a full pipe on either side would stop
+ * both of us. A child that ends or hangs is reaped and started again, after a pause that grows
+ * from PROBER_BACKOFF_MIN_US to PROBER_BACKOFF_MAX_US while it does not come up.
+ */
+#ifndef HOPMQ_PROBER_H
+#define HOPMQ_PROBER_H
+
+#include "common/reactor.h"
+#include "worker/mtr_line.h"
+
+#define PROBER_BACKOFF_MIN_US 100000
+#define PROBER_BACKOFF_MAX_US 5000000
+
+/* From start to the last answer of check-support. */
+#define PROBER_START_US 5000000
+
+/* mtr-packet watches its descriptors with select(): beyond FD_SETSIZE it aborts. */
+#define PROBER_NOFILE 1024
+
+struct prober;
+
+struct prober_sink {
+    void *context;
+    /* The child answered what it can: version, 1 << 4 | 1 << 6, 1 << enum trace_protocol. */
+    void (*up)(void *context, const char *version, unsigned families, unsigned protocols);
+    void (*down)(void *context);
+    void (*reply)(void *context, const struct mtr_reply *reply, int64_t now_us);
+    void (*bad_line)(void *context);
+};
+
+/* Finds mtr-packet: $MTR_PACKET, or in $PATH. NULL with a message on standard error. */
+struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sink);
+void prober_destroy(struct prober **prober);
+
+/* Starts the child. */
+void prober_start(struct prober *prober);
+
+/* Ends the child, as if it had died. */
+void prober_replace(struct prober *prober);
+
+/* Queues a command; prober_flush() writes what is queued as far as the pipe takes it, and the
+ * rest when it can. */
+void prober_send(struct prober *prober, const char *line, size_t size);
+void prober_flush(struct prober *prober);
+
+int64_t prober_restarts(const struct prober *prober);
+
+/* As a core's: what is due, and when next. */
+void prober_tick(struct prober *prober, int64_t now_us);
+int64_t prober_next(const struct prober *prober);
+
+#endif

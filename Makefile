@@ -37,21 +37,27 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/te
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 PROGRAMS := $(BUILD)/hopmq-broker $(BUILD)/hopmq-worker $(BUILD)/hopmq
 
+# One line a command; `make V=1` shows them whole.
+V ?= 0
+say_0 = @printf '  %-4s %s\n' $(1) $(2);
+say_1 =
+say = $(call say_$(V),$(1),$(2))
+
 .PHONY: all clean help
 all: $(PROGRAMS) $(BUILD)/simnet
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/hopmq-broker: $(call obj,broker/main.c) $(BROKER) $(COMMON)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/hopmq-worker: $(call obj,worker/main.c) $(WORKER) $(COMMON)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(CARES) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(CARES) -o $@
 $(BUILD)/hopmq: $(call obj,clients/main.c) $(CLIENT) $(COMMON)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
 $(BUILD)/simnet: $(call obj,tests/simnet/simnet.c) $(SIMNET)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@
 
 # ---- unit tests ------------------------------------------------------------------------------
 # They link the pure modules only: what needs a socket is tested with the running programs.
@@ -60,10 +66,10 @@ $(BUILD)/simnet: $(call obj,tests/simnet/simnet.c) $(SIMNET)
 unit-programs: $(UNIT_TESTS)
 $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -lcmocka -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -lcmocka -o $@
 
 clean:
 	rm -rf build

@@ -145,7 +145,7 @@ static void send_result(struct agent *a, struct lease *lease) {
 
 static void give_back(struct agent *a, int64_t id, const char *reason) {
     struct session_msg msg = {.op = SESSION_RETURN, .lease = id};
-    (void)snprintf(msg.reason, sizeof msg.reason, "%s", reason);
+    (void)snprintf(msg.reason, sizeof msg.reason, "%.200s", reason);
     tell(a, &msg);
 }
 

@@ -1,0 +1,284 @@
+#include "broker/daemon.h"
+
+#include "broker/core.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/reactor.h"
+#include "common/request.h"
+#include "common/session.h"
+#include "common/sock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sysexits.h>
+
+/* What the last results get to leave the process. */
+#define LINGER_MS 3000
+
+/* Frames over this end their connection at the submit endpoint; up to it, one that is over
+ * REQUEST_MAX_BYTES is answered. */
+#define SUBMIT_CUT_BYTES (2 * REQUEST_MAX_BYTES)
+
+/* Subscriptions are short; a subscriber that sends more is cut. */
+#define RESULTS_CUT_BYTES 1024
+
+struct daemon {
+    const struct daemon_config *config;
+    struct reactor *reactor;
+    struct core *core;
+    zsock_t *submit, *results, *workers;
+    zsock_t *monitors[3];
+    int64_t publish_failed;
+    int64_t drain_until_us; /* 0: not draining */
+};
+
+static struct core_time now(void) {
+    struct reactor_time t = reactor_now();
+    return (struct core_time){t.mono_us, t.wall_us};
+}
+
+/* ---- what the core wants ---------------------------------------------------------------- */
+
+static bool to_client(
+    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
+    struct daemon *d = context;
+    const struct sock_frame frames[3] = {{peer->id, peer->size}, {"", 0}, {bytes, size}};
+    const struct sock_frame bare[2] = {frames[0], frames[2]};
+    return peer->enveloped ? sock_send(d->submit, frames, 3) : sock_send(d->submit, bare, 2);
+}
+
+static bool to_worker(
+    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
+    struct daemon *d = context;
+    const struct sock_frame frames[2] = {{peer->id, peer->size}, {bytes, size}};
+    return sock_send(d->workers, frames, 2);
+}
+
+static void publish(void *context, const char *topic, const void *bytes, size_t size) {
+    struct daemon *d = context;
+    const struct sock_frame frames[2] = {{topic, strlen(topic)}, {bytes, size}};
+    if (!sock_send(d->results, frames, 2) && d->publish_failed++ == 0)
+        log_event(LOG_LEVEL_ERROR, "publish", "error=\"%s\"", zmq_strerror(errno));
+}
+
+static void say(void *context, enum core_level level, const char *event, const char *detail) {
+    static const enum log_level levels[] = {
+        [CORE_WARN] = LOG_LEVEL_WARN, [CORE_INFO] = LOG_LEVEL_INFO, [CORE_DEBUG] = LOG_LEVEL_DEBUG};
+    (void)context;
+    log_event(levels[level], event, "%s", detail);
+}
+
+/* ---- what happens ----------------------------------------------------------------------- */
+
+static const void *data(struct sock_message *m, unsigned i) { return zmq_msg_data(&m->at[i]); }
+
+static size_t size(const struct sock_message *m, unsigned i) { return zmq_msg_size(&m->at[i]); }
+
+static void on_client(void *context) {
+    struct daemon *d = context;
+    struct sock_message m;
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(d->submit, &m); i++) {
+        struct core_time t = now();
+        bool enveloped = m.frames >= 3 && size(&m, 1) == 0;
+        const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, enveloped};
+        unsigned frames = m.frames - 1 - enveloped, at = 1U + enveloped;
+        if (frames == 1)
+            core_client_message(d->core, &peer, data(&m, at), size(&m, at), &t);
+        else
+            core_client_frames(d->core, &peer, frames, &t);
+        sock_message_close(&m);
+    }
+}
+
+static void on_worker(void *context) {
+    struct daemon *d = context;
+    struct sock_message m;
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(d->workers, &m); i++) {
+        struct core_time t = now();
+        const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, false};
+        if (m.frames == 2)
+            core_worker_message(d->core, &peer, data(&m, 1), size(&m, 1), &t);
+        else
+            core_worker_frames(d->core, &peer, m.frames - 1);
+        sock_message_close(&m);
+    }
+}
+
+/* Subscriptions; libzmq acts on them, we only take them off. */
+static void on_subscriber(void *context) {
+    struct daemon *d = context;
+    struct sock_message m;
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(d->results, &m); i++)
+        sock_message_close(&m);
+}
+
+static void on_monitor(void *context, zsock_t *monitor) {
+    struct daemon *d = context;
+    struct sock_message m;
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(monitor, &m); i++) {
+        uint16_t event = 0;
+        if (m.frames == 2 && size(&m, 0) >= sizeof event)
+            memcpy(&event, data(&m, 0), sizeof event);
+        if (event == ZMQ_EVENT_ACCEPTED || event == ZMQ_EVENT_DISCONNECTED)
+            core_connection(d->core, event == ZMQ_EVENT_ACCEPTED);
+        sock_message_close(&m);
+    }
+}
+
+static void on_monitor_0(void *context) {
+    on_monitor(context, ((struct daemon *)context)->monitors[0]);
+}
+
+static void on_monitor_1(void *context) {
+    on_monitor(context, ((struct daemon *)context)->monitors[1]);
+}
+
+static void on_monitor_2(void *context) {
+    on_monitor(context, ((struct daemon *)context)->monitors[2]);
+}
+
+/* The first signal drains, the second ends at once. */
+static void on_signal(void *context, int signal) {
+    struct daemon *d = context;
+    if (signal == SIGHUP)
+        return;
+    if (d->drain_until_us != 0) {
+        log_event(LOG_LEVEL_WARN, "stop", "why=\"second signal\"");
+        reactor_stop(d->reactor);
+        return;
+    }
+    d->drain_until_us = now().mono_us + d->config->drain_ms * 1000;
+    core_drain(d->core);
+}
+
+static bool drained(const struct daemon *d, int64_t mono_us) {
+    return d->drain_until_us != 0 && (core_drained(d->core) || mono_us >= d->drain_until_us);
+}
+
+static void tick(void *context) {
+    struct daemon *d = context;
+    struct core_time t = now();
+    if (drained(d, t.mono_us))
+        reactor_stop(d->reactor);
+    else
+        core_tick(d->core, &t);
+}
+
+static int64_t next(void *context) {
+    struct daemon *d = context;
+    if (d->drain_until_us == 0)
+        return core_next(d->core);
+    if (core_drained(d->core))
+        return 0;
+    int64_t due = core_next(d->core);
+    return due < d->drain_until_us ? due : d->drain_until_us;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static zsock_t *listen_at(int type, int64_t max_bytes, const char *option,
+    const struct daemon_endpoints *endpoints, bool insecure) {
+    zsock_t *s = sock_new_bound(type, max_bytes);
+    for (int i = 0; s != NULL && i < endpoints->count; i++)
+        if (!sock_bind(s, option, endpoints->at[i], insecure)) {
+            sock_destroy(&s, 0);
+            return NULL;
+        }
+    return s;
+}
+
+/* libzmq tells connections apart only through a monitor; so a peer that it cut is counted. */
+static zsock_t *watch(struct daemon *d, zsock_t *socket, int which, void (*handler)(void *)) {
+    char endpoint[40];
+    (void)snprintf(endpoint, sizeof endpoint, "inproc://monitor-%d", which);
+    if (zmq_socket_monitor(
+            zsock_resolve(socket), endpoint, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
+        return NULL;
+    zsock_t *monitor = zsock_new(ZMQ_PAIR);
+    if (monitor != NULL && zsock_connect(monitor, "%s", endpoint) != 0)
+        zsock_destroy(&monitor);
+    if (monitor != NULL)
+        reactor_socket(d->reactor, monitor, handler, d);
+    return monitor;
+}
+
+static bool listen_all(struct daemon *d) {
+    static void (*const handlers[])(void *) = {on_monitor_0, on_monitor_1, on_monitor_2};
+    const struct daemon_config *config = d->config;
+    d->submit = listen_at(
+        ZMQ_ROUTER, SUBMIT_CUT_BYTES, "--submit", &config->submit, config->insecure);
+    if (d->submit != NULL)
+        d->results = listen_at(
+            ZMQ_XPUB, RESULTS_CUT_BYTES, "--results", &config->results, config->insecure);
+    if (d->results != NULL)
+        d->workers = listen_at(
+            ZMQ_ROUTER, SESSION_MAX_BYTES, "--workers", &config->workers, config->insecure);
+    if (d->workers == NULL)
+        return false;
+    zsock_t *const sockets[] = {d->submit, d->results, d->workers};
+    for (int i = 0; i < 3; i++)
+        if ((d->monitors[i] = watch(d, sockets[i], i, handlers[i])) == NULL)
+            return false;
+    reactor_socket(d->reactor, d->submit, on_client, d);
+    reactor_socket(d->reactor, d->results, on_subscriber, d);
+    reactor_socket(d->reactor, d->workers, on_worker, d);
+    return true;
+}
+
+static struct core *make_core(struct daemon *d) {
+    const struct daemon_config *config = d->config;
+    struct core_time t = now();
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        random = (uint64_t)t.wall_us;
+    struct core_config core = {.version = HOPMQ_VERSION,
+        .max_queued = config->max_queued,
+        .keep_results = config->keep_results,
+        .epoch = t.wall_us,
+        .first_lease = (int64_t)(random >> 2) + 1,
+        .result_count = config->results.count};
+    memcpy(core.name, config->name, sizeof core.name);
+    memcpy(core.results, config->results.at, sizeof core.results);
+    const struct core_sink sink = {d, to_client, to_worker, publish, say};
+    return core_new(&core, &sink, &t);
+}
+
+static void close_all(struct daemon *d) {
+    for (int i = 0; i < 3; i++)
+        zsock_destroy(&d->monitors[i]);
+    sock_destroy(&d->submit, LINGER_MS);
+    sock_destroy(&d->results, LINGER_MS);
+    sock_destroy(&d->workers, LINGER_MS);
+}
+
+int daemon_run(const struct daemon_config *config) {
+    struct daemon *d = mem_new(1, sizeof *d);
+    int status = EX_OK;
+    d->config = config;
+    d->reactor = reactor_new();
+    d->core = make_core(d);
+    if (listen_all(d)) {
+        reactor_on_signal(d->reactor, on_signal, d);
+        reactor_on_tick(d->reactor, next, tick, d);
+        log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s submit=%s results=%s workers=%s",
+            config->name, HOPMQ_VERSION, config->submit.at[0], config->results.at[0],
+            config->workers.at[0]);
+        reactor_run(d->reactor);
+        struct core_time t = now();
+        core_shutdown(d->core, &t);
+    } else {
+        status = EX_UNAVAILABLE;
+    }
+    close_all(d);
+    reactor_destroy(&d->reactor);
+    core_destroy(&d->core);
+    zsys_shutdown();
+    log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->name);
+    free(d);
+    return status;
+}

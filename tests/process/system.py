@@ -1,0 +1,269 @@
+"""A hopmq of its own for one test: a simulated internet, a broker, workers, clients.
+
+Everything lives in a temporary directory on ipc endpoints; only workers (or what a test asks for)
+run inside the simulated internet. Waiting is always for an event, with a deadline.
+"""
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import msgpack
+import pytest
+import zmq
+
+SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.path.join(SOURCE, os.environ.get("HOPMQ_BUILD", "build"))
+PATIENCE = 60  # seconds; what a loaded machine may take for what takes a moment
+
+
+def program(name):
+    return os.path.join(BUILD, name)
+
+
+class Process:
+    """A child that is ended by its pid when the test ends; its stderr goes to a file."""
+
+    def __init__(self, argv, log, **kwargs):
+        self.log_path = log
+        self.argv = argv
+        with open(log, "ab") as stderr:
+            self.popen = subprocess.Popen(argv, stderr=stderr, **kwargs)
+        self.pid = self.popen.pid
+
+    def send_signal(self, number):
+        self.popen.send_signal(number)
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+
+    def wait(self, timeout=PATIENCE):
+        return self.popen.wait(timeout)
+
+    def stop(self, number=signal.SIGTERM):
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+            try:
+                self.popen.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.popen.returncode
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def children(self):
+        """Pids of its children, from the kernel."""
+        path = f"/proc/{self.pid}/task/{self.pid}/children"
+        with open(path, encoding="ascii") as f:
+            return [int(pid) for pid in f.read().split()]
+
+
+class Simnet:
+    """A simulated internet that is held open; enter() prefixes a command to run inside it."""
+
+    def __init__(self, options, log, stats=None):
+        probe = subprocess.run([program("simnet"), "--probe"], capture_output=True, text=True)
+        if probe.returncode == 77:
+            pytest.skip("no simulated internet here: " + probe.stderr.strip())
+        assert probe.returncode == 0, probe.stderr
+        self.options = [str(o) for o in options]
+        self.stats_path = stats
+        extra = ["--stats", stats] if stats else []
+        self.process = Process(
+            [program("simnet"), *self.options, *extra],
+            log,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        line = self.process.popen.stdout.readline().decode()
+        assert line.startswith("ready "), self.process.log()
+        self.pid = int(line.split()[1])
+
+    def enter(self, argv):
+        user = [] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]
+        return ["nsenter", "-t", str(self.pid), *user, "-n", *argv]
+
+    def truth(self, pairs):
+        """{(protocol, destination): truth} for pairs of them."""
+        lines = "".join(f"{protocol} {dst}\n" for protocol, dst in pairs)
+        out = subprocess.run(
+            [program("simnet"), "--truth", *self.options],
+            input=lines,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        truths = [json.loads(line) for line in out.splitlines()]
+        return {(t["protocol"], t["dst"]): t for t in truths}
+
+    def stop(self):
+        self.process.popen.stdin.close()
+        self.process.stop()
+        if self.stats_path:
+            with open(self.stats_path, encoding="ascii") as f:
+                return json.load(f)
+        return None
+
+
+class Client:
+    """Speaks the client protocol over a DEALER (or REQ)."""
+
+    def __init__(self, endpoint, kind=zmq.DEALER):
+        self.socket = zmq.Context.instance().socket(kind)
+        self.socket.linger = 0
+        self.socket.sndhwm = 0
+        self.socket.rcvhwm = 0
+        self.socket.connect(endpoint)
+
+    def send(self, op, **fields):
+        self.send_raw(msgpack.packb({"v": 1, "op": op, **fields}))
+
+    def send_raw(self, *frames):
+        self.socket.send_multipart(frames)
+
+    def receive(self, timeout=PATIENCE):
+        """The next message, or None when the time is over."""
+        if not self.socket.poll(timeout * 1000):
+            return None
+        frames = self.socket.recv_multipart()
+        assert len(frames) == 1, frames
+        return msgpack.unpackb(frames[0])
+
+    def request(self, op, timeout=PATIENCE, **fields):
+        self.send(op, **fields)
+        reply = self.receive(timeout)
+        assert reply is not None, f"no answer to {op}"
+        return reply
+
+    def stats(self):
+        return self.request("stats")["stats"]
+
+    def counters(self):
+        return self.stats()["counters"]
+
+    def collect(self, count, timeout=PATIENCE):
+        """So many results, by id; fails if one comes twice."""
+        results = {}
+        deadline = time.monotonic() + timeout
+        while len(results) < count:
+            message = self.receive(max(0, deadline - time.monotonic()))
+            assert message is not None, f"{len(results)} of {count} results in {timeout} s"
+            if message["op"] != "result":
+                continue
+            assert message["id"] not in results, f"{message['id']} ended twice"
+            results[message["id"]] = message
+        return results
+
+    def wait_until(self, condition, timeout=PATIENCE, **fields):
+        """Asks for stats until condition(stats) holds; each answer is the event waited for."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            stats = self.stats()
+            if condition(stats):
+                return stats
+            select.select([], [], [], 0.01)
+        raise AssertionError(f"not so within {timeout} s: {stats}")
+
+    def close(self):
+        self.socket.close()
+
+
+class System:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="hopmq-test-")
+        self.submit = f"ipc://{self.dir}/submit"
+        self.results = f"ipc://{self.dir}/results"
+        self.workers = f"ipc://{self.dir}/workers"
+        self.processes = []
+        self.clients = []
+        self.nets = []
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def run(self, argv, name, **kwargs):
+        process = Process(argv, self.path(name + ".log"), **kwargs)
+        self.processes.append(process)
+        return process
+
+    def broker(self, *options):
+        argv = [program("hopmq-broker"), "--submit", self.submit, "--results", self.results]
+        argv += ["--workers", self.workers, *options]
+        return self.run(argv, "broker")
+
+    def simnet(self, *options, stats=False):
+        number = len(self.nets)
+        net = Simnet(
+            options,
+            self.path(f"simnet-{number}.log"),
+            self.path(f"simnet-{number}.json") if stats else None,
+        )
+        self.nets.append(net)
+        return net
+
+    def worker(self, net, *options, name="w1", env=None):
+        argv = [program("hopmq-worker"), "--broker", self.workers, "--name", name, *options]
+        if net is not None:
+            argv = net.enter(argv)
+        return self.run(argv, name, env={**os.environ, **(env or {})})
+
+    def client(self, kind=zmq.DEALER):
+        client = Client(self.submit, kind)
+        self.clients.append(client)
+        return client
+
+    def subscriber(self, *topics):
+        """A SUB that has been subscribed: it has seen an alive message."""
+        socket = zmq.Context.instance().socket(zmq.SUB)
+        socket.linger = 0
+        socket.rcvhwm = 0
+        socket.connect(self.results)
+        for topic in ("alive.", *topics):
+            socket.subscribe(topic)
+        assert socket.poll(PATIENCE * 1000), "no alive message"
+        self.clients.append(socket)
+        return socket
+
+    def hopmq(self, *argv, timeout=PATIENCE, **kwargs):
+        """Runs the command line to its end."""
+        env = {**os.environ, "HOPMQ_BROKER": self.submit}
+        return subprocess.run(
+            [program("hopmq"), *argv],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=env,
+            **kwargs,
+        )
+
+    def logs(self):
+        return "".join(f"--- {p.argv[0]} {p.log_path}\n{p.log()}" for p in self.processes)
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+        for process in reversed(self.processes):
+            process.stop(signal.SIGKILL)
+        for net in self.nets:
+            if net.process.popen.poll() is None:
+                net.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def until(condition, what, timeout=PATIENCE):
+    """Polls for what has no event to wait for, such as an entry in /proc."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        select.select([], [], [], 0.01)
+    raise AssertionError(f"{what}: not within {timeout} s")

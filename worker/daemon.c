@@ -1,0 +1,252 @@
+#include "worker/daemon.h"
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/reactor.h"
+#include "common/sock.h"
+#include "worker/locate.h"
+#include "worker/prober.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+/* What the last messages get to leave the process. */
+#define LINGER_MS 3000
+
+struct daemon;
+
+/* The session with one broker. */
+struct broker {
+    struct daemon *daemon;
+    const char *endpoint;
+    zsock_t *socket;
+    struct agent *agent;
+    bool complained; /* one log line for a broker that takes nothing */
+};
+
+struct daemon {
+    const struct daemon_config *config;
+    struct reactor *reactor;
+    struct prober *prober;
+    struct locator *locator;
+    struct mux *mux;
+    struct broker brokers[DAEMON_MAX_BROKERS];
+    int64_t drain_until_us; /* 0: not draining */
+};
+
+static struct agent_time now(void) {
+    struct reactor_time t = reactor_now();
+    return (struct agent_time){t.mono_us, t.wall_us};
+}
+
+/* ---- what the cores want ---------------------------------------------------------------- */
+
+static void to_broker(void *context, const void *bytes, size_t size) {
+    struct broker *b = context;
+    const struct sock_frame frame = {bytes, size};
+    if (sock_send(b->socket, &frame, 1)) {
+        b->complained = false;
+        return;
+    }
+    agent_shell_counters(b->agent)->dropped_to_broker++;
+    if (!b->complained)
+        log_event(LOG_LEVEL_WARN, "broker-unreachable", "endpoint=%s error=\"%s\"", b->endpoint,
+            zmq_strerror(errno));
+    b->complained = true;
+}
+
+static void locate(void *context, int64_t lease, const struct trace *trace) {
+    struct broker *b = context;
+    locator_find(b->daemon->locator, b, lease, trace);
+}
+
+static void say(void *context, const char *event, const char *detail) {
+    const struct broker *b = context;
+    log_event(LOG_LEVEL_INFO, event, "broker=%s detail=\"%s\"", b->endpoint, detail);
+}
+
+static void to_prober(void *context, const char *line, size_t size) {
+    struct daemon *d = context;
+    prober_send(d->prober, line, size);
+}
+
+static void prober_stuck(void *context) {
+    struct daemon *d = context;
+    log_event(LOG_LEVEL_WARN, "prober-stuck", "why=\"no line within its own timeout\"");
+    prober_replace(d->prober);
+}
+
+/* ---- what happens ----------------------------------------------------------------------- */
+
+static void on_located(void *owner, int64_t lease, const struct agent_location *location) {
+    struct broker *b = owner;
+    struct agent_time t = now();
+    agent_located(b->agent, lease, location, &t);
+}
+
+static void on_message(void *context) {
+    struct broker *b = context;
+    struct sock_message message;
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(b->socket, &message); i++) {
+        struct agent_time t = now();
+        if (message.frames == 1)
+            agent_message(
+                b->agent, zmq_msg_data(&message.at[0]), zmq_msg_size(&message.at[0]), &t);
+        else
+            log_event(LOG_LEVEL_WARN, "bad-message", "broker=%s frames=%u", b->endpoint,
+                message.frames);
+        sock_message_close(&message);
+    }
+}
+
+static void on_prober_up(
+    void *context, const char *version, unsigned families, unsigned protocols) {
+    struct daemon *d = context;
+    struct agent_time t = now();
+    mux_prober(d->mux, true);
+    for (int i = 0; i < d->config->broker_count; i++) {
+        agent_shell_counters(d->brokers[i].agent)->prober_restarts = prober_restarts(d->prober);
+        agent_prober_up(d->brokers[i].agent, version, families, protocols, &t);
+    }
+}
+
+static void on_prober_down(void *context) {
+    struct daemon *d = context;
+    mux_prober(d->mux, false);
+}
+
+static void on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
+    struct daemon *d = context;
+    mux_reply(d->mux, reply, now_us);
+}
+
+static void on_bad_line(void *context) {
+    struct daemon *d = context;
+    mux_counters(d->mux)->bad_lines++;
+}
+
+/* The first signal drains, the second ends at once. */
+static void on_signal(void *context, int signal) {
+    struct daemon *d = context;
+    if (signal == SIGHUP)
+        return;
+    if (d->drain_until_us != 0) {
+        log_event(LOG_LEVEL_WARN, "stop", "why=\"second signal\"");
+        reactor_stop(d->reactor);
+        return;
+    }
+    struct agent_time t = now();
+    log_event(LOG_LEVEL_INFO, "drain", "limit_ms=%" PRId64, d->config->drain_ms);
+    d->drain_until_us = t.mono_us + d->config->drain_ms * 1000;
+    for (int i = 0; i < d->config->broker_count; i++)
+        agent_drain(d->brokers[i].agent, &t);
+}
+
+static bool drained(const struct daemon *d, int64_t mono_us) {
+    if (d->drain_until_us == 0)
+        return false;
+    bool idle = true;
+    for (int i = 0; i < d->config->broker_count; i++)
+        idle = idle && agent_idle(d->brokers[i].agent);
+    return idle || mono_us >= d->drain_until_us;
+}
+
+static void tick(void *context) {
+    struct daemon *d = context;
+    struct agent_time t = now();
+    if (drained(d, t.mono_us)) {
+        reactor_stop(d->reactor);
+        return;
+    }
+    if (locator_next(d->locator, t.mono_us) <= t.mono_us)
+        locator_tick(d->locator);
+    for (int i = 0; i < d->config->broker_count; i++)
+        agent_tick(d->brokers[i].agent, &t);
+    mux_tick(d->mux, t.mono_us);
+    prober_flush(d->prober);
+    prober_tick(d->prober, t.mono_us);
+}
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t next(void *context) {
+    struct daemon *d = context;
+    int64_t mono_us = now().mono_us;
+    if (drained(d, mono_us))
+        return mono_us;
+    int64_t due = earlier(mux_next(d->mux, mono_us), prober_next(d->prober));
+    due = earlier(due, locator_next(d->locator, mono_us));
+    for (int i = 0; i < d->config->broker_count; i++)
+        due = earlier(due, agent_next(d->brokers[i].agent));
+    return d->drain_until_us != 0 ? earlier(due, d->drain_until_us) : due;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static int dial(struct daemon *d) {
+    for (int i = 0; i < d->config->broker_count; i++) {
+        struct broker *b = &d->brokers[i];
+        const struct agent_sink sink = {b, to_broker, locate, say};
+        b->daemon = d;
+        b->endpoint = d->config->brokers[i];
+        b->socket = sock_new_connected(ZMQ_DEALER, b->endpoint);
+        if (b->socket == NULL) {
+            (void)fprintf(stderr,
+                "worker: --broker %s: not an endpoint; give tcp://HOST:PORT or ipc://PATH\n",
+                b->endpoint);
+            return EX_USAGE;
+        }
+        b->agent = agent_new(&d->config->agent, &sink, d->mux);
+        reactor_socket(d->reactor, b->socket, on_message, b);
+    }
+    return EX_OK;
+}
+
+static void hang_up(struct daemon *d) {
+    for (int i = 0; i < d->config->broker_count; i++)
+        if (d->brokers[i].agent != NULL)
+            agent_quit(d->brokers[i].agent);
+    locator_destroy(&d->locator);
+    for (int i = 0; i < d->config->broker_count; i++) {
+        agent_destroy(&d->brokers[i].agent);
+        sock_destroy(&d->brokers[i].socket, d->drain_until_us != 0 ? LINGER_MS : 0);
+    }
+}
+
+int daemon_run(const struct daemon_config *config) {
+    struct daemon *d = mem_new(1, sizeof *d);
+    int status = EX_OK;
+    d->config = config;
+    d->reactor = reactor_new();
+    const struct prober_sink prober_sink = {
+        d, on_prober_up, on_prober_down, on_reply, on_bad_line};
+    const struct mux_sink mux_sink = {
+        d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
+    d->mux = mux_new(config->pps, &mux_sink);
+    d->prober = prober_new(d->reactor, &prober_sink);
+    d->locator = locator_new(d->reactor, on_located);
+    if (d->prober == NULL || d->locator == NULL)
+        status = EX_UNAVAILABLE;
+    else
+        status = dial(d);
+    if (status == EX_OK) {
+        reactor_on_signal(d->reactor, on_signal, d);
+        reactor_on_tick(d->reactor, next, tick, d);
+        log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s pps=%" PRId64 " capacity=%" PRId64,
+            config->agent.name, HOPMQ_VERSION, config->pps, config->agent.capacity);
+        prober_start(d->prober);
+        reactor_run(d->reactor);
+    }
+    hang_up(d);
+    prober_destroy(&d->prober);
+    mux_destroy(&d->mux);
+    reactor_destroy(&d->reactor);
+    zsys_shutdown();
+    log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);
+    free(d);
+    return status;
+}

@@ -1,0 +1,21 @@
+/* daemon: the worker's shell. It owns reactor, sockets, prober and locator, and carries out what
+ * the cores (agent, mux) want. */
+#ifndef HOPMQ_WORKER_DAEMON_H
+#define HOPMQ_WORKER_DAEMON_H
+
+#include "worker/agent.h"
+
+#define DAEMON_MAX_BROKERS 8
+
+struct daemon_config {
+    struct agent_config agent;
+    int64_t pps; /* see mux_new() */
+    int64_t drain_ms;
+    const char *brokers[DAEMON_MAX_BROKERS];
+    int broker_count;
+};
+
+/* Runs until it is told to stop; returns the process's exit status. */
+int daemon_run(const struct daemon_config *config);
+
+#endif

@@ -1,0 +1,221 @@
+#include "worker/locate.h"
+
+#include "common/mem.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Any port will do to ask for a route. */
+#define ROUTE_PORT 9
+
+struct locator {
+    struct reactor *reactor;
+    void (*found)(void *owner, int64_t lease, const struct agent_location *location);
+    ares_channel channel;
+    int64_t due_us;
+    unsigned pending;
+};
+
+struct query {
+    struct locator *locator;
+    void *owner;
+    int64_t lease;
+    char target[TRACE_TARGET_BYTES + 1];
+    char source[ADDR_TEXT];
+    int64_t af;
+};
+
+/* ---- the route -------------------------------------------------------------------------- */
+
+union endpoint {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static socklen_t to_endpoint(union endpoint *e, const struct addr *addr, uint16_t port) {
+    memset(e, 0, sizeof *e);
+    if (addr->af == 4) {
+        e->v4.sin_family = AF_INET;
+        e->v4.sin_port = htons(port);
+        memcpy(&e->v4.sin_addr, addr->bytes, 4);
+        return sizeof e->v4;
+    }
+    e->v6.sin6_family = AF_INET6;
+    e->v6.sin6_port = htons(port);
+    memcpy(&e->v6.sin6_addr, addr->bytes, 16);
+    return sizeof e->v6;
+}
+
+static void from_endpoint(struct addr *addr, const union endpoint *e) {
+    memset(addr, 0, sizeof *addr);
+    addr->af = e->any.sa_family == AF_INET ? 4 : 6;
+    if (addr->af == 4)
+        memcpy(addr->bytes, &e->v4.sin_addr, 4);
+    else
+        memcpy(addr->bytes, &e->v6.sin6_addr, 16);
+}
+
+static void fail(struct agent_location *at, enum result_stop stop, const char *code,
+    const char *format, const char *what, const char *why) {
+    at->stop = stop;
+    (void)snprintf(at->error_code, sizeof at->error_code, "%s", code);
+    (void)snprintf(at->error_message, sizeof at->error_message, format, what, why);
+}
+
+static void find_route(struct agent_location *at, const struct query *q) {
+    union endpoint dst, src;
+    struct addr source;
+    char text[ADDR_TEXT];
+    socklen_t dst_size = to_endpoint(&dst, &at->dst, ROUTE_PORT);
+    int fd = socket(dst.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        fail(at, STOP_NO_ROUTE, "unavailable", "af: this worker cannot reach %s: %s",
+            addr_print(&at->dst, text), strerror(errno));
+        return;
+    }
+    if (q->source[0] != '\0' && addr_parse(&source, q->source)) {
+        socklen_t size = to_endpoint(&src, &source, 0);
+        if (source.af != at->dst.af)
+            fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not of the family of %s",
+                q->source, addr_print(&at->dst, text));
+        else if (bind(fd, &src.any, size) != 0)
+            fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not an address of this worker (%s)",
+                q->source, strerror(errno));
+    }
+    socklen_t src_size = sizeof src;
+    if (at->error_code[0] != '\0')
+        ;
+    else if (connect(fd, &dst.any, dst_size) != 0)
+        fail(at, STOP_NO_ROUTE, "unavailable", "this worker has no route to %s: %s",
+            addr_print(&at->dst, text), strerror(errno));
+    else if (getsockname(fd, &src.any, &src_size) != 0)
+        fail(at, STOP_NO_ROUTE, "internal", "no source for %s: %s", addr_print(&at->dst, text),
+            strerror(errno));
+    else
+        from_endpoint(&at->src, &src);
+    (void)close(fd);
+}
+
+/* ---- the name --------------------------------------------------------------------------- */
+
+static void on_address(void *arg, int status, int timeouts, struct ares_addrinfo *info) {
+    (void)timeouts;
+    struct query *q = arg;
+    struct agent_location at = {0};
+    q->locator->pending--;
+    /* IPv4 first, where the trace leaves the family open. */
+    for (int family = 4; family <= 6 && at.dst.af == 0; family += 2)
+        for (const struct ares_addrinfo_node *n = info != NULL ? info->nodes : NULL;
+             n != NULL && at.dst.af == 0; n = n->ai_next)
+            if (n->ai_family == (family == 4 ? AF_INET : AF_INET6) &&
+                (q->af == 0 || q->af == family)) {
+                union endpoint e;
+                memset(&e, 0, sizeof e);
+                memcpy(&e, n->ai_addr, n->ai_addrlen < sizeof e ? n->ai_addrlen : sizeof e);
+                from_endpoint(&at.dst, &e);
+            }
+    if (at.dst.af == 0)
+        fail(&at, STOP_UNRESOLVED, "not-found", "target: %.120s: %s", q->target,
+            status == ARES_SUCCESS ? "no address of this family" : ares_strerror(status));
+    else if (!addr_traceable(&at.dst))
+        fail(&at, STOP_UNRESOLVED, "bad-request", "target: %.120s: %s", q->target,
+            "its address cannot be traced");
+    else
+        find_route(&at, q);
+    if (info != NULL)
+        ares_freeaddrinfo(info);
+    q->locator->found(q->owner, q->lease, &at);
+    free(q);
+}
+
+void locator_find(struct locator *l, void *owner, int64_t lease, const struct trace *trace) {
+    struct query *q = mem_new(1, sizeof *q);
+    struct agent_location at = {0};
+    q->locator = l;
+    q->owner = owner;
+    q->lease = lease;
+    q->af = trace->af;
+    memcpy(q->target, trace->target, sizeof q->target);
+    memcpy(q->source, trace->source, sizeof q->source);
+    if (addr_parse(&at.dst, trace->target)) {
+        find_route(&at, q);
+        l->found(owner, lease, &at);
+        free(q);
+        return;
+    }
+    const struct ares_addrinfo_hints hints = {
+        .ai_family = trace->af == 0 ? AF_UNSPEC : trace->af == 4 ? AF_INET : AF_INET6,
+        .ai_flags = ARES_AI_NOSORT};
+    l->pending++;
+    ares_getaddrinfo(l->channel, trace->target, NULL, &hints, on_address, q);
+}
+
+/* ---- c-ares in our loop ----------------------------------------------------------------- */
+
+static void on_ares_fd(void *context, int fd, short events) {
+    struct locator *l = context;
+    ares_process_fd(l->channel, (events & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0 ? fd : ARES_SOCKET_BAD,
+        (events & ZMQ_POLLOUT) != 0 ? fd : ARES_SOCKET_BAD);
+}
+
+static void on_ares_state(void *context, ares_socket_t fd, int readable, int writable) {
+    struct locator *l = context;
+    short events = (short)((readable ? ZMQ_POLLIN : 0) | (writable ? ZMQ_POLLOUT : 0));
+    if (events == 0)
+        reactor_fd_end(l->reactor, fd);
+    else
+        reactor_fd(l->reactor, fd, events, on_ares_fd, l);
+}
+
+struct locator *locator_new(struct reactor *reactor,
+    void (*found)(void *owner, int64_t lease, const struct agent_location *location)) {
+    struct locator *l = mem_new(1, sizeof *l);
+    l->reactor = reactor;
+    l->found = found;
+    struct ares_options options = {.timeout = LOCATE_TRY_MS,
+        .tries = LOCATE_TRIES,
+        .sock_state_cb = on_ares_state,
+        .sock_state_cb_data = l};
+    int status = ares_library_init(ARES_LIB_INIT_ALL);
+    if (status == ARES_SUCCESS)
+        status = ares_init_options(
+            &l->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    if (status != ARES_SUCCESS) {
+        (void)fprintf(stderr, "worker: name resolution: %s\n", ares_strerror(status));
+        free(l);
+        return NULL;
+    }
+    return l;
+}
+
+void locator_destroy(struct locator **locator) {
+    struct locator *l = *locator;
+    if (l == NULL)
+        return;
+    ares_destroy(l->channel);
+    ares_library_cleanup();
+    free(l);
+    *locator = NULL;
+}
+
+void locator_tick(struct locator *l) {
+    l->due_us = 0;
+    ares_process_fd(l->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+}
+
+int64_t locator_next(struct locator *l, int64_t now_us) {
+    struct timeval wait;
+    if (l->pending == 0)
+        return INT64_MAX;
+    if (l->due_us == 0 && ares_timeout(l->channel, NULL, &wait) != NULL)
+        l->due_us = now_us + wait.tv_sec * INT64_C(1000000) + wait.tv_usec;
+    return l->due_us == 0 ? INT64_MAX : l->due_us;
+}

@@ -1,0 +1,132 @@
+/* hopmq-worker: runs traces for a broker through its own mtr-packet. */
+#include "common/log.h"
+#include "worker/daemon.h"
+
+#include <argp.h>
+#include <bsd/stdlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define DEFAULT_BROKER "tcp://127.0.0.1:7703"
+#define DEFAULT_PPS 1000
+#define MAX_PPS 1000000
+#define DEFAULT_CAPACITY 500
+#define DEFAULT_DRAIN_S 30
+
+const char *argp_program_version = "hopmq-worker " HOPMQ_VERSION;
+
+enum { OPT_BROKER = 256, OPT_NAME, OPT_LABEL, OPT_PPS, OPT_CAPACITY, OPT_DRAIN, OPT_LOG };
+
+static const struct argp_option options[] = {
+    {"broker", OPT_BROKER, "ENDPOINT", 0,
+        "Workers endpoint of a broker [" DEFAULT_BROKER "]; repeat it for several brokers", 0},
+    {"name", OPT_NAME, "NAME", 0,
+        "How the broker and results call this worker, 1..64 of A-Za-z0-9._:-, one name a worker "
+        "[HOST-PID]",
+        0},
+    {"label", OPT_LABEL, "NAME=VALUE", 0,
+        "What traces may ask of their worker, such as site=ams; repeat it for more", 0},
+    {"pps", OPT_PPS, "N", 0,
+        "Probes a second at most, spread evenly, 1..1000000, or `max': no limit [1000]", 0},
+    {"capacity", OPT_CAPACITY, "N", 0, "Traces at a time, 1..100000 [500]", 0},
+    {"drain", OPT_DRAIN, "SECONDS", 0,
+        "On SIGTERM or Ctrl-C, give running traces so long to finish, 0..3600 [30]", 0},
+    {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Run traces for a hopmq broker: dial it, take traces, send their probes through an mtr-packet "
+    "child, return hops and results."
+    "\vThe environment variable MTR_PACKET names the prober if it is not to be searched in PATH. "
+    "mtr-packet needs the right to open raw sockets: Debian's package gives it that.\n\n"
+    "Example: hopmq-worker --broker tcp://127.0.0.1:7703 --name ams1 --label site=ams --pps 5000\n\n"
+    "Exit status: 0 after a drain, 64 wrong usage, 69 no prober, 71 the system refused something.";
+
+static int64_t number(
+    struct argp_state *state, const char *option, const char *arg, long long min, long long max) {
+    const char *wrong = NULL;
+    long long value = strtonum(arg, min, max, &wrong);
+    if (wrong != NULL)
+        argp_failure(state, EX_USAGE, 0, "%s %s: must be %lld..%lld", option, arg, min, max);
+    return value;
+}
+
+static void set_name(struct argp_state *state, struct agent_config *config, const char *arg) {
+    size_t size = strlen(arg);
+    if (size < 1 || size > SESSION_NAME_BYTES || !wire_allowed(arg, size, WIRE_ID_CHARS))
+        argp_failure(state, EX_USAGE, 0, "--name %s: must be 1..64 of A-Za-z0-9._:-", arg);
+    (void)snprintf(config->name, sizeof config->name, "%s", arg);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    struct daemon_config *config = state->input;
+    switch (key) {
+    case OPT_BROKER:
+        if (config->broker_count == DAEMON_MAX_BROKERS)
+            argp_failure(state, EX_USAGE, 0, "--broker %s: at most %d brokers", arg,
+                DAEMON_MAX_BROKERS);
+        else
+            config->brokers[config->broker_count++] = arg;
+        break;
+    case OPT_NAME:
+        set_name(state, &config->agent, arg);
+        break;
+    case OPT_LABEL:
+        if (!labels_add(&config->agent.labels, arg))
+            argp_failure(state, EX_USAGE, 0,
+                "--label %s: must be NAME=VALUE, each 1..64 of A-Za-z0-9._:-, at most %d labels",
+                arg, LABELS_MAX);
+        break;
+    case OPT_PPS:
+        config->pps = strcmp(arg, "max") == 0 ? 0 : number(state, "--pps", arg, 1, MAX_PPS);
+        break;
+    case OPT_CAPACITY:
+        config->agent.capacity = number(state, "--capacity", arg, 1, SESSION_MAX_CAPACITY);
+        break;
+    case OPT_DRAIN:
+        config->drain_ms = number(state, "--drain", arg, 0, 3600) * 1000;
+        break;
+    case OPT_LOG:
+        if (!log_level_set(arg))
+            argp_failure(
+                state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
+        break;
+    case ARGP_KEY_ARG:
+        argp_failure(state, EX_USAGE, 0, "%s: takes options only", arg);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+/* HOST-PID, with what a name may not hold replaced. */
+static void default_name(struct agent_config *config) {
+    char host[48];
+    if (gethostname(host, sizeof host) != 0)
+        memcpy(host, "worker", sizeof "worker");
+    host[sizeof host - 1] = '\0';
+    for (char *c = host; *c != '\0'; c++)
+        if (!wire_allowed(c, 1, WIRE_ID_CHARS))
+            *c = '-';
+    (void)snprintf(config->name, sizeof config->name, "%s-%d", host, (int)getpid());
+}
+
+int main(int argc, char **argv) {
+    struct daemon_config config = {
+        .agent = {.capacity = DEFAULT_CAPACITY},
+        .pps = DEFAULT_PPS,
+        .drain_ms = DEFAULT_DRAIN_S * 1000,
+    };
+    const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+    argp_err_exit_status = EX_USAGE;
+    default_name(&config.agent);
+    (void)argp_parse(&argp, argc, argv, 0, NULL, &config);
+    if (config.broker_count == 0)
+        config.brokers[config.broker_count++] = DEFAULT_BROKER;
+    return daemon_run(&config);
+}

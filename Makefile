@@ -7,17 +7,24 @@ DESTDIR ?=
 PYTHON ?= /usr/bin/python3
 VERSION := 0.1.0
 
+# What the programs and their tests need, as Debian packages; `make deps` installs what is missing.
+DEBS := gcc libc6-dev pkg-config libczmq-dev libzmq3-dev libmsgpack-dev libbsd-dev libc-ares-dev \
+	libjansson-dev libcmocka-dev mtr-tiny python3-pytest python3-zmq python3-msgpack util-linux \
+	iproute2 procps
+LINT_DEBS := clang clang-format clang-tidy cppcheck mandoc shellcheck libclang-rt-dev
+
 LIBS := libczmq libzmq msgpack libbsd
 WARN := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 # SANITIZE is set by the targets that build the unit tests once more.
 SANITIZE ?=
 OPTIMIZE ?= -O2
 CFLAGS ?= -g
-ALL_CFLAGS = $(CFLAGS) $(OPTIMIZE) $(WARN) -D_GNU_SOURCE -DHOPMQ_VERSION='"$(VERSION)"' -I. \
-	-fstack-protector-strong $(SANITIZE) $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-ALL_LDLIBS = $(LDLIBS) $(shell pkg-config --libs $(LIBS) 2>/dev/null)
-CARES = $(shell pkg-config --libs libcares 2>/dev/null)
-JANSSON = $(shell pkg-config --libs jansson 2>/dev/null)
+pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
+ALL_CFLAGS := $(CFLAGS) $(OPTIMIZE) $(WARN) -D_GNU_SOURCE -DHOPMQ_VERSION='"$(VERSION)"' -I. \
+	-fstack-protector-strong $(SANITIZE) $(call pkg,--cflags,$(LIBS))
+ALL_LDLIBS := $(LDLIBS) $(call pkg,--libs,$(LIBS))
+CARES := $(call pkg,--libs,libcares)
+JANSSON := $(call pkg,--libs,jansson)
 
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/hop common/labels common/mem common/request common/result \
@@ -46,6 +53,19 @@ say = $(call say_$(V),$(1),$(2))
 .PHONY: all clean help
 all: $(PROGRAMS) $(BUILD)/simnet
 
+help:
+	@printf '%s\n' \
+	  'make                     build into build/' \
+	  'make trace TARGET=HOST   install what is missing, build, trace, leave nothing running' \
+	  'make test                the same, then all tests' \
+	  'make demo                a trace and a live stream in a simulated internet, no network needed' \
+	  'make run                 a broker and one worker a core, until Ctrl-C' \
+	  'make deps                install what is missing (Debian, apt-get)' \
+	  'make bench-quick         traces/s, probes a trace, broker messages/s' \
+	  'make fuzz                run the fuzzers, FUZZ_SECONDS=60 each' \
+	  'make lint compilers      clang-format, clang-tidy, cppcheck; gcc and clang with all warnings' \
+	  'make install             into DESTDIR and PREFIX=/usr/local, with man pages and systemd units'
+
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
@@ -59,10 +79,44 @@ $(BUILD)/hopmq: $(call obj,clients/main.c) $(CLIENT) $(COMMON)
 $(BUILD)/simnet: $(call obj,tests/simnet/simnet.c) $(SIMNET)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@
 
-# ---- unit tests ------------------------------------------------------------------------------
-# They link the pure modules only: what needs a socket is tested with the running programs.
+# ---- the two commands, and their relatives -----------------------------------------------------
 
-.PHONY: unit-programs
+TARGET ?= 127.0.0.1
+WITH_HOPMQ := HOPMQ_BIN=$(BUILD) clients/with-hopmq
+DEMO_NET := --seed 3 --hops 15-15 --rtt-us 2500 --jitter-us 800 --mpls 20 --silent-router 7
+
+.PHONY: deps trace run demo
+deps:
+	@missing=; for deb in $(DEBS); do \
+	  dpkg-query -W -f '$${Status}' $$deb 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$deb"; \
+	done; \
+	[ -z "$$missing" ] || .ci/install $$missing
+
+trace: deps
+	@$(MAKE) -s --no-print-directory all
+	@$(WITH_HOPMQ) $(BUILD)/hopmq trace $(TARGET)
+
+run: deps
+	@$(MAKE) -s --no-print-directory all
+	@$(WITH_HOPMQ) -f -n "$$(nproc)"
+
+demo: deps
+	@$(MAKE) -s --no-print-directory all
+	@HOPMQ_BIN=$(BUILD) tests/simnet/demo $(DEMO_NET)
+
+# ---- tests -----------------------------------------------------------------------------------
+# Unit tests link the pure modules only: what needs a socket is tested with the running programs.
+
+SANITIZED := $(BUILD)/sanitized
+SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
+	SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+
+.PHONY: test unit-programs replay-programs
+test: deps
+	@$(MAKE) --no-print-directory all unit-programs
+	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs
+	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
+
 unit-programs: $(UNIT_TESTS)
 $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
@@ -70,6 +124,79 @@ $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -lcmocka -o $@
+
+# The fuzzers' corpus as an ordinary test, without clang.
+replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
+$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(PURE_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+
+# `make fuzz` runs each fuzzer for FUZZ_SECONDS and keeps what it finds in the corpus.
+FUZZ_SECONDS ?= 60
+FUZZ_CFLAGS = $(CFLAGS) -O1 -std=c11 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all $(call pkg,--cflags,$(LIBS))
+.PHONY: fuzz
+fuzz: lint-deps $(FUZZERS:%=$(BUILD)/fuzz/%)
+	@for f in $(FUZZERS); do \
+	  ASAN_OPTIONS=allocator_may_return_null=1 $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) \
+	    -timeout=10 -print_final_stats=1 tests/fuzz/corpus/$${f#fuzz_} || exit 1; \
+	done
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) -o $@
+
+# ---- lint ------------------------------------------------------------------------------------
+
+C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/*.c tests/unit/*.c \
+	tests/fuzz/*.c tests/bench/*.c)
+H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
+	tests/fuzz/*.h)
+PRODUCT_C := $(filter-out tests/%,$(C_FILES))
+
+.PHONY: lint lint-deps compilers
+lint-deps:
+	@$(MAKE) -s --no-print-directory deps DEBS="$(DEBS) $(LINT_DEBS)"
+lint: lint-deps
+	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -I. \
+	  --enable=warning,performance,portability --suppressions-list=.cppcheck \
+	  -DHOPMQ_VERSION='"x"' $(PRODUCT_C) $(wildcard tests/simnet/*.c)
+	printf '%s\n' $(PRODUCT_C) $(wildcard tests/simnet/*.c) | \
+	  xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(ALL_CFLAGS) -Wno-unknown-warning-option' lint
+	mandoc -Tlint -Wwarning docs/man/*
+	shellcheck clients/with-hopmq .ci/run .ci/install tests/simnet/demo
+# Both compilers, all warnings, without keeping the result.
+compilers: lint-deps
+	@$(MAKE) --no-print-directory CC=gcc BUILD=$(BUILD)/gcc all unit-programs
+	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/clang all unit-programs
+
+# ---- benchmark -------------------------------------------------------------------------------
+
+.PHONY: bench-quick
+bench-quick: deps
+	@$(MAKE) -s --no-print-directory all $(BUILD)/bench-broker
+	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py
+$(BUILD)/bench-broker: $(call obj,tests/bench/broker.c) $(COMMON)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+
+# ---- install ---------------------------------------------------------------------------------
+
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+.PHONY: install uninstall
+install: $(PROGRAMS)
+	install -d $(BINDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(UNITDIR)
+	install -m 755 $(PROGRAMS) $(BINDIR)
+	install -m 644 docs/man/*.1 $(MANDIR)/man1
+	install -m 644 docs/man/*.8 $(MANDIR)/man8
+	for unit in broker/hopmq-broker.service worker/hopmq-worker@.service; do \
+	  sed 's|@PREFIX@|$(PREFIX)|g' $$unit > $(UNITDIR)/$${unit#*/}; \
+	done
+uninstall:
+	rm -f $(PROGRAMS:$(BUILD)/%=$(BINDIR)/%) $(MANDIR)/man1/hopmq.1 $(MANDIR)/man8/hopmq-*.8 \
+	  $(UNITDIR)/hopmq-broker.service $(UNITDIR)/hopmq-worker@.service
 
 clean:
 	rm -rf build

@@ -1,0 +1,469 @@
+/* core: conversations of clients and workers with the broker, on a clock of the test's. */
+#include "tests/unit/check.h"
+
+#include "broker/core.h"
+#include "tests/unit/notation.h"
+
+#include <string.h>
+
+static struct core *core;
+static struct core_time now;
+static struct text log_text; /* what the broker sent since it was last compared */
+static struct wire_doc doc;
+static msgpack_sbuffer bytes;
+static const char *gone; /* the peer that takes nothing */
+
+static void note(const char *who, const void *at, size_t size) {
+    struct wire_error err;
+    text_add(&log_text, "%s ", who);
+    assert_true(wire_doc_read(&doc, at, size, 1048576, &err));
+    note_print(&log_text, &doc.root);
+    text_add(&log_text, "\n");
+}
+
+static bool to_peer(const struct core_peer *peer, const void *at, size_t size) {
+    char who[16];
+    (void)snprintf(who, sizeof who, "%.*s%s", (int)peer->size, (const char *)peer->id,
+        peer->enveloped ? "+" : "");
+    if (gone != NULL && strcmp(who, gone) == 0)
+        return false;
+    note(who, at, size);
+    return true;
+}
+
+static bool to_client(void *context, const struct core_peer *peer, const void *at, size_t size) {
+    (void)context;
+    return to_peer(peer, at, size);
+}
+
+static bool to_worker(void *context, const struct core_peer *peer, const void *at, size_t size) {
+    (void)context;
+    return to_peer(peer, at, size);
+}
+
+static void publish(void *context, const char *topic, const void *at, size_t size) {
+    (void)context;
+    if (strcmp(topic, "alive.") != 0)
+        note(topic, at, size);
+}
+
+static void say(void *context, enum core_level level, const char *event, const char *detail) {
+    (void)context;
+    if (level == CORE_WARN)
+        text_add(&log_text, "log %s %s\n", event, detail);
+}
+
+static void start(int64_t max_queued, int64_t keep_results) {
+    const struct core_config config = {.name = "b1",
+        .version = "test",
+        .max_queued = max_queued,
+        .keep_results = keep_results,
+        .epoch = 9000,
+        .first_lease = 100,
+        .results = {"ipc://r"},
+        .result_count = 1};
+    const struct core_sink sink = {NULL, to_client, to_worker, publish, say};
+    now = (struct core_time){1000000, 5000000};
+    core = core_new(&config, &sink, &now);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    gone = NULL;
+    msgpack_sbuffer_init(&bytes);
+    start(10, 10);
+    return wire_doc_init(&doc) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    core_destroy(&core);
+    wire_doc_free(&doc);
+    msgpack_sbuffer_destroy(&bytes);
+    text_free(&log_text);
+    return 0;
+}
+
+static void say_to(const char *who, const char *text) {
+    struct core_peer peer = {who, strlen(who), 0, false};
+    if (who[peer.size - 1] == '+') {
+        peer.enveloped = true;
+        peer.size--;
+    }
+    msgpack_sbuffer_clear(&bytes);
+    note_pack(&bytes, text);
+    if (who[0] == 'w')
+        core_worker_message(core, &peer, bytes.data, bytes.size, &now);
+    else
+        core_client_message(core, &peer, bytes.data, bytes.size, &now);
+}
+
+static void after_ms(int64_t ms) {
+    now.mono_us += ms * 1000;
+    now.wall_us += ms * 1000;
+    core_tick(core, &now);
+}
+
+#define EXPECT(...)                                                                                \
+    do {                                                                                           \
+        assert_true(text_is(&log_text, "" __VA_ARGS__));                                           \
+        text_clear(&log_text);                                                                     \
+    } while (0)
+
+#define HELLO(name, capacity, more)                                                                \
+    "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "               \
+    "'capacity': " capacity ", 'labels': {" more "}, 'af': [4], 'protocols': ['icmp'], "           \
+    "'leases': []}"
+#define WELCOME(who)                                                                               \
+    who " {'v':1,'op':'welcome','epoch':9000,'heartbeat_ms':1000,'dead_ms':5000}\n"
+#define SUBMIT(more, fields) "{'v': 1, 'op': 'submit'" more ", 'traces': [" fields "]}"
+#define ACCEPTED(who, ids) who " {'v':1,'op':'accepted','ids':[" ids "]}\n"
+#define GIVEN(who, lease, run, left, trace)                                                        \
+    who " {'v':1,'op':'trace','lease':" lease ",'run':" run ",'deadline_ms':" left                 \
+        ",'trace':{" trace "}}\n"
+#define RESULT(lease, target, stop)                                                                \
+    "{'v': 1, 'op': 'result', 'lease': " lease ", 'body': <{'target': '" target                    \
+    "', 'dst': '192.0.2.1', 'src': null, 'protocol': 'icmp', 'first_ttl': 1, 'max_ttl': 30, "      \
+    "'started_us': 7, 'finished_us': 8, 'probes_sent': 1, 'stop': '" stop "', 'hops': []}>}"
+#define HEAD(seq, stream, stream_seq, id, more)                                                    \
+    "'seq':" seq ",'stream':'" stream "','stream_seq':" stream_seq ",'epoch':9000,'id':'" id "'"   \
+    more
+#define BODY(target, stop)                                                                         \
+    "'target':'" target "','dst':'192.0.2.1','src':null,'protocol':'icmp','first_ttl':1,"          \
+    "'max_ttl':30,'started_us':7,'finished_us':8,'probes_sent':1,'stop':'" stop "','hops':[]"
+#define BROKERS_BODY(target, at, stop, more)                                                       \
+    "'target':'" target "','dst':null,'src':null,'protocol':'icmp','first_ttl':1,'max_ttl':30,"    \
+    "'started_us':" at ",'finished_us':" at ",'probes_sent':0,'stop':'" stop "'" more ",'hops':[]"
+#define DONE(who, lease) who " {'v':1,'op':'done','lease':" lease "}\n"
+#define BEAT(leases) "{'v': 1, 'op': 'heartbeat', 'leases': [" leases "], 'stats': {}}"
+#define BEAT_BACK(who) who " {'v':1,'op':'heartbeat','epoch':9000}\n"
+#define NO_WORKER                                                                                  \
+    ",'error':{'code':'unavailable','message':'no worker that fits was there'}"
+
+static void a_trace_goes_through(void **state) {
+    (void)state;
+    say_to("w1", HELLO("ams1", "2", ""));
+    EXPECT(WELCOME("w1"));
+    say_to("c1", SUBMIT(", 'req': 7, 'notify': true",
+                     "{'target': '192.0.2.1', 'id': 'a', 'meta': [1]}"));
+    EXPECT("c1 {'v':1,'op':'accepted','req':7,'ids':['a']}\n" GIVEN(
+        "w1", "100", "1", "120000", "'target':'192.0.2.1','id':'a','meta':[1]"));
+    after_ms(50);
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    EXPECT("result.default.a {'v':1,'op':'result'," HEAD("1", "default", "1", "a",
+               ",'meta':[1],'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1",
+               "reached") "}\n"
+                          "c1 {'v':1,'op':'result','req':7," HEAD("1", "default", "1", "a",
+                              ",'meta':[1],'accepted_us':5000000,'worker':'ams1','run':1,")
+                              BODY("192.0.2.1", "reached") "}\n" DONE("w1", "100"));
+    /* Told twice, it is acknowledged twice and counted once. */
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    EXPECT(DONE("w1", "100"));
+}
+
+static void a_req_gets_the_result_of_a_trace(void **state) {
+    (void)state;
+    say_to("w1", HELLO("ams1", "2", ""));
+    text_clear(&log_text);
+    say_to("c1+", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'progress': true}");
+    EXPECT(GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'9-1','progress':true"));
+    say_to("w1", "{'v': 1, 'op': 'hop', 'lease': 100, 'ttl': 1, 'probes': [{'attempt': 1, 'addr': "
+                 "null, 'rtt_us': null, 'sent_us': 0, 'verdict': 'no-reply'}]}");
+    EXPECT("hop.default.9-1 {'v':1,'op':'hop','id':'9-1','stream':'default','ttl':1,'probes':["
+           "{'attempt':1,'addr':null,'rtt_us':null,'sent_us':0,'verdict':'no-reply'}]}\n");
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    EXPECT("result.default.9-1 {'v':1,'op':'result'," HEAD("1", "default", "1", "9-1",
+               ",'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1", "reached") "}\n"
+               "c1+ {'v':1,'op':'result'," HEAD("1", "default", "1", "9-1",
+                   ",'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1",
+                   "reached") "}\n" DONE("w1", "100"));
+}
+
+static void the_same_id_again(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a', 'max_ttl': 30}"));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.2', 'id': 'a'}"));
+    EXPECT(ACCEPTED("c1", "'a'") ACCEPTED("c1", "'a'") ACCEPTED("c1",
+        "{'code':'conflict','message':'id: a: is in use for a different trace','field':'id'}"));
+}
+
+static void priority_and_age_decide(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
+                            "'b'}, {'target': '192.0.2.1', 'id': 'c', 'priority': 0}"));
+    say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a', 'b', 'c', 'd']}");
+    EXPECT(ACCEPTED("c1", "'a','b','c'") "c1 {'v':1,'op':'status','states':["
+                                         "{'id':'a','state':'queued','position':2},"
+                                         "{'id':'b','state':'queued','position':3},"
+                                         "{'id':'c','state':'queued','position':1},"
+                                         "{'id':'d','state':'unknown'}]}\n");
+    say_to("w1", HELLO("ams1", "2", ""));
+    EXPECT(WELCOME("w1") GIVEN("w1", "100", "1", "120000",
+        "'target':'192.0.2.1','id':'c','priority':0") GIVEN("w1", "101", "1", "120000",
+        "'target':'192.0.2.1','id':'a'"));
+    say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a', 'b']}");
+    EXPECT("c1 {'v':1,'op':'status','states':[{'id':'a','state':'running','worker':'ams1'},"
+           "{'id':'b','state':'queued','position':1}]}\n");
+}
+
+static void labels_decide_and_load_is_shared(void **state) {
+    (void)state;
+    say_to("w1", HELLO("ams1", "2", "'site': 'ams'"));
+    say_to("w2", HELLO("fra1", "4", "'site': 'fra'"));
+    text_clear(&log_text);
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a', 'workers': {'site': 'ams'}}, "
+                            "{'target': '192.0.2.1', 'id': 'b', 'workers': {'site': 'lon'}}, "
+                            "{'target': '192.0.2.1', 'id': 'c'}, {'target': '192.0.2.1', 'id': "
+                            "'d'}"));
+    EXPECT(ACCEPTED("c1", "'a','b','c','d'") GIVEN("w1", "100", "1", "120000",
+        "'target':'192.0.2.1','id':'a','workers':{'site':'ams'}") GIVEN("w2", "101", "1", "120000",
+        "'target':'192.0.2.1','id':'c'") GIVEN("w2", "102", "1", "120000",
+        "'target':'192.0.2.1','id':'d'"));
+    /* b waits for its deadline, of 120 s after 5 s; the workers must be heard meanwhile. */
+    for (int i = 0; i < 30; i++) {
+        after_ms(4000);
+        say_to("w1", BEAT("100"));
+        say_to("w2", BEAT("101, 102"));
+        if (i < 29)
+            text_clear(&log_text);
+    }
+    EXPECT("result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
+        ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "125000000", "no-worker",
+        NO_WORKER) "}\n" BEAT_BACK("w1") BEAT_BACK("w2"));
+}
+
+static void a_lost_worker_is_replaced_three_times(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
+    say_to("w1", HELLO("one", "1", ""));
+    text_clear(&log_text);
+    after_ms(4999);
+    EXPECT("");
+    after_ms(1);
+    EXPECT("log worker-lost name=one running=1 why=\"silent\"\n");
+    /* What it says now is a stranger's. */
+    say_to("w1", BEAT("100"));
+    EXPECT("w1 {'v':1,'op':'who'}\n");
+    say_to("w2", HELLO("two", "1", ""));
+    EXPECT(WELCOME("w2")
+            GIVEN("w2", "101", "2", "115000", "'target':'192.0.2.1','id':'a'"));
+    gone = "w2";
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'b', 'priority': 0}"));
+    say_to("w3", HELLO("three", "1", ""));
+    text_clear(&log_text);
+    after_ms(5000);
+    /* two is silent; three, which has b, is too. */
+    text_clear(&log_text);
+    say_to("w4", HELLO("four", "2", ""));
+    EXPECT(WELCOME("w4") GIVEN("w4", "103", "2", "115000",
+        "'target':'192.0.2.1','id':'b','priority':0") GIVEN("w4", "104", "3", "110000",
+        "'target':'192.0.2.1','id':'a'"));
+    say_to("w4", "{'v': 1, 'op': 'bye'}");
+    EXPECT("result.default.a {'v':1,'op':'result'," HEAD("1", "default", "1", "a",
+        ",'accepted_us':5000000,'run':3,") BROKERS_BODY("192.0.2.1", "15000000", "worker-lost",
+        ",'error':{'code':'unavailable','message':'started 3 times, handed back 0 times'}") "}\n");
+}
+
+static void a_worker_that_comes_back_keeps_its_leases(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
+                            "'b'}"));
+    text_clear(&log_text);
+    /* A new connection has a new routing id; of its two leases it lists one, and a strange one. */
+    say_to("w2",
+        "{'v': 1, 'op': 'hello', 'name': 'one', 'versions': [1, 1], 'prober': 'p', 'capacity': 2, "
+        "'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': [101, 55]}");
+    EXPECT("log worker-lost name=one running=1 why=\"its name joined anew\"\n" WELCOME("w2")
+            DONE("w2", "55") GIVEN("w2", "102", "2", "120000", "'target':'192.0.2.1','id':'a'"));
+    say_to("w2", RESULT("101", "192.0.2.1", "reached"));
+    EXPECT("result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
+        ",'accepted_us':5000000,'worker':'one','run':1,") BODY("192.0.2.1", "reached") "}\n"
+        DONE("w2", "101"));
+    /* Two that use one name: the holder keeps it while the other goes on asking. */
+    say_to("w1", HELLO("one", "2", ""));
+    EXPECT("log worker-rejected code=conflict message=\"name: one: another worker uses it; give "
+           "each its own --name\"\n"
+           "w1 {'v':1,'op':'reject','code':'conflict','message':'name: one: another worker uses "
+           "it; give each its own --name'}\n");
+}
+
+static void a_lease_that_is_not_listed_is_lost(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
+    text_clear(&log_text);
+    for (int i = 0; i < 4; i++) {
+        after_ms(1000);
+        say_to("w1", BEAT(""));
+    }
+    EXPECT(BEAT_BACK("w1") BEAT_BACK("w1") BEAT_BACK("w1") BEAT_BACK("w1"));
+    after_ms(1000);
+    say_to("w1", BEAT("100, 77"));
+    EXPECT(DONE("w1", "77") BEAT_BACK("w1"));
+    say_to("w1", BEAT(""));
+    EXPECT(BEAT_BACK("w1") GIVEN("w1", "101", "2", "115000", "'target':'192.0.2.1','id':'a'"));
+}
+
+static void cancel_and_deadline(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a', 'deadline_ms': 3000}, "
+                            "{'target': '192.0.2.1', 'id': 'b'}"));
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['b', 'a', 'x']}");
+    EXPECT("c1 {'v':1,'op':'cancelled','states':[{'id':'b','state':'queued','position':1},"
+           "{'id':'a','state':'running','worker':'one'},{'id':'x','state':'unknown'}]}\n"
+           "result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
+               ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "5000000", "cancelled",
+               "") "}\n"
+           "w1 {'v':1,'op':'cancel','lease':100}\n");
+    /* A worker that does not answer in 250 ms is not waited for. */
+    after_ms(249);
+    EXPECT("");
+    after_ms(1);
+    EXPECT(DONE("w1", "100") "result.default.a {'v':1,'op':'result'," HEAD("2", "default", "2",
+        "a", ",'accepted_us':5000000,'worker':'one','run':1,") BROKERS_BODY("192.0.2.1",
+        "5250000", "cancelled",
+        ",'error':{'code':'unavailable','message':'its worker did not answer in time'}") "}\n");
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'c', 'deadline_ms': 2000}"));
+    text_clear(&log_text);
+    after_ms(2999);
+    EXPECT("");
+    after_ms(1);
+    EXPECT(DONE("w1", "101") "result.default.c {'v':1,'op':'result'," HEAD("3", "default", "3",
+        "c", ",'accepted_us':5250000,'worker':'one','run':1,") BROKERS_BODY("192.0.2.1",
+        "8250000", "deadline",
+        ",'error':{'code':'unavailable','message':'its worker did not answer in time'}") "}\n");
+}
+
+static void what_a_worker_must_not_say(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("w2", HELLO("two", "1", ""));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
+    text_clear(&log_text);
+    /* Another's lease; its own, with the broker's keys; a broker's message; garbage. */
+    say_to("w2", RESULT("100", "192.0.2.9", "reached"));
+    EXPECT(DONE("w2", "100"));
+    say_to("w2", "{'v': 1, 'op': 'return', 'lease': 100, 'reason': ''}");
+    say_to("w2", "{'v': 1, 'op': 'welcome', 'epoch': 1, 'heartbeat_ms': 10, 'dead_ms': 10}");
+    say_to("w2", "{'v': 1, 'op': 'hop', 'lease': 100}");
+    say_to("w9", "{'v': 1, 'op': 'hop', 'lease': 100}");
+    EXPECT("log bad-worker-message name=two why=\"not a worker's message\"\n"
+           "log bad-worker-message name=two why=\"ttl: is missing\"\n"
+           "log bad-worker-message name=- why=\"ttl: is missing\"\n"
+           "w9 {'v':1,'op':'reject','code':'bad-request','message':'ttl: is missing'}\n");
+    say_to("w1",
+        "{'v': 1, 'op': 'result', 'lease': 100, 'body': <{'seq': 1, 'target': 'x', 'dst': null, "
+        "'src': null, 'protocol': 'icmp', 'first_ttl': 1, 'max_ttl': 30, 'started_us': 7, "
+        "'finished_us': 8, 'probes_sent': 1, 'stop': 'reached', 'hops': []}>}");
+    EXPECT("log bad-worker-message name=one why=\"seq: is the broker's to say\"\n" DONE("w1",
+        "100") GIVEN("w1", "101", "2", "120000", "'target':'192.0.2.1','id':'a'"));
+}
+
+static void handed_back_goes_to_another(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
+                            "'b'}"));
+    text_clear(&log_text);
+    say_to("w1", "{'v': 1, 'op': 'drain'}");
+    say_to("w1", "{'v': 1, 'op': 'return', 'lease': 100, 'reason': 'draining'}");
+    EXPECT("");
+    say_to("w2", HELLO("two", "2", ""));
+    EXPECT(WELCOME("w2") GIVEN("w2", "101", "1", "120000", "'target':'192.0.2.1','id':'a'")
+            GIVEN("w2", "102", "1", "120000", "'target':'192.0.2.1','id':'b'"));
+}
+
+static void full_is_busy(void **state) {
+    (void)state;
+    core_destroy(&core);
+    start(2, 1);
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
+                            "'b'}, {'target': '192.0.2.1', 'id': 'c'}"));
+    EXPECT(ACCEPTED("c1", "'a','b',{'code':'busy','message':'queue: 2: full; send again later',"
+                          "'field':'queue'}"));
+    for (int i = 0; i < 16; i++)
+        say_to("c2", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'id': 'a'}");
+    EXPECT("");
+    say_to("c2", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'id': 'a'}");
+    EXPECT("c2 {'v':1,'op':'error','code':'busy','message':'id: a: 16 sockets wait for it "
+           "already','field':'id'}\n");
+    /* One result is kept. */
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a', 'b']}");
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'fetch', 'ids': ['a', 'b']}");
+    EXPECT("c1 {'v':1,'op':'results','results':[{'v':1,'op':'result'," HEAD("2", "default", "2",
+        "b", ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "5000000", "cancelled",
+        "") "}],'missing':['a'],'more':[]}\n");
+}
+
+static void drain_and_shutdown(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("c1", SUBMIT(", 'notify': true", "{'target': '192.0.2.1', 'id': 'a'}, {'target': "
+                                            "'192.0.2.1', 'id': 'b', 'stream': 's'}"));
+    text_clear(&log_text);
+    core_drain(core);
+    assert_false(core_drained(core));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1'}"));
+    EXPECT(ACCEPTED("c1", "{'code':'busy','message':'this broker is draining; send again later, "
+                          "or to another'}"));
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    text_clear(&log_text);
+    assert_true(core_drained(core));
+    core_shutdown(core, &now);
+#define STOPPED                                                                                    \
+    HEAD("2", "s", "1", "b", ",'accepted_us':5000000,'run':0,")                                    \
+    BROKERS_BODY("192.0.2.1", "5000000", "cancelled",                                              \
+        ",'error':{'code':'unavailable','message':'the broker was stopped'}") "}\n"
+    EXPECT("result.s.b {'v':1,'op':'result'," STOPPED "c1 {'v':1,'op':'result'," STOPPED);
+}
+
+static void errors_name_the_field(void **state) {
+    (void)state;
+    say_to("c1", "{'v': 1, 'op': 'trace', 'req': 1, 'target': '192.0.2.1', 'max_ttl': 0}");
+    say_to("c1+", "{'v': 2, 'op': 'ping', 'req': 'x'}");
+    say_to("c1", SUBMIT("", "{'target': 'a b'}, {'target': '192.0.2.1', 'id': 'ok'}"));
+    core_client_frames(core, &(struct core_peer){"c1", 2, 0, false}, 10, &now);
+    EXPECT("c1 {'v':1,'op':'error','req':1,'code':'bad-request','message':'max_ttl: 0: must be "
+           "1..255','field':'max_ttl'}\n"
+           "c1+ {'v':1,'op':'error','req':'x','code':'unsupported-version','message':'v: 2: this "
+           "broker speaks 1','field':'v'}\n" ACCEPTED("c1",
+               "{'code':'bad-request','message':'traces[0].target: a b: a character that is not "
+               "allowed here','field':'traces[0].target'},'ok'")
+           "c1 {'v':1,'op':'error','code':'bad-request','message':'frames: 10: must be 1, or an "
+           "empty frame and 1, as a REQ sends','field':'frames'}\n");
+}
+
+static void pong_names_the_endpoints(void **state) {
+    (void)state;
+    say_to("c1", "{'v': 1, 'op': 'ping'}");
+    EXPECT("c1 {'v':1,'op':'pong','broker':'b1','version':'test','versions':[1,1],'epoch':9000,"
+           "'seq':0,'results':['ipc://r']}\n");
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(a_trace_goes_through),
+        CASE(a_req_gets_the_result_of_a_trace),
+        CASE(the_same_id_again),
+        CASE(priority_and_age_decide),
+        CASE(labels_decide_and_load_is_shared),
+        CASE(a_lost_worker_is_replaced_three_times),
+        CASE(a_worker_that_comes_back_keeps_its_leases),
+        CASE(a_lease_that_is_not_listed_is_lost),
+        CASE(cancel_and_deadline),
+        CASE(what_a_worker_must_not_say),
+        CASE(handed_back_goes_to_another),
+        CASE(full_is_busy),
+        CASE(drain_and_shutdown),
+        CASE(errors_name_the_field),
+        CASE(pong_names_the_endpoints),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -50,8 +50,8 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     queue_dispatch(c);
 }
 
-static void submit_one(struct core *c, const struct core_peer *peer,
-    const struct request *request, uint32_t i, struct job **job, msgpack_packer *pk) {
+static void submit_one(struct core *c, const struct core_peer *peer, const struct request *request,
+    uint32_t i, struct job **job, msgpack_packer *pk) {
     char path[24];
     struct wire_error err;
     struct trace trace;
@@ -92,8 +92,9 @@ static void submit(struct core *c, const struct core_peer *peer, const struct re
 /* ---- status, cancel, fetch -------------------------------------------------------------- */
 
 static void put_state(msgpack_packer *pk, const msgpack_object *id, const struct job *job) {
-    static const char *const names[] = {
-        [JOB_LOOSE] = "queued", [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",
+    static const char *const names[] = {[JOB_LOOSE] = "queued",
+        [JOB_QUEUED] = "queued",
+        [JOB_RUNNING] = "running",
         [JOB_DONE] = "done"};
     bool more = job != NULL && (job->state == JOB_QUEUED || job->state == JOB_RUNNING);
     msgpack_pack_map(pk, 2U + more);
@@ -185,8 +186,8 @@ static void put_counters(struct core *c, msgpack_packer *pk) {
     size_t count = sizeof entries / sizeof entries[0];
     msgpack_pack_map(pk, count);
     for (size_t i = 0; i < count; i++)
-        wire_put_key_int(
-            pk, entries[i].name, *(const int64_t *)((const char *)&c->counters + entries[i].offset));
+        wire_put_key_int(pk, entries[i].name,
+            *(const int64_t *)((const char *)&c->counters + entries[i].offset));
 }
 
 static void put_rates(struct core *c, msgpack_packer *pk) {
@@ -242,8 +243,7 @@ static void ping(struct core *c, const struct core_peer *peer, const struct requ
 
 /* ---- requests --------------------------------------------------------------------------- */
 
-void clients_request(
-    struct core *c, const struct core_peer *peer, const void *bytes, size_t size) {
+void clients_request(struct core *c, const struct core_peer *peer, const void *bytes, size_t size) {
     struct wire_error err;
     struct request request = {.req = NULL};
     c->counters.requests++;

@@ -21,8 +21,7 @@ struct core_peer peer_id_get(const struct peer_id *id) {
     return (struct core_peer){id->bytes, id->size, id->socket, id->enveloped};
 }
 
-void core_say(
-    struct core *c, enum core_level level, const char *event, const char *format, ...) {
+void core_say(struct core *c, enum core_level level, const char *event, const char *format, ...) {
     char detail[512];
     va_list args;
     va_start(args, format);
@@ -37,8 +36,7 @@ void core_to_client(struct core *c, const struct peer_id *id, const msgpack_sbuf
         c->counters.dropped_to_clients++;
 }
 
-static bool to_peer(
-    struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
+static bool to_peer(struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
     msgpack_packer pk;
     state_packer(&pk, &c->out);
     session_put(&pk, msg);
@@ -51,8 +49,7 @@ void core_to_peer(struct core *c, const struct core_peer *peer, const struct ses
     (void)to_peer(c, peer, msg);
 }
 
-bool core_to_worker(
-    struct core *c, const struct worker *worker, const struct session_msg *msg) {
+bool core_to_worker(struct core *c, const struct worker *worker, const struct session_msg *msg) {
     struct core_peer peer = peer_id_get(&worker->peer);
     return to_peer(c, &peer, msg);
 }
@@ -116,8 +113,8 @@ void core_connection(struct core *c, bool began) {
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-struct core *core_new(const struct core_config *config, const struct core_sink *sink,
-    const struct core_time *now) {
+struct core *core_new(
+    const struct core_config *config, const struct core_sink *sink, const struct core_time *now) {
     struct core *c = mem_new(1, sizeof *c);
     c->config = *config;
     c->sink = *sink;

@@ -10,16 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CORE_MAX_RUNS 3            /* starts of one trace at workers */
-#define CORE_MAX_RETURNS 10        /* times that workers may hand one trace back */
-#define CORE_MAX_WAITERS 16        /* sockets that wait for one trace */
-#define CORE_MAX_STREAMS 100000    /* in an epoch */
-#define CORE_MAX_DEMANDS 1000      /* sets of labels with a trace queued */
+#define CORE_MAX_RUNS 3         /* starts of one trace at workers */
+#define CORE_MAX_RETURNS 10     /* times that workers may hand one trace back */
+#define CORE_MAX_WAITERS 16     /* sockets that wait for one trace */
+#define CORE_MAX_STREAMS 100000 /* in an epoch */
+#define CORE_MAX_DEMANDS 1000   /* sets of labels with a trace queued */
 #define CORE_MAX_WORKERS 10000
-#define CORE_CANCEL_US 250000      /* a worker's time to answer a cancel */
-#define CORE_GRACE_US 1000000      /* a worker's time to end a trace whose deadline has come */
-#define CORE_ALIVE_US 1000000      /* between two alive messages */
-#define CORE_ACTIVE_US 60000000    /* a stream is active so long after its last result */
+#define CORE_CANCEL_US 250000   /* a worker's time to answer a cancel */
+#define CORE_GRACE_US 1000000   /* a worker's time to end a trace whose deadline has come */
+#define CORE_ALIVE_US 1000000   /* between two alive messages */
+#define CORE_ACTIVE_US 60000000 /* a stream is active so long after its last result */
 #define CORE_MAX_ALIVE_STREAMS 1000
 #define CORE_MAX_FETCH_BYTES (1024 * 1024)
 #define CORE_RATE_SECONDS 10
@@ -46,8 +46,8 @@ struct core_time {
 /* Who asked: a routing id, of the submit or the workers socket `socket`. */
 struct core_peer {
     const void *id;
-    size_t size;   /* 1..255 */
-    int socket;    /* the shell's own number for it */
+    size_t size;    /* 1..255 */
+    int socket;     /* the shell's own number for it */
     bool enveloped; /* with the empty frame of a REQ */
 };
 
@@ -56,16 +56,14 @@ enum core_level { CORE_WARN, CORE_INFO, CORE_DEBUG };
 struct core_sink {
     void *context;
     /* False: the peer is gone or takes nothing; the message is dropped. */
-    bool (*to_client)(
-        void *context, const struct core_peer *peer, const void *bytes, size_t size);
-    bool (*to_worker)(
-        void *context, const struct core_peer *peer, const void *bytes, size_t size);
+    bool (*to_client)(void *context, const struct core_peer *peer, const void *bytes, size_t size);
+    bool (*to_worker)(void *context, const struct core_peer *peer, const void *bytes, size_t size);
     void (*publish)(void *context, const char *topic, const void *bytes, size_t size);
     void (*say)(void *context, enum core_level level, const char *event, const char *detail);
 };
 
-struct core *core_new(const struct core_config *config, const struct core_sink *sink,
-    const struct core_time *now);
+struct core *core_new(
+    const struct core_config *config, const struct core_sink *sink, const struct core_time *now);
 void core_destroy(struct core **core);
 
 /* A message of one frame from a client or a worker. */

@@ -44,16 +44,14 @@ static struct core_time now(void) {
 
 /* ---- what the core wants ---------------------------------------------------------------- */
 
-static bool to_client(
-    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
+static bool to_client(void *context, const struct core_peer *peer, const void *bytes, size_t size) {
     struct daemon *d = context;
     const struct sock_frame frames[3] = {{peer->id, peer->size}, {"", 0}, {bytes, size}};
     const struct sock_frame bare[2] = {frames[0], frames[2]};
     return peer->enveloped ? sock_send(d->submit, frames, 3) : sock_send(d->submit, bare, 2);
 }
 
-static bool to_worker(
-    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
+static bool to_worker(void *context, const struct core_peer *peer, const void *bytes, size_t size) {
     struct daemon *d = context;
     const struct sock_frame frames[2] = {{peer->id, peer->size}, {bytes, size}};
     return sock_send(d->workers, frames, 2);
@@ -210,11 +208,11 @@ static zsock_t *watch(struct daemon *d, zsock_t *socket, int which, void (*handl
 static bool listen_all(struct daemon *d) {
     static void (*const handlers[])(void *) = {on_monitor_0, on_monitor_1, on_monitor_2};
     const struct daemon_config *config = d->config;
-    d->submit = listen_at(
-        ZMQ_ROUTER, SUBMIT_CUT_BYTES, "--submit", &config->submit, config->insecure);
+    d->submit =
+        listen_at(ZMQ_ROUTER, SUBMIT_CUT_BYTES, "--submit", &config->submit, config->insecure);
     if (d->submit != NULL)
-        d->results = listen_at(
-            ZMQ_XPUB, RESULTS_CUT_BYTES, "--results", &config->results, config->insecure);
+        d->results =
+            listen_at(ZMQ_XPUB, RESULTS_CUT_BYTES, "--results", &config->results, config->insecure);
     if (d->results != NULL)
         d->workers = listen_at(
             ZMQ_ROUTER, SESSION_MAX_BYTES, "--workers", &config->workers, config->insecure);

@@ -113,8 +113,8 @@ struct job *jobs_accept(struct core *c, struct trace *trace, struct wire_error *
 bool jobs_wait(struct job *job, const struct core_peer *peer, const msgpack_object *req,
     struct wire_error *err) {
     if (job->waiter_count == CORE_MAX_WAITERS) {
-        wire_fail(err, "busy", "id", "%s: %d sockets wait for it already", job->id,
-            CORE_MAX_WAITERS);
+        wire_fail(
+            err, "busy", "id", "%s: %d sockets wait for it already", job->id, CORE_MAX_WAITERS);
         return false;
     }
     struct waiter *waiter = mem_new(1, sizeof *waiter);
@@ -174,8 +174,8 @@ static void archive(struct core *c, struct job *job) {
 
 /* The published map of a result with `req` put in: after its head, which is where the encoder of
  * results has it. */
-static void send_with_req(struct core *c, const struct job *job, const struct peer_id *peer,
-    const msgpack_object *req) {
+static void send_with_req(
+    struct core *c, const struct job *job, const struct peer_id *peer, const msgpack_object *req) {
     struct wire_error err;
     msgpack_packer pk;
     state_packer(&pk, &c->out);
@@ -194,8 +194,8 @@ static void send_with_req(struct core *c, const struct job *job, const struct pe
     core_to_client(c, peer, &c->out);
 }
 
-void jobs_send_result(struct core *c, struct job *job, const struct core_peer *peer,
-    const msgpack_object *req) {
+void jobs_send_result(
+    struct core *c, struct job *job, const struct core_peer *peer, const msgpack_object *req) {
     struct peer_id id;
     peer_id_set(&id, peer);
     send_with_req(c, job, &id, req);
@@ -213,9 +213,8 @@ static void detach(struct core *c, struct job *job) {
 void jobs_finish(struct core *c, struct job *job, const void *body, size_t size) {
     msgpack_packer pk;
     struct trace trace;
-    struct result_head head = {.epoch = c->config.epoch,
-        .accepted_us = job->accepted_wall_us,
-        .run = job->run};
+    struct result_head head = {
+        .epoch = c->config.epoch, .accepted_us = job->accepted_wall_us, .run = job->run};
     if (job->worker != NULL)
         memcpy(head.worker, job->worker->name, sizeof head.worker);
     detach(c, job);
@@ -285,8 +284,8 @@ void jobs_again(struct core *c, struct job *job) {
 
 /* Tells a worker to forget a lease; the job's link to it is cut by who ends the job. */
 static void tell_done(struct core *c, const struct job *job) {
-    (void)core_to_worker(c, job->worker,
-        &(struct session_msg){.op = SESSION_DONE, .lease = job->lease});
+    (void)core_to_worker(
+        c, job->worker, &(struct session_msg){.op = SESSION_DONE, .lease = job->lease});
 }
 
 void jobs_cancel(struct core *c, struct job *job) {
@@ -295,8 +294,8 @@ void jobs_cancel(struct core *c, struct job *job) {
     } else if (job->state == JOB_RUNNING && !job->cancelling) {
         job->cancelling = true;
         timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
-        (void)core_to_worker(c, job->worker,
-            &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
+        (void)core_to_worker(
+            c, job->worker, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
     }
 }
 

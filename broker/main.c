@@ -40,8 +40,7 @@ static const struct argp_option options[] = {
         0},
     {"insecure", OPT_INSECURE, NULL, 0,
         "Listen on other addresses than loopback; whoever reaches them can send traces", 0},
-    {"name", OPT_NAME, "NAME", 0, "How replies call this broker, 1..64 of A-Za-z0-9._:- [host]",
-        0},
+    {"name", OPT_NAME, "NAME", 0, "How replies call this broker, 1..64 of A-Za-z0-9._:- [host]", 0},
     {"max-queued", OPT_MAX_QUEUED, "N", 0,
         "Traces waiting for a worker; beyond it the answer is busy, 1..100000000 [1000000]", 0},
     {"keep-results", OPT_KEEP_RESULTS, "N", 0,
@@ -69,11 +68,11 @@ static int64_t number(
     return value;
 }
 
-static void add(struct argp_state *state, struct daemon_endpoints *list, const char *option,
-    const char *arg) {
+static void add(
+    struct argp_state *state, struct daemon_endpoints *list, const char *option, const char *arg) {
     if (list->count == DAEMON_MAX_ENDPOINTS)
-        argp_failure(state, EX_USAGE, 0, "%s %s: at most %d endpoints", option, arg,
-            DAEMON_MAX_ENDPOINTS);
+        argp_failure(
+            state, EX_USAGE, 0, "%s %s: at most %d endpoints", option, arg, DAEMON_MAX_ENDPOINTS);
     else
         list->at[list->count++] = arg;
 }
@@ -110,8 +109,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         break;
     case OPT_LOG:
         if (!log_level_set(arg))
-            argp_failure(
-                state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
+            argp_failure(state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
         break;
     case ARGP_KEY_ARG:
         argp_failure(state, EX_USAGE, 0, "%s: takes options only", arg);

@@ -164,8 +164,8 @@ static void heard(struct core *c, struct worker *w) {
 static void reject(struct core *c, const struct core_peer *peer, const char *code,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-static void reject(struct core *c, const struct core_peer *peer, const char *code,
-    const char *format, ...) {
+static void reject(
+    struct core *c, const struct core_peer *peer, const char *code, const char *format, ...) {
     struct session_msg msg = {.op = SESSION_REJECT};
     va_list args;
     va_start(args, format);
@@ -182,8 +182,7 @@ static void reject(struct core *c, const struct core_peer *peer, const char *cod
 /* Two processes that use one name would take each other's sessions in turn: the one that has it
  * keeps it for as long as the other goes on asking. */
 static bool contested(struct core *c, struct worker *holder) {
-    bool fight = holder->contested_us != 0 &&
-                 c->now.mono_us - holder->contested_us < CONTEST_US;
+    bool fight = holder->contested_us != 0 && c->now.mono_us - holder->contested_us < CONTEST_US;
     if (fight)
         holder->contested_us = c->now.mono_us;
     return fight;
@@ -198,8 +197,8 @@ static void fill(struct worker *w, const struct session_msg *msg) {
     w->draining = false;
 }
 
-static struct worker *join(struct core *c, const struct core_peer *peer,
-    const struct session_msg *msg) {
+static struct worker *join(
+    struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
     struct worker *w = mem_new(1, sizeof *w);
     peer_id_set(&w->peer, peer);
     memcpy(w->name, msg->name, sizeof w->name);
@@ -213,8 +212,8 @@ static struct worker *join(struct core *c, const struct core_peer *peer,
     return w;
 }
 
-static void adopt(struct core *c, struct worker *w, const struct session_msg *msg,
-    struct worker *old) {
+static void adopt(
+    struct core *c, struct worker *w, const struct session_msg *msg, struct worker *old) {
     for (size_t i = 0; i < msg->lease_count; i++) {
         struct job *job = jobs_find_lease(c, msg->leases[i]);
         if (job != NULL && (job->worker == old || job->worker == w)) {
@@ -342,8 +341,7 @@ static void result(struct core *c, struct worker *w, const struct session_msg *m
     } else {
         jobs_finish(c, job, msg->body, msg->body_size);
     }
-    (void)core_to_worker(
-        c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->lease});
+    (void)core_to_worker(c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->lease});
 }
 
 static void given_back(struct core *c, struct worker *w, const struct session_msg *msg) {
@@ -399,8 +397,7 @@ static void from_worker(struct core *c, struct worker *w, const struct session_m
     }
 }
 
-void sessions_message(
-    struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
+void sessions_message(struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
     if (msg->op == SESSION_HELLO) {
         hello(c, peer, msg);
         return;

@@ -59,10 +59,10 @@ struct job {
     void *result;          /* when done: the published map */
     uint32_t trace_size, result_size;
     int64_t accepted_wall_us, deadline_us, dispatched_us;
-    int64_t lease; /* while running */
+    int64_t lease;   /* while running */
     uint64_t ticket; /* place in the queue */
     uint64_t listed; /* the last heartbeat of its worker that named its lease */
-    uint8_t state; /* enum job_state */
+    uint8_t state;   /* enum job_state */
     uint8_t priority, run, returns, waiter_count;
     bool progress, has_meta, cancelling;
     char id[]; /* NUL-ended */
@@ -74,7 +74,7 @@ struct demand {
     TAILQ_ENTRY(demand) link; /* all demands; each has a job queued */
     struct job_list jobs[PRIORITIES];
     int64_t counts[PRIORITIES];
-    struct wire_doc doc; /* the labels, decoded from key */
+    struct wire_doc doc;          /* the labels, decoded from key */
     const msgpack_object *labels; /* NULL: none */
     size_t key_size;
     unsigned char key[]; /* their encoding */
@@ -228,8 +228,8 @@ void jobs_due(struct core *core, struct job *job);
 void jobs_hop(struct core *core, struct job *job, const struct session_msg *msg);
 
 /* Sends a finished result to one peer. */
-void jobs_send_result(struct core *core, struct job *job, const struct core_peer *peer,
-    const msgpack_object *req);
+void jobs_send_result(
+    struct core *core, struct job *job, const struct core_peer *peer, const msgpack_object *req);
 
 /* Ends all that are queued or running: the broker stops. */
 void jobs_end_all(struct core *core);
@@ -272,8 +272,8 @@ void streams_alive(struct core *core);
 void streams_free_all(struct core *core);
 
 /* ---- clients ---- */
-void clients_request(struct core *core, const struct core_peer *peer, const void *bytes,
-    size_t size);
+void clients_request(
+    struct core *core, const struct core_peer *peer, const void *bytes, size_t size);
 void clients_error(struct core *core, const struct core_peer *peer, const msgpack_object *req,
     const struct wire_error *err);
 

@@ -228,8 +228,8 @@ bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_e
             !hop_check_probes(probes, path, err))
             return false;
         if (ttl != first_ttl + i) {
-            wire_fail(err, "bad-request", path, "ttl: %d: must be %d", (int)ttl,
-                (int)(first_ttl + i));
+            wire_fail(
+                err, "bad-request", path, "ttl: %d: must be %d", (int)ttl, (int)(first_ttl + i));
             return false;
         }
     }

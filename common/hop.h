@@ -5,7 +5,7 @@
 #include "common/addr.h"
 #include "common/wire.h"
 
-#define HOP_MPLS_MAX 8   /* as many as mtr-packet prints (its deconstruct_unix.c) */
+#define HOP_MPLS_MAX 8    /* as many as mtr-packet prints (its deconstruct_unix.c) */
 #define HOP_WORD_BYTES 32 /* longest word of the prober that is kept */
 
 enum hop_verdict {
@@ -55,7 +55,8 @@ bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
 /* Checks an array of probes. */
 bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err);
 
-/* Checks the array `hops` of a result: contiguous ttls from first_ttl on, every probe well-formed. */
+/* Checks the array `hops` of a result: contiguous ttls from first_ttl on, every probe well-formed.
+ */
 bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_error *err);
 
 /* The word that stands for the probe's verdict on the wire. */

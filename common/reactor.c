@@ -202,8 +202,8 @@ void reactor_on_signal(
     r->signal_context = context;
 }
 
-void reactor_on_tick(struct reactor *r, int64_t (*next)(void *context),
-    void (*tick)(void *context), void *context) {
+void reactor_on_tick(
+    struct reactor *r, int64_t (*next)(void *context), void (*tick)(void *context), void *context) {
     r->next = next;
     r->tick = tick;
     r->tick_context = context;

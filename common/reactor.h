@@ -33,8 +33,8 @@ void reactor_socket(
     struct reactor *reactor, zsock_t *socket, void (*handler)(void *context), void *context);
 void reactor_socket_end(struct reactor *reactor, zsock_t *socket);
 
-/* Calls handler with the descriptor when it is ready for `events` (ZMQ_POLLIN, ZMQ_POLLOUT). Setting a
- * descriptor again replaces what was set. */
+/* Calls handler with the descriptor when it is ready for `events` (ZMQ_POLLIN, ZMQ_POLLOUT).
+ * Setting a descriptor again replaces what was set. */
 void reactor_fd(struct reactor *reactor, int fd, short events,
     void (*handler)(void *context, int fd, short events), void *context);
 void reactor_fd_end(struct reactor *reactor, int fd);

@@ -38,8 +38,7 @@ void request_put_head(
     msgpack_packer *pk, const char *op, const msgpack_object *req, uint32_t pairs);
 
 /* Packs a whole `error`. */
-void request_put_error(
-    msgpack_packer *pk, const msgpack_object *req, const struct wire_error *err);
+void request_put_error(msgpack_packer *pk, const msgpack_object *req, const struct wire_error *err);
 
 /* Packs the map {code, message, field?} that stands for one failed trace in `accepted`. */
 void request_put_error_map(msgpack_packer *pk, const struct wire_error *err);

@@ -95,8 +95,7 @@ void result_put_body(msgpack_packer *pk, const struct result_body *body,
     hop_put_hops(pk, probes, count);
 }
 
-bool result_get_body(
-    struct result_body *body, const msgpack_object *map, struct wire_error *err) {
+bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err) {
     *body = plain_body;
     if (!wire_get(map, body_fields, BODY_FIELDS, body, "", err) ||
         !hop_check_hops(body->hops, body->first_ttl, err))
@@ -119,8 +118,7 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
     return false;
 }
 
-bool result_get_head(
-    struct result_head *head, const msgpack_object *map, struct wire_error *err) {
+bool result_get_head(struct result_head *head, const msgpack_object *map, struct wire_error *err) {
     *head = plain_head;
     return wire_get(map, head_fields, HEAD_FIELDS, head, "", err);
 }

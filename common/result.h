@@ -63,15 +63,13 @@ void result_put_body(msgpack_packer *pk, const struct result_body *body,
     const struct hop_probe *probes, size_t count);
 
 /* Reads and checks a body, or the body's part of a whole result. */
-bool result_get_body(
-    struct result_body *body, const msgpack_object *map, struct wire_error *err);
+bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err);
 
 /* Checks what a worker sent as a body: as result_get_body(), and no key that is the broker's. */
 bool result_check_body(const msgpack_object *map, struct wire_error *err);
 
 /* Reads the broker's part of a whole result. */
-bool result_get_head(
-    struct result_head *head, const msgpack_object *map, struct wire_error *err);
+bool result_get_head(struct result_head *head, const msgpack_object *map, struct wire_error *err);
 
 /* Packs the whole result: v, op, head, and then the pairs of body, the encoding of a map that
  * result_check_body() accepted. */

@@ -58,10 +58,10 @@ struct session_msg {
     size_t body_size;
     const void *trace_bytes; /* to write: an encoded map */
     size_t trace_size;
-    const msgpack_object *trace; /* as read: any value, see trace_get() */
+    const msgpack_object *trace;        /* as read: any value, see trace_get() */
     const struct hop_probe *hop_probes; /* to write */
     size_t hop_probe_count;
-    const msgpack_object *probes; /* as read: a checked array */
+    const msgpack_object *probes;         /* as read: a checked array */
     const struct session_stat *stat_list; /* to write */
     size_t stat_count;
     const msgpack_object *stats; /* as read: a checked map */

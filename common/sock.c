@@ -46,8 +46,8 @@ bool sock_bind(zsock_t *s, const char *option, const char *endpoint, bool insecu
     }
     if (zsock_bind(s, "%s", endpoint) >= 0)
         return true;
-    (void)fprintf(stderr, "%s %s: cannot listen there: %s\n", option, endpoint,
-        zmq_strerror(errno));
+    (void)fprintf(
+        stderr, "%s %s: cannot listen there: %s\n", option, endpoint, zmq_strerror(errno));
     return false;
 }
 

@@ -57,10 +57,21 @@ static bool head_container(
 /* The msgpack specification's table of first bytes. */
 static bool head_read(struct head *h, const uint8_t *at, size_t left) {
     static const uint8_t scalar_bytes[] = {
-        [0xca - 0xc0] = 5, [0xcb - 0xc0] = 9, [0xcc - 0xc0] = 2, [0xcd - 0xc0] = 3,
-        [0xce - 0xc0] = 5, [0xcf - 0xc0] = 9, [0xd0 - 0xc0] = 2, [0xd1 - 0xc0] = 3,
-        [0xd2 - 0xc0] = 5, [0xd3 - 0xc0] = 9, [0xd4 - 0xc0] = 3, [0xd5 - 0xc0] = 4,
-        [0xd6 - 0xc0] = 6, [0xd7 - 0xc0] = 10, [0xd8 - 0xc0] = 18,
+        [0xca - 0xc0] = 5,
+        [0xcb - 0xc0] = 9,
+        [0xcc - 0xc0] = 2,
+        [0xcd - 0xc0] = 3,
+        [0xce - 0xc0] = 5,
+        [0xcf - 0xc0] = 9,
+        [0xd0 - 0xc0] = 2,
+        [0xd1 - 0xc0] = 3,
+        [0xd2 - 0xc0] = 5,
+        [0xd3 - 0xc0] = 9,
+        [0xd4 - 0xc0] = 3,
+        [0xd5 - 0xc0] = 4,
+        [0xd6 - 0xc0] = 6,
+        [0xd7 - 0xc0] = 10,
+        [0xd8 - 0xc0] = 18,
     };
     uint8_t first = at[0];
     h->children = 0;
@@ -238,8 +249,8 @@ static bool get_text(const msgpack_object *value, char *out, const struct field_
     }
     size_t size = value->via.str.size;
     if (size < (size_t)f->min || size > (size_t)f->max) {
-        (void)snprintf(text, sizeof text, "%zu bytes: must be %" PRId64 "..%" PRId64, size, f->min,
-            f->max);
+        (void)snprintf(
+            text, sizeof text, "%zu bytes: must be %" PRId64 "..%" PRId64, size, f->min, f->max);
         return refuse(at, text);
     }
     if (!wire_allowed(value->via.str.ptr, size, f->allowed)) {
@@ -261,8 +272,9 @@ static bool get_choice(const msgpack_object *value, int *out, const struct field
         }
     size_t used = 0;
     if (value->type == MSGPACK_OBJECT_STR)
-        used = (size_t)snprintf(text, sizeof text, "%.*s: ",
-            (int)(value->via.str.size > 32 ? 32 : value->via.str.size), value->via.str.ptr);
+        used = (size_t)snprintf(text, sizeof text,
+            "%.*s: ", (int)(value->via.str.size > 32 ? 32 : value->via.str.size),
+            value->via.str.ptr);
     used += (size_t)snprintf(text + used, sizeof text - used, "must be one of");
     for (int i = 0; at->field->choices[i] != NULL && used < sizeof text; i++)
         used += (size_t)snprintf(

@@ -39,8 +39,8 @@ void wire_doc_free(struct wire_doc *doc);
 
 /* Reads exactly one map of at most max_values values, nested at most WIRE_MAX_DEPTH deep.
  * Frees what the last read left in doc. */
-bool wire_doc_read(
-    struct wire_doc *doc, const void *data, size_t size, uint32_t max_values, struct wire_error *err);
+bool wire_doc_read(struct wire_doc *doc, const void *data, size_t size, uint32_t max_values,
+    struct wire_error *err);
 
 /* What a field holds, and the type of the member at `offset` in the struct that it fills. */
 enum wire_kind {

@@ -31,7 +31,7 @@ struct lease {
 RB_HEAD(lease_tree, lease);
 
 enum link_state {
-    LINK_NONE,     /* no broker has said welcome, or not for long */
+    LINK_NONE, /* no broker has said welcome, or not for long */
     LINK_OPEN,
     LINK_REJECTED, /* wait before the next hello */
 };
@@ -340,8 +340,7 @@ static void handle(struct agent *a, const struct session_msg *msg) {
     }
 }
 
-void agent_message(
-    struct agent *a, const void *bytes, size_t size, const struct agent_time *now) {
+void agent_message(struct agent *a, const void *bytes, size_t size, const struct agent_time *now) {
     a->now = *now;
     struct wire_error err;
     struct session_msg msg;
@@ -387,7 +386,9 @@ void agent_destroy(struct agent **agent) {
     *agent = NULL;
 }
 
-struct agent_shell_counters *agent_shell_counters(struct agent *a) { return &a->shell; }
+struct agent_shell_counters *agent_shell_counters(struct agent *a) {
+    return &a->shell;
+}
 
 void agent_prober_up(struct agent *a, const char *version, unsigned families, unsigned protocols,
     const struct agent_time *now) {

@@ -58,8 +58,7 @@ struct agent *agent_new(
 void agent_destroy(struct agent **agent);
 
 /* For the sink of the mux: its owners are leases of agents. */
-void agent_on_hop(
-    void *context, void *owner, const struct hop_probe *probes, size_t count);
+void agent_on_hop(void *context, void *owner, const struct hop_probe *probes, size_t count);
 void agent_on_done(void *context, void *owner, const struct result_body *end,
     const struct hop_probe *probes, size_t count, int64_t now_us);
 

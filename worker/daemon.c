@@ -94,11 +94,10 @@ static void on_message(void *context) {
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(b->socket, &message); i++) {
         struct agent_time t = now();
         if (message.frames == 1)
-            agent_message(
-                b->agent, zmq_msg_data(&message.at[0]), zmq_msg_size(&message.at[0]), &t);
+            agent_message(b->agent, zmq_msg_data(&message.at[0]), zmq_msg_size(&message.at[0]), &t);
         else
-            log_event(LOG_LEVEL_WARN, "bad-message", "broker=%s frames=%u", b->endpoint,
-                message.frames);
+            log_event(
+                LOG_LEVEL_WARN, "bad-message", "broker=%s frames=%u", b->endpoint, message.frames);
         sock_message_close(&message);
     }
 }
@@ -222,10 +221,8 @@ int daemon_run(const struct daemon_config *config) {
     int status = EX_OK;
     d->config = config;
     d->reactor = reactor_new();
-    const struct prober_sink prober_sink = {
-        d, on_prober_up, on_prober_down, on_reply, on_bad_line};
-    const struct mux_sink mux_sink = {
-        d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
+    const struct prober_sink prober_sink = {d, on_prober_up, on_prober_down, on_reply, on_bad_line};
+    const struct mux_sink mux_sink = {d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
     d->mux = mux_new(config->pps, &mux_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
     d->locator = locator_new(d->reactor, on_located);

@@ -84,8 +84,8 @@ static void find_route(struct agent_location *at, const struct query *q) {
     if (q->source[0] != '\0' && addr_parse(&source, q->source)) {
         socklen_t size = to_endpoint(&src, &source, 0);
         if (source.af != at->dst.af)
-            fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not of the family of %s",
-                q->source, addr_print(&at->dst, text));
+            fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not of the family of %s", q->source,
+                addr_print(&at->dst, text));
         else if (bind(fd, &src.any, size) != 0)
             fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not an address of this worker (%s)",
                 q->source, strerror(errno));
@@ -151,8 +151,9 @@ void locator_find(struct locator *l, void *owner, int64_t lease, const struct tr
         free(q);
         return;
     }
-    const struct ares_addrinfo_hints hints = {
-        .ai_family = trace->af == 0 ? AF_UNSPEC : trace->af == 4 ? AF_INET : AF_INET6,
+    const struct ares_addrinfo_hints hints = {.ai_family = trace->af == 0   ? AF_UNSPEC
+                                                           : trace->af == 4 ? AF_INET
+                                                                            : AF_INET6,
         .ai_flags = ARES_AI_NOSORT};
     l->pending++;
     ares_getaddrinfo(l->channel, trace->target, NULL, &hints, on_address, q);

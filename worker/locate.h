@@ -22,8 +22,7 @@ struct locator *locator_new(struct reactor *reactor,
 void locator_destroy(struct locator **locator);
 
 /* Finds an address of the trace's target and family, and the source for the route. */
-void locator_find(
-    struct locator *locator, void *owner, int64_t lease, const struct trace *trace);
+void locator_find(struct locator *locator, void *owner, int64_t lease, const struct trace *trace);
 
 /* As a core's: what is due, and when next. */
 void locator_tick(struct locator *locator);

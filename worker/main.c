@@ -43,7 +43,8 @@ static const char doc[] =
     "child, return hops and results."
     "\vThe environment variable MTR_PACKET names the prober if it is not to be searched in PATH. "
     "mtr-packet needs the right to open raw sockets: Debian's package gives it that.\n\n"
-    "Example: hopmq-worker --broker tcp://127.0.0.1:7703 --name ams1 --label site=ams --pps 5000\n\n"
+    "Example: hopmq-worker --broker tcp://127.0.0.1:7703 --name ams1 --label site=ams --pps "
+    "5000\n\n"
     "Exit status: 0 after a drain, 64 wrong usage, 69 no prober, 71 the system refused something.";
 
 static int64_t number(
@@ -67,8 +68,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case OPT_BROKER:
         if (config->broker_count == DAEMON_MAX_BROKERS)
-            argp_failure(state, EX_USAGE, 0, "--broker %s: at most %d brokers", arg,
-                DAEMON_MAX_BROKERS);
+            argp_failure(
+                state, EX_USAGE, 0, "--broker %s: at most %d brokers", arg, DAEMON_MAX_BROKERS);
         else
             config->brokers[config->broker_count++] = arg;
         break;
@@ -92,8 +93,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         break;
     case OPT_LOG:
         if (!log_level_set(arg))
-            argp_failure(
-                state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
+            argp_failure(state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
         break;
     case ARGP_KEY_ARG:
         argp_failure(state, EX_USAGE, 0, "%s: takes options only", arg);

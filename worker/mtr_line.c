@@ -9,18 +9,11 @@ static const struct meaning {
     const char *word;
     enum mtr_class class;
 } meanings[] = {
-    {"reply", MTR_REPLY},
-    {"ttl-expired", MTR_EXPIRED},
-    {"no-reply", MTR_SILENT},
-    {"no-route", MTR_NO_ROUTE},
-    {"no-route-host", MTR_NO_ROUTE},
-    {"no-route-network", MTR_NO_ROUTE},
-    {"network-down", MTR_NO_ROUTE},
-    {"host-down", MTR_NO_ROUTE},
-    {"probes-exhausted", MTR_EXHAUSTED},
-    {"permission-denied", MTR_DENIED},
-    {"invalid-argument", MTR_INVALID},
-    {"feature-support", MTR_FEATURE},
+    {"reply", MTR_REPLY}, {"ttl-expired", MTR_EXPIRED}, {"no-reply", MTR_SILENT},
+    {"no-route", MTR_NO_ROUTE}, {"no-route-host", MTR_NO_ROUTE}, {"no-route-network", MTR_NO_ROUTE},
+    {"network-down", MTR_NO_ROUTE}, {"host-down", MTR_NO_ROUTE},
+    {"probes-exhausted", MTR_EXHAUSTED}, {"permission-denied", MTR_DENIED},
+    {"invalid-argument", MTR_INVALID}, {"feature-support", MTR_FEATURE},
     {"wait-tcp-respone-timeout", MTR_SILENT}, /* 0.96's own spelling */
 };
 
@@ -46,8 +39,7 @@ size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) 
 }
 
 size_t mtr_line_feature(char line[MTR_LINE_BYTES], int32_t token, const char *feature) {
-    return (size_t)snprintf(
-        line, MTR_LINE_BYTES, "%d check-support feature %s\n", token, feature);
+    return (size_t)snprintf(line, MTR_LINE_BYTES, "%d check-support feature %s\n", token, feature);
 }
 
 /* ---- replies ---------------------------------------------------------------------------- */

@@ -10,8 +10,8 @@
 #include "common/addr.h"
 #include "common/hop.h"
 
-#define MTR_LINE_BYTES 512  /* the longest probe line is 229 bytes */
-#define MTR_REPLY_BYTES 1024 /* the longest reply, with 8 labels, is under 400 bytes */
+#define MTR_LINE_BYTES 512      /* the longest probe line is 229 bytes */
+#define MTR_REPLY_BYTES 1024    /* the longest reply, with 8 labels, is under 400 bytes */
 #define MTR_TOKEN_MAX INT32_MAX /* mtr-packet keeps tokens in an int; 0 is its own */
 
 struct mtr_probe {
@@ -65,8 +65,8 @@ bool mtr_line_parse(struct mtr_reply *reply, const char *line, size_t size);
 struct mtr_framer {
     char line[MTR_REPLY_BYTES];
     size_t used;
-    bool skipping;      /* inside a line that was too long */
-    uint64_t overlong;  /* lines dropped for it */
+    bool skipping;     /* inside a line that was too long */
+    uint64_t overlong; /* lines dropped for it */
 };
 
 /* Takes bytes from *data until a line is complete; NULL if all were taken before. The line is

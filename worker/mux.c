@@ -194,11 +194,11 @@ bool mux_fits(const struct trace *options, int af, unsigned protocols, const cha
             "port: %" PRId64 ": udp ports must be below %d, mtr-packet uses those above itself",
             options->port, MUX_PORT_LIMIT);
     if (options->flow >= 0 && af == 6 && !at_least_0_96(version))
-        return refuse(body, "unavailable",
-            "flow: IPv6 needs mtr-packet 0.96, this worker has %s", version);
+        return refuse(
+            body, "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has %s", version);
     if (options->size < 48 && af == 6)
-        return refuse(body, "bad-request", "size: %" PRId64 ": must be 48..1500 for IPv6",
-            options->size);
+        return refuse(
+            body, "bad-request", "size: %" PRId64 ": must be 48..1500 for IPv6", options->size);
     return true;
 }
 

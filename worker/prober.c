@@ -115,8 +115,8 @@ static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attr);
     if (failed != 0) {
-        log_event(LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path,
-            strerror(failed));
+        log_event(
+            LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path, strerror(failed));
         return false;
     }
     const struct rlimit files = {PROBER_NOFILE, PROBER_NOFILE};
@@ -138,8 +138,8 @@ static void ask_features(struct prober *p) {
 static void schedule(struct prober *p) {
     p->state = PROBER_OFF;
     p->due_us = reactor_now().mono_us + p->backoff_us;
-    p->backoff_us = p->backoff_us * 2 < PROBER_BACKOFF_MAX_US ? p->backoff_us * 2
-                                                              : PROBER_BACKOFF_MAX_US;
+    p->backoff_us =
+        p->backoff_us * 2 < PROBER_BACKOFF_MAX_US ? p->backoff_us * 2 : PROBER_BACKOFF_MAX_US;
 }
 
 void prober_start(struct prober *p) {
@@ -251,8 +251,8 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
     struct mtr_reply reply;
     if (!mtr_line_parse(&reply, line, size) || reply.token == 0) {
         p->sink.bad_line(p->sink.context);
-        log_event(LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size,
-            line);
+        log_event(
+            LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size, line);
         return;
     }
     if (reply.token >= MUX_FIRST_TOKEN)

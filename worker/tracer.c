@@ -282,8 +282,7 @@ const struct hop_probe *tracer_settled(struct tracer *t, size_t *count) {
     return view(t, ttl, ttl, count);
 }
 
-const struct hop_probe *tracer_result(
-    struct tracer *t, struct result_body *body, size_t *count) {
+const struct hop_probe *tracer_result(struct tracer *t, struct result_body *body, size_t *count) {
     body->stop = (int)t->stop;
     body->probes_sent = t->record_count;
     if (t->error_code != NULL) {

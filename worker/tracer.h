@@ -40,7 +40,8 @@ void tracer_timeout(struct tracer *tracer, unsigned index);
 void tracer_lost(struct tracer *tracer, unsigned index);
 
 /* Ends a trace that has not ended, with what is settled. The message may be empty. */
-void tracer_end(struct tracer *tracer, enum result_stop stop, const char *code, const char *message);
+void tracer_end(
+    struct tracer *tracer, enum result_stop stop, const char *code, const char *message);
 
 /* The next hop, in ttl order, that was settled and has not been asked for: its probes in order
  * of attempts, valid until the next call. NULL if there is none now. */

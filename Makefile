@@ -151,7 +151,7 @@ C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/
 	tests/fuzz/*.c tests/bench/*.c)
 H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
 	tests/fuzz/*.h)
-PRODUCT_C := $(filter-out tests/%,$(C_FILES))
+LINTED := $(filter-out tests/%,$(C_FILES)) $(filter-out tests/simnet/test_%.c,$(wildcard tests/simnet/*.c))
 
 .PHONY: lint lint-deps compilers
 lint-deps:
@@ -159,9 +159,9 @@ lint-deps:
 lint: lint-deps
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -I. \
-	  --enable=warning,performance,portability --suppressions-list=.cppcheck \
-	  -DHOPMQ_VERSION='"x"' $(PRODUCT_C) $(wildcard tests/simnet/*.c)
-	printf '%s\n' $(PRODUCT_C) $(wildcard tests/simnet/*.c) | \
+	  --enable=warning,performance,portability --include=/usr/include/bsd/sys/tree.h \
+	  --include=/usr/include/bsd/sys/queue.h -DHOPMQ_VERSION='"x"' $(LINTED)
+	printf '%s\n' $(LINTED) | \
 	  xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(ALL_CFLAGS) -Wno-unknown-warning-option' lint
 	mandoc -Tlint -Wwarning docs/man/*
 	shellcheck clients/with-hopmq .ci/run .ci/install tests/simnet/demo

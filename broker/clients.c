@@ -139,7 +139,7 @@ enum fetched { FETCH_RESULT, FETCH_MISSING, FETCH_MORE };
 static void fetch(struct core *c, const struct core_peer *peer, const struct request *request) {
     msgpack_packer pk;
     const msgpack_object_array *ids = &request->ids->via.array;
-    uint8_t kind[REQUEST_MAX_ITEMS];
+    uint8_t kind[REQUEST_MAX_ITEMS] = {0};
     size_t counts[3] = {0}, bytes = 0;
     for (uint32_t i = 0; i < ids->size; i++) {
         const struct job *job = find(c, &ids->ptr[i]);

@@ -4,6 +4,7 @@
 #include "common/mem.h"
 #include "common/result.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ static void hold(struct core *c, struct worker *w, struct job *job) {
 
 static void let_go(struct core *c, struct job *job) {
     struct worker *w = job->worker;
+    assert(w != NULL);
     unload(c, w);
     TAILQ_REMOVE(&w->jobs, job, link);
     w->running--;

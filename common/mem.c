@@ -12,9 +12,10 @@ void *mem_new(size_t count, size_t size) {
 }
 
 void *mem_grow(void *old, size_t count, size_t size) {
-    if (size > 0 && count > SIZE_MAX / size)
+    if (count > SIZE_MAX / (size > 0 ? size : 1))
         abort();
-    void *got = realloc(old, count > 0 ? count * size : 1);
+    size_t bytes = count * size;
+    void *got = realloc(old, bytes > 0 ? bytes : 1);
     if (got == NULL)
         abort();
     return got;

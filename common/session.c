@@ -161,29 +161,27 @@ static bool check_stats(const msgpack_object *o) {
     return true;
 }
 
+static bool refuse(struct wire_error *err, const char *field, const char *what) {
+    wire_fail(err, "bad-request", field, "%s", what);
+    return false;
+}
+
 static bool get_values(struct session_msg *msg, msgpack_zone *zone, struct wire_error *err) {
     const struct session_values *in = &msg->values;
     if (in->versions != NULL && !get_versions(msg, in->versions))
-        wire_fail(err, "bad-request", "versions", "must be [lowest, highest]");
-    else if (in->labels != NULL && !labels_check(in->labels, "labels", err))
-        return false;
-    else if (in->af != NULL && !get_families(msg, in->af))
-        wire_fail(err, "bad-request", "af", "must be an array of 4 and 6");
-    else if (in->protocols != NULL && !get_protocols(msg, in->protocols))
-        wire_fail(err, "bad-request", "protocols", "must be an array of names");
-    else if (in->leases != NULL && !get_leases(msg, in->leases, zone))
-        wire_fail(err, "bad-request", "leases", "must be an array of at most %d integers",
-            SESSION_MAX_CAPACITY);
-    else if (msg->stats != NULL && !check_stats(msg->stats))
-        wire_fail(err, "bad-request", "stats", "must be a map of at most %d names to integers",
-            SESSION_MAX_STATS);
-    else if (in->body != NULL && in->body->type != MSGPACK_OBJECT_BIN)
-        wire_fail(err, "bad-request", "body", "must be bin");
-    else if (msg->probes != NULL && !hop_check_probes(msg->probes, "probes", err))
-        return false;
-    else
-        return true;
-    return false;
+        return refuse(err, "versions", "must be [lowest, highest]");
+    if (in->af != NULL && !get_families(msg, in->af))
+        return refuse(err, "af", "must be an array of 4 and 6");
+    if (in->protocols != NULL && !get_protocols(msg, in->protocols))
+        return refuse(err, "protocols", "must be an array of names");
+    if (in->leases != NULL && !get_leases(msg, in->leases, zone))
+        return refuse(err, "leases", "must be an array of at most 100000 integers");
+    if (msg->stats != NULL && !check_stats(msg->stats))
+        return refuse(err, "stats", "must be a map of at most 32 names to integers");
+    if (in->body != NULL && in->body->type != MSGPACK_OBJECT_BIN)
+        return refuse(err, "body", "must be bin");
+    return (in->labels == NULL || labels_check(in->labels, "labels", err)) &&
+           (msg->probes == NULL || hop_check_probes(msg->probes, "probes", err));
 }
 
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err) {

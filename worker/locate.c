@@ -72,6 +72,7 @@ static void fail(struct agent_location *at, enum result_stop stop, const char *c
 
 static void find_route(struct agent_location *at, const struct query *q) {
     union endpoint dst, src;
+    memset(&src, 0, sizeof src);
     struct addr source;
     char text[ADDR_TEXT];
     socklen_t dst_size = to_endpoint(&dst, &at->dst, ROUTE_PORT);

@@ -127,7 +127,7 @@ static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
 static void on_readable(void *context, int fd, short events);
 
 static void ask_features(struct prober *p) {
-    char line[MTR_LINE_BYTES];
+    char line[MTR_LINE_BYTES] = "";
     p->version[0] = '\0';
     p->families = p->protocols = 0;
     for (int i = 0; i < FEATURES; i++)

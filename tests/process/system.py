@@ -113,6 +113,33 @@ class Simnet:
         return None
 
 
+class Island:
+    """A network namespace with loopback and nothing else: no address, no route, no IPv6 route."""
+
+    def __init__(self, log):
+        self.user = os.geteuid() != 0
+        rights = ["-r"] if self.user else []
+        held = "ip link set lo up && echo ready && exec cat"
+        self.process = Process(
+            ["unshare", *rights, "-n", "sh", "-c", held],
+            log,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        line = self.process.popen.stdout.readline().decode()
+        if line != "ready\n":
+            self.process.wait()
+            pytest.skip("no network namespace here: " + self.process.log().strip())
+
+    def enter(self, argv):
+        user = ["-U", "--preserve-credentials"] if self.user else []
+        return ["nsenter", "-t", str(self.process.pid), *user, "-n", *argv]
+
+    def stop(self):
+        self.process.popen.stdin.close()
+        self.process.stop()
+
+
 class Client:
     """Speaks the client protocol over a DEALER (or REQ)."""
 
@@ -172,6 +199,15 @@ class Client:
             select.select([], [], [], 0.01)
         raise AssertionError(f"not so within {timeout} s: {stats}")
 
+    def wait_until_answer(self, condition, op, timeout=PATIENCE, **fields):
+        """Asks until condition(reply) holds; such as for the moment when a signal has arrived."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            reply = self.request(op, **fields)
+            if condition(reply):
+                return reply
+        raise AssertionError(f"{op}: not so within {timeout} s: {reply}")
+
     def close(self):
         self.socket.close()
 
@@ -206,6 +242,11 @@ class System:
             self.path(f"simnet-{number}.log"),
             self.path(f"simnet-{number}.json") if stats else None,
         )
+        self.nets.append(net)
+        return net
+
+    def island(self):
+        net = Island(self.path(f"island-{len(self.nets)}.log"))
         self.nets.append(net)
         return net
 

@@ -118,7 +118,7 @@ static bool parse_percent(const char *text, uint32_t *ppm, char **end) {
     /* Digits and a point only: no sign, exponent, "inf" or "nan". */
     if (length == 0 || *end != text + length || !(value >= 0 && value <= 100))
         return false;
-    *ppm = (uint32_t)(value * (SIM_RANDOM_ALL / 100) + 0.5);
+    *ppm = (uint32_t)(value * SIM_RANDOM_ALL / 100 + 0.5);
     return true;
 }
 

@@ -269,6 +269,7 @@ uint64_t sim_tun_drops(void) {
         return 0;
     while (fgets(line, sizeof line, file)) {
         /* Name, eight receive columns, then bytes, packets, errors and drops of transmission. */
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel wrote it */
         if (sscanf(line,
                    " " SIM_TUN_DEVICE ": %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64,
                    &drops) == 1)

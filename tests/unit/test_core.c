@@ -111,11 +111,10 @@ static void after_ms(int64_t ms) {
     } while (0)
 
 #define HELLO(name, capacity, more)                                                                \
-    "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "               \
+    "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "              \
     "'capacity': " capacity ", 'labels': {" more "}, 'af': [4], 'protocols': ['icmp'], "           \
     "'leases': []}"
-#define WELCOME(who)                                                                               \
-    who " {'v':1,'op':'welcome','epoch':9000,'heartbeat_ms':1000,'dead_ms':5000}\n"
+#define WELCOME(who) who " {'v':1,'op':'welcome','epoch':9000,'heartbeat_ms':1000,'dead_ms':5000}\n"
 #define SUBMIT(more, fields) "{'v': 1, 'op': 'submit'" more ", 'traces': [" fields "]}"
 #define ACCEPTED(who, ids) who " {'v':1,'op':'accepted','ids':[" ids "]}\n"
 #define GIVEN(who, lease, run, left, trace)                                                        \
@@ -126,8 +125,8 @@ static void after_ms(int64_t ms) {
     "', 'dst': '192.0.2.1', 'src': null, 'protocol': 'icmp', 'first_ttl': 1, 'max_ttl': 30, "      \
     "'started_us': 7, 'finished_us': 8, 'probes_sent': 1, 'stop': '" stop "', 'hops': []}>}"
 #define HEAD(seq, stream, stream_seq, id, more)                                                    \
-    "'seq':" seq ",'stream':'" stream "','stream_seq':" stream_seq ",'epoch':9000,'id':'" id "'"   \
-    more
+    "'seq':" seq ",'stream':'" stream "','stream_seq':" stream_seq ",'epoch':9000,'id':'" id       \
+    "'" more
 #define BODY(target, stop)                                                                         \
     "'target':'" target "','dst':'192.0.2.1','src':null,'protocol':'icmp','first_ttl':1,"          \
     "'max_ttl':30,'started_us':7,'finished_us':8,'probes_sent':1,'stop':'" stop "','hops':[]"
@@ -137,25 +136,24 @@ static void after_ms(int64_t ms) {
 #define DONE(who, lease) who " {'v':1,'op':'done','lease':" lease "}\n"
 #define BEAT(leases) "{'v': 1, 'op': 'heartbeat', 'leases': [" leases "], 'stats': {}}"
 #define BEAT_BACK(who) who " {'v':1,'op':'heartbeat','epoch':9000}\n"
-#define NO_WORKER                                                                                  \
-    ",'error':{'code':'unavailable','message':'no worker that fits was there'}"
+#define NO_WORKER ",'error':{'code':'unavailable','message':'no worker that fits was there'}"
 
 static void a_trace_goes_through(void **state) {
     (void)state;
     say_to("w1", HELLO("ams1", "2", ""));
     EXPECT(WELCOME("w1"));
-    say_to("c1", SUBMIT(", 'req': 7, 'notify': true",
-                     "{'target': '192.0.2.1', 'id': 'a', 'meta': [1]}"));
+    say_to("c1",
+        SUBMIT(", 'req': 7, 'notify': true", "{'target': '192.0.2.1', 'id': 'a', 'meta': [1]}"));
     EXPECT("c1 {'v':1,'op':'accepted','req':7,'ids':['a']}\n" GIVEN(
         "w1", "100", "1", "120000", "'target':'192.0.2.1','id':'a','meta':[1]"));
     after_ms(50);
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
     EXPECT("result.default.a {'v':1,'op':'result'," HEAD("1", "default", "1", "a",
-               ",'meta':[1],'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1",
-               "reached") "}\n"
-                          "c1 {'v':1,'op':'result','req':7," HEAD("1", "default", "1", "a",
-                              ",'meta':[1],'accepted_us':5000000,'worker':'ams1','run':1,")
-                              BODY("192.0.2.1", "reached") "}\n" DONE("w1", "100"));
+        ",'meta':[1],'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1",
+        "reached") "}\n"
+                   "c1 {'v':1,'op':'result','req':7," HEAD("1", "default", "1", "a",
+                       ",'meta':[1],'accepted_us':5000000,'worker':'ams1','run':1,")
+                       BODY("192.0.2.1", "reached") "}\n" DONE("w1", "100"));
     /* Told twice, it is acknowledged twice and counted once. */
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
     EXPECT(DONE("w1", "100"));
@@ -173,10 +171,11 @@ static void a_req_gets_the_result_of_a_trace(void **state) {
            "{'attempt':1,'addr':null,'rtt_us':null,'sent_us':0,'verdict':'no-reply'}]}\n");
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
     EXPECT("result.default.9-1 {'v':1,'op':'result'," HEAD("1", "default", "1", "9-1",
-               ",'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1", "reached") "}\n"
-               "c1+ {'v':1,'op':'result'," HEAD("1", "default", "1", "9-1",
-                   ",'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1",
-                   "reached") "}\n" DONE("w1", "100"));
+        ",'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1",
+        "reached") "}\n"
+                   "c1+ {'v':1,'op':'result'," HEAD("1", "default", "1", "9-1",
+                       ",'accepted_us':5000000,'worker':'ams1','run':1,")
+                       BODY("192.0.2.1", "reached") "}\n" DONE("w1", "100"));
 }
 
 static void the_same_id_again(void **state) {
@@ -199,9 +198,9 @@ static void priority_and_age_decide(void **state) {
                                          "{'id':'c','state':'queued','position':1},"
                                          "{'id':'d','state':'unknown'}]}\n");
     say_to("w1", HELLO("ams1", "2", ""));
-    EXPECT(WELCOME("w1") GIVEN("w1", "100", "1", "120000",
-        "'target':'192.0.2.1','id':'c','priority':0") GIVEN("w1", "101", "1", "120000",
-        "'target':'192.0.2.1','id':'a'"));
+    EXPECT(WELCOME("w1")
+            GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'c','priority':0")
+                GIVEN("w1", "101", "1", "120000", "'target':'192.0.2.1','id':'a'"));
     say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a', 'b']}");
     EXPECT("c1 {'v':1,'op':'status','states':[{'id':'a','state':'running','worker':'ams1'},"
            "{'id':'b','state':'queued','position':1}]}\n");
@@ -216,10 +215,10 @@ static void labels_decide_and_load_is_shared(void **state) {
                             "{'target': '192.0.2.1', 'id': 'b', 'workers': {'site': 'lon'}}, "
                             "{'target': '192.0.2.1', 'id': 'c'}, {'target': '192.0.2.1', 'id': "
                             "'d'}"));
-    EXPECT(ACCEPTED("c1", "'a','b','c','d'") GIVEN("w1", "100", "1", "120000",
-        "'target':'192.0.2.1','id':'a','workers':{'site':'ams'}") GIVEN("w2", "101", "1", "120000",
-        "'target':'192.0.2.1','id':'c'") GIVEN("w2", "102", "1", "120000",
-        "'target':'192.0.2.1','id':'d'"));
+    EXPECT(ACCEPTED("c1", "'a','b','c','d'") GIVEN(
+        "w1", "100", "1", "120000", "'target':'192.0.2.1','id':'a','workers':{'site':'ams'}")
+            GIVEN("w2", "101", "1", "120000", "'target':'192.0.2.1','id':'c'")
+                GIVEN("w2", "102", "1", "120000", "'target':'192.0.2.1','id':'d'"));
     /* b waits for its deadline, of 120 s after 5 s; the workers must be heard meanwhile. */
     for (int i = 0; i < 30; i++) {
         after_ms(4000);
@@ -228,9 +227,9 @@ static void labels_decide_and_load_is_shared(void **state) {
         if (i < 29)
             text_clear(&log_text);
     }
-    EXPECT("result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
-        ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "125000000", "no-worker",
-        NO_WORKER) "}\n" BEAT_BACK("w1") BEAT_BACK("w2"));
+    EXPECT("result.default.b {'v':1,'op':'result'," HEAD(
+        "1", "default", "1", "b", ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1",
+        "125000000", "no-worker", NO_WORKER) "}\n" BEAT_BACK("w1") BEAT_BACK("w2"));
 }
 
 static void a_lost_worker_is_replaced_three_times(void **state) {
@@ -246,8 +245,7 @@ static void a_lost_worker_is_replaced_three_times(void **state) {
     say_to("w1", BEAT("100"));
     EXPECT("w1 {'v':1,'op':'who'}\n");
     say_to("w2", HELLO("two", "1", ""));
-    EXPECT(WELCOME("w2")
-            GIVEN("w2", "101", "2", "115000", "'target':'192.0.2.1','id':'a'"));
+    EXPECT(WELCOME("w2") GIVEN("w2", "101", "2", "115000", "'target':'192.0.2.1','id':'a'"));
     gone = "w2";
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'b', 'priority': 0}"));
     say_to("w3", HELLO("three", "1", ""));
@@ -256,9 +254,9 @@ static void a_lost_worker_is_replaced_three_times(void **state) {
     /* two is silent; three, which has b, is too. */
     text_clear(&log_text);
     say_to("w4", HELLO("four", "2", ""));
-    EXPECT(WELCOME("w4") GIVEN("w4", "103", "2", "115000",
-        "'target':'192.0.2.1','id':'b','priority':0") GIVEN("w4", "104", "3", "110000",
-        "'target':'192.0.2.1','id':'a'"));
+    EXPECT(WELCOME("w4")
+            GIVEN("w4", "103", "2", "115000", "'target':'192.0.2.1','id':'b','priority':0")
+                GIVEN("w4", "104", "3", "110000", "'target':'192.0.2.1','id':'a'"));
     say_to("w4", "{'v': 1, 'op': 'bye'}");
     EXPECT("result.default.a {'v':1,'op':'result'," HEAD("1", "default", "1", "a",
         ",'accepted_us':5000000,'run':3,") BROKERS_BODY("192.0.2.1", "15000000", "worker-lost",
@@ -278,9 +276,9 @@ static void a_worker_that_comes_back_keeps_its_leases(void **state) {
     EXPECT("log worker-lost name=one running=1 why=\"its name joined anew\"\n" WELCOME("w2")
             DONE("w2", "55") GIVEN("w2", "102", "2", "120000", "'target':'192.0.2.1','id':'a'"));
     say_to("w2", RESULT("101", "192.0.2.1", "reached"));
-    EXPECT("result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
-        ",'accepted_us':5000000,'worker':'one','run':1,") BODY("192.0.2.1", "reached") "}\n"
-        DONE("w2", "101"));
+    EXPECT("result.default.b {'v':1,'op':'result'," HEAD(
+        "1", "default", "1", "b", ",'accepted_us':5000000,'worker':'one','run':1,")
+            BODY("192.0.2.1", "reached") "}\n" DONE("w2", "101"));
     /* Two that use one name: the holder keeps it while the other goes on asking. */
     say_to("w1", HELLO("one", "2", ""));
     EXPECT("log worker-rejected code=conflict message=\"name: one: another worker uses it; give "
@@ -318,23 +316,23 @@ static void cancel_and_deadline(void **state) {
            "result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
                ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "5000000", "cancelled",
                "") "}\n"
-           "w1 {'v':1,'op':'cancel','lease':100}\n");
+                   "w1 {'v':1,'op':'cancel','lease':100}\n");
     /* A worker that does not answer in 250 ms is not waited for. */
     after_ms(249);
     EXPECT("");
     after_ms(1);
-    EXPECT(DONE("w1", "100") "result.default.a {'v':1,'op':'result'," HEAD("2", "default", "2",
-        "a", ",'accepted_us':5000000,'worker':'one','run':1,") BROKERS_BODY("192.0.2.1",
-        "5250000", "cancelled",
+    EXPECT(DONE("w1", "100") "result.default.a {'v':1,'op':'result'," HEAD("2", "default", "2", "a",
+        ",'accepted_us':5000000,'worker':'one','run':1,") BROKERS_BODY("192.0.2.1", "5250000",
+        "cancelled",
         ",'error':{'code':'unavailable','message':'its worker did not answer in time'}") "}\n");
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'c', 'deadline_ms': 2000}"));
     text_clear(&log_text);
     after_ms(2999);
     EXPECT("");
     after_ms(1);
-    EXPECT(DONE("w1", "101") "result.default.c {'v':1,'op':'result'," HEAD("3", "default", "3",
-        "c", ",'accepted_us':5250000,'worker':'one','run':1,") BROKERS_BODY("192.0.2.1",
-        "8250000", "deadline",
+    EXPECT(DONE("w1", "101") "result.default.c {'v':1,'op':'result'," HEAD("3", "default", "3", "c",
+        ",'accepted_us':5250000,'worker':'one','run':1,") BROKERS_BODY("192.0.2.1", "8250000",
+        "deadline",
         ",'error':{'code':'unavailable','message':'its worker did not answer in time'}") "}\n");
 }
 
@@ -359,8 +357,8 @@ static void what_a_worker_must_not_say(void **state) {
         "{'v': 1, 'op': 'result', 'lease': 100, 'body': <{'seq': 1, 'target': 'x', 'dst': null, "
         "'src': null, 'protocol': 'icmp', 'first_ttl': 1, 'max_ttl': 30, 'started_us': 7, "
         "'finished_us': 8, 'probes_sent': 1, 'stop': 'reached', 'hops': []}>}");
-    EXPECT("log bad-worker-message name=one why=\"seq: is the broker's to say\"\n" DONE("w1",
-        "100") GIVEN("w1", "101", "2", "120000", "'target':'192.0.2.1','id':'a'"));
+    EXPECT("log bad-worker-message name=one why=\"seq: is the broker's to say\"\n" DONE("w1", "100")
+            GIVEN("w1", "101", "2", "120000", "'target':'192.0.2.1','id':'a'"));
 }
 
 static void handed_back_goes_to_another(void **state) {
@@ -395,9 +393,9 @@ static void full_is_busy(void **state) {
     say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a', 'b']}");
     text_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'fetch', 'ids': ['a', 'b']}");
-    EXPECT("c1 {'v':1,'op':'results','results':[{'v':1,'op':'result'," HEAD("2", "default", "2",
-        "b", ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "5000000", "cancelled",
-        "") "}],'missing':['a'],'more':[]}\n");
+    EXPECT("c1 {'v':1,'op':'results','results':[{'v':1,'op':'result'," HEAD(
+        "2", "default", "2", "b", ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1",
+        "5000000", "cancelled", "") "}],'missing':['a'],'more':[]}\n");
 }
 
 static void drain_and_shutdown(void **state) {
@@ -418,7 +416,8 @@ static void drain_and_shutdown(void **state) {
 #define STOPPED                                                                                    \
     HEAD("2", "s", "1", "b", ",'accepted_us':5000000,'run':0,")                                    \
     BROKERS_BODY("192.0.2.1", "5000000", "cancelled",                                              \
-        ",'error':{'code':'unavailable','message':'the broker was stopped'}") "}\n"
+        ",'error':{'code':'unavailable','message':'the broker was stopped'}")                      \
+    "}\n"
     EXPECT("result.s.b {'v':1,'op':'result'," STOPPED "c1 {'v':1,'op':'result'," STOPPED);
 }
 
@@ -433,9 +432,12 @@ static void errors_name_the_field(void **state) {
            "c1+ {'v':1,'op':'error','req':'x','code':'unsupported-version','message':'v: 2: this "
            "broker speaks 1','field':'v'}\n" ACCEPTED("c1",
                "{'code':'bad-request','message':'traces[0].target: a b: a character that is not "
-               "allowed here','field':'traces[0].target'},'ok'")
-           "c1 {'v':1,'op':'error','code':'bad-request','message':'frames: 10: must be 1, or an "
-           "empty frame and 1, as a REQ sends','field':'frames'}\n");
+               "allowed here','field':'traces[0].target'},'ok'") "c1 "
+                                                                 "{'v':1,'op':'error','code':'bad-"
+                                                                 "request','message':'frames: 10: "
+                                                                 "must be 1, or an "
+                                                                 "empty frame and 1, as a REQ "
+                                                                 "sends','field':'frames'}\n");
 }
 
 static void pong_names_the_endpoints(void **state) {

@@ -68,9 +68,6 @@ static char *find_program(void) {
             found = NULL;
         }
     free(list);
-    /* Debian installs it where root's PATH, but not everybody's, looks. */
-    if (found == NULL && access("/usr/sbin/mtr-packet", X_OK) == 0)
-        found = strdup("/usr/sbin/mtr-packet");
     if (found == NULL)
         (void)fprintf(stderr,
             "worker: mtr-packet: not found in PATH; install it (Debian: apt-get install mtr-tiny) "

@@ -1,0 +1,365 @@
+/* world: a mux with its traces and a prober that does anything, driven by numbers drawn from
+ * somewhere: a random generator in the property test, the input in the fuzzer.
+ *
+ * After every step the rules below are checked; a broken one ends the process, since a fuzzer
+ * wants it so and a test may.
+ *   hops come contiguous from first_ttl, each once, none beyond the first terminal one
+ *   a hop has at most `attempts` probes, numbered from 1 without holes
+ *   a result holds the hops that were reported, and probes_sent is what was sent
+ *   no more probes are in flight than there are slots; tokens in flight are unique
+ *   nothing is sent while the prober is down, nor faster than pps
+ *   after a tick, mux_next() is in the future: no busy loop
+ *   every trace ends exactly once, at its deadline at the latest
+ */
+#ifndef TEST_WORLD_H
+#define TEST_WORLD_H
+
+#include "tests/unit/text.h"
+#include "worker/mux.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORLD_TRACES 24
+#define WORLD_CATCH_UP_US 2000 /* mux.c's own bound for what is caught up with at once */
+
+#define WORLD_CHECK(rule)                                                                          \
+    do {                                                                                           \
+        if (!(rule)) {                                                                             \
+            fprintf(stderr, "world: %s:%d: broken: %s\n", __FILE__, __LINE__, #rule);              \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+struct world_source {
+    uint32_t (*below)(void *context, uint32_t limit); /* 0..limit-1; limit is 1 at least */
+    bool (*more)(void *context);
+    void *context;
+};
+
+struct world_trace {
+    struct world *world;
+    struct mux_job *job; /* NULL: free */
+    struct trace options;
+    struct addr dst;
+    int64_t deadline_us, sent;
+    int distance, reported; /* the next ttl to be reported */
+    size_t probes_reported;
+    bool terminal;
+};
+
+struct world_probe {
+    int32_t token;
+    int trace; /* -1: its trace is gone */
+    int ttl, timeout_s;
+    bool tcp;
+    int64_t sent_us;
+};
+
+struct world {
+    struct world_source source;
+    struct mux *mux;
+    int64_t now_us, start_us, pps, sent, done, added, forgotten;
+    bool up, stuck, hung;
+    struct world_trace traces[WORLD_TRACES];
+    struct world_probe out[MUX_SLOTS];
+    unsigned out_count;
+};
+
+static inline uint32_t world_draw(struct world *w, uint32_t limit) {
+    return w->source.below(w->source.context, limit);
+}
+
+/* ---- what the mux does ------------------------------------------------------------------ */
+
+/* The number after `name` in a probe line. */
+static inline long world_argument(const char *line, const char *name) {
+    const char *at = strstr(line, name);
+    WORLD_CHECK(at != NULL);
+    return strtol(at + strlen(name), NULL, 10);
+}
+
+static inline void world_on_send(void *context, const char *bytes, size_t size) {
+    struct world *w = context;
+    char line[MTR_LINE_BYTES + 1], address[ADDR_TEXT];
+    struct addr dst;
+    WORLD_CHECK(size > 0 && size < MTR_LINE_BYTES && bytes[size - 1] == '\n');
+    memcpy(line, bytes, size);
+    line[size] = '\0';
+    WORLD_CHECK(w->up);
+    WORLD_CHECK(w->out_count < MUX_SLOTS);
+    long token = strtol(line, NULL, 10);
+    WORLD_CHECK(token >= MUX_FIRST_TOKEN && token <= MTR_TOKEN_MAX);
+    for (unsigned i = 0; i < w->out_count; i++)
+        WORLD_CHECK(w->out[i].token != token);
+    WORLD_CHECK(sscanf(line, "%*d send-probe ip-4 %45s", address) == 1);
+    WORLD_CHECK(addr_parse(&dst, address));
+    int number = dst.bytes[3];
+    struct world_trace *trace = &w->traces[number];
+    WORLD_CHECK(number < WORLD_TRACES && trace->job != NULL);
+    long ttl = world_argument(line, " ttl "), timeout_s = world_argument(line, " timeout ");
+    WORLD_CHECK(ttl >= trace->options.first_ttl && ttl <= trace->options.max_ttl);
+    WORLD_CHECK(timeout_s >= 1 && timeout_s <= 30);
+    w->out[w->out_count++] = (struct world_probe){(int32_t)token, number, (int)ttl,
+        (int)timeout_s, strstr(line, " protocol tcp ") != NULL, w->now_us};
+    trace->sent++;
+    w->sent++;
+    if (w->pps > 0) {
+        int64_t interval_ns = 1000000000 / w->pps;
+        int64_t time_ns = (w->now_us - w->start_us + WORLD_CATCH_UP_US) * 1000;
+        WORLD_CHECK((w->sent - 1) * interval_ns <= time_ns);
+    }
+}
+
+static inline bool world_terminal(const struct hop_probe *probe) {
+    return probe->verdict == HOP_REPLY || probe->verdict == HOP_UNREACHABLE;
+}
+
+static inline void world_check_probe(
+    const struct world_trace *trace, const struct hop_probe *probe, int ttl, size_t attempt) {
+    WORLD_CHECK(probe->ttl == ttl);
+    WORLD_CHECK(probe->attempt == attempt);
+    WORLD_CHECK(probe->attempt <= trace->options.attempts);
+    WORLD_CHECK((probe->addr.af != 0) == (probe->rtt_us >= 0));
+    WORLD_CHECK(probe->sent_us >= 0);
+}
+
+static inline void world_on_hop(
+    void *context, void *owner, const struct hop_probe *probes, size_t count) {
+    struct world_trace *trace = owner;
+    WORLD_CHECK(trace->world == context && trace->job != NULL);
+    WORLD_CHECK(count >= 1);
+    WORLD_CHECK(!trace->terminal);
+    WORLD_CHECK(trace->reported <= trace->options.max_ttl);
+    for (size_t i = 0; i < count; i++) {
+        world_check_probe(trace, &probes[i], trace->reported, i + 1);
+        trace->terminal |= world_terminal(&probes[i]);
+    }
+    trace->reported++;
+    trace->probes_reported += count;
+}
+
+/* The probes of a trace that is gone are still in the prober. */
+static inline void world_leave(struct world *w, struct world_trace *trace) {
+    for (unsigned i = 0; i < w->out_count; i++)
+        if (w->out[i].trace == trace - w->traces)
+            w->out[i].trace = -1;
+    trace->job = NULL;
+}
+
+static inline void world_on_done(void *context, void *owner, const struct result_body *end,
+    const struct hop_probe *probes, size_t count, int64_t now_us) {
+    struct world *w = context;
+    struct world_trace *trace = owner;
+    WORLD_CHECK(trace->world == w && trace->job != NULL && now_us == w->now_us);
+    WORLD_CHECK(count == trace->probes_reported);
+    WORLD_CHECK(end->probes_sent == trace->sent);
+    int ttl = (int)trace->options.first_ttl;
+    size_t attempt = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (probes[i].ttl != ttl) {
+            WORLD_CHECK(attempt > 0);
+            ttl++;
+            attempt = 0;
+        }
+        world_check_probe(trace, &probes[i], ttl, ++attempt);
+    }
+    WORLD_CHECK(count == 0 || ttl == trace->reported - 1);
+    bool terminal_stop = end->stop == STOP_REACHED || end->stop == STOP_UNREACHABLE;
+    WORLD_CHECK(trace->terminal == terminal_stop);
+    WORLD_CHECK(end->stop != STOP_MAX_TTL || trace->reported == trace->options.max_ttl + 1);
+    WORLD_CHECK(end->stop != STOP_DEADLINE || now_us >= trace->deadline_us);
+    WORLD_CHECK(end->dst[0] != '\0' && end->src[0] != '\0');
+    w->done++;
+    world_leave(w, trace);
+}
+
+static inline void world_on_stuck(void *context) {
+    struct world *w = context;
+    WORLD_CHECK(!w->stuck && w->up);
+    w->stuck = true;
+}
+
+/* ---- what happens to it ----------------------------------------------------------------- */
+
+static inline void world_add(struct world *w) {
+    static const int64_t timeouts[] = {100, 999, 1000, 1001, 2000, 30000};
+    unsigned number = world_draw(w, WORLD_TRACES);
+    struct world_trace *trace = &w->traces[number];
+    struct trace *o = &trace->options;
+    struct addr src = {4, {198, 51, 100, 2}};
+    if (trace->job != NULL)
+        return;
+    memset(trace, 0, sizeof *trace);
+    trace->world = w;
+    trace->dst = (struct addr){4, {192, 0, 2, (uint8_t)number}};
+    trace_defaults(o);
+    o->protocol = (int)world_draw(w, 4);
+    o->first_ttl = 1 + world_draw(w, 4);
+    o->max_ttl = o->first_ttl + world_draw(w, 20);
+    o->probes = 1 + world_draw(w, 4);
+    o->attempts = o->probes + world_draw(w, 3);
+    o->timeout_ms = timeouts[world_draw(w, 6)];
+    o->gap_limit = world_draw(w, 8);
+    o->window = world_draw(w, 12);
+    trace->distance = 1 + (int)world_draw(w, 24);
+    trace->reported = (int)o->first_ttl;
+    trace->deadline_us = w->now_us + 1000 * (100 + (int64_t)world_draw(w, 200000));
+    w->added++;
+    trace->job = mux_add(w->mux, o, &trace->dst, &src, trace, trace->deadline_us, w->now_us);
+}
+
+/* A line that fits a path of `distance` hops, or one of the others. */
+static inline void world_answer_text(
+    struct world *w, const struct world_probe *probe, unsigned kind, struct text *line) {
+    const struct world_trace *trace = probe->trace >= 0 ? &w->traces[probe->trace] : NULL;
+    bool there = trace == NULL || probe->ttl >= trace->distance;
+    int64_t waited = w->now_us - probe->sent_us;
+    static const char *const words[] = {"no-reply", "no-route", "probes-exhausted",
+        "no-route-host", "unexpected-error errno 90", "invalid-argument", "permission-denied",
+        "reply", "feature-support support ok"};
+    text_clear(line);
+    text_add(line, "%d ", probe->token);
+    if (kind < 20)
+        text_add(line, "%s ip-4 %s%d round-trip-time %" PRId64, there ? "reply" : "ttl-expired",
+            there ? "192.0.2." : "10.0.0.", there ? probe->trace < 0 ? 1 : probe->trace : probe->ttl,
+            waited);
+    else if (kind < 22)
+        text_add(line, "no-route ip-4 10.0.0.9 round-trip-time %" PRId64, waited);
+    else if (kind == 22) /* the prober's wall clock was set */
+        text_add(line, "reply ip-4 192.0.2.7 round-trip-time %" PRId64, waited + 2000 + kind);
+    else
+        text_add(line, "%s", words[kind < 28 ? 0 : kind - 28 < 9 ? kind - 28 : 0]);
+}
+
+static inline void world_reply(struct world *w, unsigned at, unsigned kind) {
+    struct world_probe probe = w->out[at];
+    struct text line = {0};
+    struct mtr_reply reply;
+    struct mux_counters before = *mux_counters(w->mux);
+    world_answer_text(w, &probe, kind, &line);
+    WORLD_CHECK(mtr_line_parse(&reply, line.at, line.used));
+    text_free(&line);
+    w->out[at] = w->out[--w->out_count];
+    mux_reply(w->mux, &reply, w->now_us);
+    const struct mux_counters *after = mux_counters(w->mux);
+    WORLD_CHECK(after->bad_tokens == before.bad_tokens);
+    /* the same line again belongs to nobody */
+    mux_reply(w->mux, &reply, w->now_us);
+    WORLD_CHECK(after->bad_tokens == before.bad_tokens + 1);
+}
+
+static inline void world_stray(struct world *w) {
+    struct mtr_reply reply = {.class = MTR_SILENT, .rtt_us = -1};
+    reply.token = (int32_t)(world_draw(w, 1 << 16) << 15 | world_draw(w, 1 << 15));
+    for (unsigned i = 0; i < w->out_count; i++)
+        if (w->out[i].token == reply.token)
+            return;
+    int64_t before = mux_counters(w->mux)->bad_tokens;
+    mux_reply(w->mux, &reply, w->now_us);
+    WORLD_CHECK(mux_counters(w->mux)->bad_tokens == before + 1);
+}
+
+static inline void world_prober(struct world *w, bool up) {
+    if (!up) {
+        w->out_count = 0;
+        w->stuck = false;
+        w->hung = false;
+    }
+    w->up = up;
+    mux_prober(w->mux, up);
+}
+
+static inline void world_tick(struct world *w) {
+    mux_tick(w->mux, w->now_us);
+    WORLD_CHECK(mux_next(w->mux, w->now_us) > w->now_us);
+    for (int i = 0; i < WORLD_TRACES; i++)
+        WORLD_CHECK(w->traces[i].job == NULL || w->traces[i].deadline_us > w->now_us);
+    WORLD_CHECK(mux_counters(w->mux)->in_flight == w->out_count);
+    WORLD_CHECK(mux_counters(w->mux)->probes_sent == w->sent);
+    WORLD_CHECK(w->added == w->done + w->forgotten || mux_next(w->mux, w->now_us) < INT64_MAX);
+}
+
+/* Time passes; a prober that does not hang answers what it has waited for long enough. */
+static inline void world_wait(struct world *w, int64_t us) {
+    int64_t until = w->now_us + us;
+    while (w->now_us < until) {
+        int64_t next = mux_next(w->mux, w->now_us);
+        w->now_us = next > w->now_us ? (next < until ? next : until) : w->now_us + 1;
+        for (unsigned i = w->out_count; !w->hung && i-- > 0;)
+            if (w->now_us - w->out[i].sent_us >= w->out[i].timeout_s * INT64_C(1000000))
+                world_reply(w, i, 23);
+        world_tick(w);
+        if (w->stuck) {
+            world_prober(w, false);
+            world_prober(w, true);
+        }
+    }
+}
+
+static inline void world_end_one(struct world *w, bool cancel) {
+    struct world_trace *trace = &w->traces[world_draw(w, WORLD_TRACES)];
+    if (trace->job == NULL)
+        return;
+    if (cancel) {
+        mux_cancel(w->mux, trace->job, w->now_us);
+        WORLD_CHECK(trace->job == NULL);
+        return;
+    }
+    struct mux_job *job = trace->job;
+    world_leave(w, trace);
+    w->forgotten++;
+    mux_forget(w->mux, job);
+}
+
+static inline void world_step(struct world *w) {
+    unsigned what = world_draw(w, 64);
+    if (what < 8)
+        world_add(w);
+    else if (what < 40 && w->out_count > 0)
+        world_reply(w, world_draw(w, w->out_count), world_draw(w, 37));
+    else if (what < 52)
+        world_wait(w, 1 + (int64_t)world_draw(w, 5000));
+    else if (what < 55)
+        world_wait(w, 1 + 1000 * (int64_t)world_draw(w, 3000));
+    else if (what < 56)
+        world_stray(w);
+    else if (what < 58)
+        world_end_one(w, true);
+    else if (what < 59)
+        world_end_one(w, false);
+    else if (what < 60)
+        world_prober(w, !w->up);
+    else if (what < 61)
+        w->hung = true;
+    else
+        world_tick(w);
+}
+
+/* Runs until the source has no more, and then until every trace has ended. */
+static inline void world_run(struct world *w, const struct world_source *source) {
+    static const int64_t rates[] = {0, 10, 1000, 7919, 100000, 1000000};
+    memset(w, 0, sizeof *w);
+    w->source = *source;
+    w->pps = rates[world_draw(w, 6)];
+    w->start_us = w->now_us = 1000000 * (int64_t)world_draw(w, 3);
+    w->mux = mux_new(w->pps,
+        &(struct mux_sink){w, world_on_send, world_on_hop, world_on_done, world_on_stuck});
+    if (world_draw(w, 4) != 0)
+        world_prober(w, true);
+    while (source->more(source->context))
+        world_step(w);
+    if (!w->up)
+        world_prober(w, true);
+    for (int i = 0; i < WORLD_TRACES; i++)
+        if (w->traces[i].job != NULL && w->traces[i].deadline_us > w->now_us)
+            world_wait(w, w->traces[i].deadline_us - w->now_us);
+    world_tick(w);
+    WORLD_CHECK(w->added == w->done + w->forgotten);
+    mux_destroy(&w->mux);
+    WORLD_CHECK(w->mux == NULL);
+}
+
+#endif

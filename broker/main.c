@@ -1,10 +1,8 @@
 /* hopmq-broker: keeps traces, hands them to workers, publishes results. */
 #include "broker/daemon.h"
-#include "common/log.h"
-#include "common/wire.h"
+#include "common/option.h"
 
 #include <argp.h>
-#include <bsd/stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -59,15 +57,6 @@ static const char doc[] =
     "Exit status: 0 after a drain, 64 wrong usage, 69 an endpoint is in use or cannot be had, 71 "
     "the system refused something.";
 
-static int64_t number(
-    struct argp_state *state, const char *option, const char *arg, long long min, long long max) {
-    const char *wrong = NULL;
-    long long value = strtonum(arg, min, max, &wrong);
-    if (wrong != NULL)
-        argp_failure(state, EX_USAGE, 0, "%s %s: must be %lld..%lld", option, arg, min, max);
-    return value;
-}
-
 static void add(
     struct argp_state *state, struct daemon_endpoints *list, const char *option, const char *arg) {
     if (list->count == DAEMON_MAX_ENDPOINTS)
@@ -93,23 +82,19 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         config->insecure = true;
         break;
     case OPT_NAME:
-        if (strlen(arg) < 1 || strlen(arg) >= sizeof config->name ||
-            !wire_allowed(arg, strlen(arg), WIRE_ID_CHARS))
-            argp_failure(state, EX_USAGE, 0, "--name %s: must be 1..64 of A-Za-z0-9._:-", arg);
-        (void)snprintf(config->name, sizeof config->name, "%s", arg);
+        option_name(state, "--name", arg, config->name, sizeof config->name);
         break;
     case OPT_MAX_QUEUED:
-        config->max_queued = number(state, "--max-queued", arg, 1, 100000000);
+        config->max_queued = option_number(state, "--max-queued", arg, 1, 100000000);
         break;
     case OPT_KEEP_RESULTS:
-        config->keep_results = number(state, "--keep-results", arg, 0, 100000000);
+        config->keep_results = option_number(state, "--keep-results", arg, 0, 100000000);
         break;
     case OPT_DRAIN:
-        config->drain_ms = number(state, "--drain", arg, 0, 3600) * 1000;
+        config->drain_ms = option_number(state, "--drain", arg, 0, 3600) * 1000;
         break;
     case OPT_LOG:
-        if (!log_level_set(arg))
-            argp_failure(state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
+        option_log(state, arg);
         break;
     case ARGP_KEY_ARG:
         argp_failure(state, EX_USAGE, 0, "%s: takes options only", arg);

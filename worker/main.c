@@ -1,11 +1,9 @@
 /* hopmq-worker: runs traces for a broker through its own mtr-packet. */
-#include "common/log.h"
+#include "common/option.h"
 #include "worker/daemon.h"
 
 #include <argp.h>
-#include <bsd/stdlib.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -47,22 +45,6 @@ static const char doc[] =
     "5000\n\n"
     "Exit status: 0 after a drain, 64 wrong usage, 69 no prober, 71 the system refused something.";
 
-static int64_t number(
-    struct argp_state *state, const char *option, const char *arg, long long min, long long max) {
-    const char *wrong = NULL;
-    long long value = strtonum(arg, min, max, &wrong);
-    if (wrong != NULL)
-        argp_failure(state, EX_USAGE, 0, "%s %s: must be %lld..%lld", option, arg, min, max);
-    return value;
-}
-
-static void set_name(struct argp_state *state, struct agent_config *config, const char *arg) {
-    size_t size = strlen(arg);
-    if (size < 1 || size > SESSION_NAME_BYTES || !wire_allowed(arg, size, WIRE_ID_CHARS))
-        argp_failure(state, EX_USAGE, 0, "--name %s: must be 1..64 of A-Za-z0-9._:-", arg);
-    (void)snprintf(config->name, sizeof config->name, "%s", arg);
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state) {
     struct daemon_config *config = state->input;
     switch (key) {
@@ -74,7 +56,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
             config->brokers[config->broker_count++] = arg;
         break;
     case OPT_NAME:
-        set_name(state, &config->agent, arg);
+        option_name(state, "--name", arg, config->agent.name, sizeof config->agent.name);
         break;
     case OPT_LABEL:
         if (!labels_add(&config->agent.labels, arg))
@@ -83,17 +65,16 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
                 arg, LABELS_MAX);
         break;
     case OPT_PPS:
-        config->pps = strcmp(arg, "max") == 0 ? 0 : number(state, "--pps", arg, 1, MAX_PPS);
+        config->pps = strcmp(arg, "max") == 0 ? 0 : option_number(state, "--pps", arg, 1, MAX_PPS);
         break;
     case OPT_CAPACITY:
-        config->agent.capacity = number(state, "--capacity", arg, 1, SESSION_MAX_CAPACITY);
+        config->agent.capacity = option_number(state, "--capacity", arg, 1, SESSION_MAX_CAPACITY);
         break;
     case OPT_DRAIN:
-        config->drain_ms = number(state, "--drain", arg, 0, 3600) * 1000;
+        config->drain_ms = option_number(state, "--drain", arg, 0, 3600) * 1000;
         break;
     case OPT_LOG:
-        if (!log_level_set(arg))
-            argp_failure(state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
+        option_log(state, arg);
         break;
     case ARGP_KEY_ARG:
         argp_failure(state, EX_USAGE, 0, "%s: takes options only", arg);

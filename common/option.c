@@ -1,0 +1,33 @@
+#include "common/option.h"
+
+#include "common/log.h"
+#include "common/wire.h"
+
+#include <bsd/stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+int64_t option_number(
+    struct argp_state *state, const char *option, const char *arg, int64_t min, int64_t max) {
+    const char *wrong = NULL;
+    long long value = strtonum(arg, min, max, &wrong);
+    if (wrong != NULL)
+        argp_failure(state, EX_USAGE, 0, "%s %s: must be %lld..%lld", option, arg, (long long)min,
+            (long long)max);
+    return value;
+}
+
+void option_name(
+    struct argp_state *state, const char *option, const char *arg, char *out, size_t size) {
+    size_t length = strlen(arg);
+    if (length < 1 || length >= size || !wire_allowed(arg, length, WIRE_ID_CHARS))
+        argp_failure(
+            state, EX_USAGE, 0, "%s %s: must be 1..%zu of A-Za-z0-9._:-", option, arg, size - 1);
+    else
+        memcpy(out, arg, length + 1);
+}
+
+void option_log(struct argp_state *state, const char *arg) {
+    if (!log_level_set(arg))
+        argp_failure(state, EX_USAGE, 0, "--log %s: must be error, warn, info or debug", arg);
+}

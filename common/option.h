@@ -1,0 +1,20 @@
+/* option: values of command-line options, for argp parsers. A wrong one ends the process with
+ * EX_USAGE and a message such as `hopmq-worker: --pps 0: must be 1..1000000`. */
+#ifndef HOPMQ_OPTION_H
+#define HOPMQ_OPTION_H
+
+#include <argp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t option_number(
+    struct argp_state *state, const char *option, const char *arg, int64_t min, int64_t max);
+
+/* Copies a name of 1..size - 1 of A-Za-z0-9._:- to out. */
+void option_name(
+    struct argp_state *state, const char *option, const char *arg, char *out, size_t size);
+
+/* Sets the level of log_event(). */
+void option_log(struct argp_state *state, const char *arg);
+
+#endif

@@ -269,6 +269,7 @@ int daemon_run(const struct daemon_config *config) {
         reactor_run(d->reactor);
         struct core_time t = now();
         core_shutdown(d->core, &t);
+        log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->name);
     } else {
         status = EX_UNAVAILABLE;
     }
@@ -276,7 +277,6 @@ int daemon_run(const struct daemon_config *config) {
     reactor_destroy(&d->reactor);
     core_destroy(&d->core);
     zsys_shutdown();
-    log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->name);
     free(d);
     return status;
 }

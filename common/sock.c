@@ -39,15 +39,16 @@ bool sock_is_local(const char *endpoint) {
 bool sock_bind(zsock_t *s, const char *option, const char *endpoint, bool insecure) {
     if (!insecure && !sock_is_local(endpoint)) {
         (void)fprintf(stderr,
-            "%s %s: not a loopback or ipc endpoint: anybody who reaches it could send traces; use "
+            "%s: %s %s: not a loopback or ipc endpoint: anybody who reaches it could send traces; "
+            "use "
             "tcp://127.0.0.1:PORT or ipc://PATH, or add --insecure\n",
-            option, endpoint);
+            program_invocation_short_name, option, endpoint);
         return false;
     }
     if (zsock_bind(s, "%s", endpoint) >= 0)
         return true;
-    (void)fprintf(
-        stderr, "%s %s: cannot listen there: %s\n", option, endpoint, zmq_strerror(errno));
+    (void)fprintf(stderr, "%s: %s %s: cannot listen there: %s\n", program_invocation_short_name,
+        option, endpoint, zmq_strerror(errno));
     return false;
 }
 

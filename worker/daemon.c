@@ -195,7 +195,7 @@ static int dial(struct daemon *d) {
         b->socket = sock_new_connected(ZMQ_DEALER, b->endpoint);
         if (b->socket == NULL) {
             (void)fprintf(stderr,
-                "worker: --broker %s: not an endpoint; give tcp://HOST:PORT or ipc://PATH\n",
+                "hopmq-worker: --broker %s: not an endpoint; give tcp://HOST:PORT or ipc://PATH\n",
                 b->endpoint);
             return EX_USAGE;
         }
@@ -237,13 +237,13 @@ int daemon_run(const struct daemon_config *config) {
             config->agent.name, HOPMQ_VERSION, config->pps, config->agent.capacity);
         prober_start(d->prober);
         reactor_run(d->reactor);
+        log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);
     }
     hang_up(d);
     prober_destroy(&d->prober);
     mux_destroy(&d->mux);
     reactor_destroy(&d->reactor);
     zsys_shutdown();
-    log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);
     free(d);
     return status;
 }

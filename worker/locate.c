@@ -191,7 +191,7 @@ struct locator *locator_new(struct reactor *reactor,
         status = ares_init_options(
             &l->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (status != ARES_SUCCESS) {
-        (void)fprintf(stderr, "worker: name resolution: %s\n", ares_strerror(status));
+        (void)fprintf(stderr, "hopmq-worker: name resolution: %s\n", ares_strerror(status));
         free(l);
         return NULL;
     }

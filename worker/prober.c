@@ -55,7 +55,7 @@ static char *find_program(void) {
     if (named != NULL && named[0] != '\0') {
         if (access(named, X_OK) == 0)
             return strdup(named);
-        (void)fprintf(stderr, "worker: MTR_PACKET=%s: %s; set it to the path of mtr-packet\n",
+        (void)fprintf(stderr, "hopmq-worker: MTR_PACKET=%s: %s; set it to the path of mtr-packet\n",
             named, strerror(errno));
         return NULL;
     }
@@ -69,9 +69,9 @@ static char *find_program(void) {
         }
     free(list);
     if (found == NULL)
-        (void)fprintf(stderr,
-            "worker: mtr-packet: not found in PATH; install it (Debian: apt-get install mtr-tiny) "
-            "or set MTR_PACKET to its path\n");
+        (void)fprintf(stderr, "hopmq-worker: mtr-packet: not found in PATH; install it (Debian: "
+                              "apt-get install mtr-tiny) "
+                              "or set MTR_PACKET to its path\n");
     return found;
 }
 

@@ -30,6 +30,8 @@ JANSSON := $(call pkg,--libs,jansson)
 PURE := common/addr common/hop common/labels common/mem common/request common/result \
 	common/session common/timeline common/trace common/wire \
 	worker/agent worker/mtr_line worker/mux worker/tracer \
+	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/render \
+	clients/stats_text clients/submission clients/submission_answer \
 	$(patsubst %.c,%,$(filter-out broker/main.c broker/daemon.c,$(wildcard broker/*.c)))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -123,13 +125,13 @@ $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -lcmocka -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -lcmocka -o $@
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
 $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(PURE_OBJECTS)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
 
 # `make fuzz` runs each fuzzer for FUZZ_SECONDS and keeps what it finds in the corpus.
 FUZZ_SECONDS ?= 60
@@ -143,7 +145,7 @@ fuzz: lint-deps $(FUZZERS:%=$(BUILD)/fuzz/%)
 	done
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) -o $@
+	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
 
 # ---- lint ------------------------------------------------------------------------------------
 

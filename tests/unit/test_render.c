@@ -1,0 +1,318 @@
+/* render, live, json, pong, gaps, stats_text: what the command line prints. */
+#include "tests/unit/check.h"
+
+#include "clients/gaps.h"
+#include "clients/json.h"
+#include "clients/live.h"
+#include "clients/pong.h"
+#include "clients/render.h"
+#include "clients/stats_text.h"
+#include "tests/unit/notation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct wire_doc doc;
+static msgpack_sbuffer bytes;
+static struct lines out;
+
+static int set_up(void **state) {
+    (void)state;
+    msgpack_sbuffer_init(&bytes);
+    return wire_doc_init(&doc) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    wire_doc_free(&doc);
+    msgpack_sbuffer_destroy(&bytes);
+    lines_free(&out);
+    return 0;
+}
+
+static const msgpack_object *read_map(const char *text) {
+    struct wire_error err;
+    if (!note_read(&doc, &bytes, text, &err))
+        fail_msg("%s: %s", text, err.message);
+    return &doc.root;
+}
+
+/* Compares what was printed since the last time. */
+static void expect(const char *text) {
+    char *got = calloc(out.size + 1, 1);
+    assert_non_null(got);
+    if (out.size > 0)
+        memcpy(got, out.bytes, out.size);
+    lines_clear(&out);
+    assert_string_equal(got, text);
+    free(got);
+}
+
+#define ANSWER(attempt, addr, rtt, more)                                                           \
+    "{'attempt': " #attempt ", 'addr': '" addr "', 'rtt_us': " #rtt                                \
+    ", 'sent_us': 0, 'verdict': " more "}"
+#define EXPIRED "'ttl-expired'"
+#define SILENT(attempt)                                                                            \
+    "{'attempt': " #attempt ", 'addr': null, 'rtt_us': null, 'sent_us': 0, 'verdict': 'no-reply'}"
+
+/* ---- hops ------------------------------------------------------------------------------- */
+
+static void hop(int ttl, const char *probes) {
+    char text[4096];
+    (void)snprintf(text, sizeof text, "{'probes': [%s]}", probes);
+    (void)render_hop(&out, "", ttl, wire_find(read_map(text), "probes"));
+}
+
+static void hops(void **state) {
+    (void)state;
+    static const struct {
+        int ttl;
+        const char *probes, *expected;
+    } cases[] = {
+        {1, ANSWER(1, "10.0.0.1", 412, EXPIRED), " 1  10.0.0.1            0.412 ms\n"},
+        {255, ANSWER(1, "10.0.0.1", 0, EXPIRED), "255  10.0.0.1            0.000 ms\n"},
+        {2, SILENT(1), " 2  *\n"},
+        {2, SILENT(1) "," SILENT(2), " 2  * *\n"},
+        {3, SILENT(1) "," ANSWER(2, "10.0.0.1", 1250, EXPIRED),
+            " 3  10.0.0.1                *        1.250 ms\n"},
+        {4, ANSWER(1, "2001:db8::1", 1234567, EXPIRED),
+            " 4  2001:db8::1                              1234.567 ms\n"},
+        /* Each address has one line, in the order of the first answers. */
+        {5,
+            ANSWER(1, "10.0.0.1", 1000, EXPIRED) "," ANSWER(2, "10.0.0.2", 2000,
+                EXPIRED) "," ANSWER(3, "10.0.0.1", 3000, EXPIRED) "," SILENT(4),
+            " 5  10.0.0.1            1.000 ms     3.000 ms         *\n"
+            "    10.0.0.2            2.000 ms\n"},
+        {6, ANSWER(1, "10.0.0.1", 1000, "'unreachable'"), " 6  10.0.0.1            1.000 ms !U\n"},
+        {7, ANSWER(1, "10.0.0.1", 1000, "'reply', 'flags': ['other-address', 'new']"),
+            " 7  10.0.0.1            1.000 ms !A\n"},
+        {8, ANSWER(1, "10.0.0.1", 1000, "'odd'"), " 8  10.0.0.1            1.000 ms !odd\n"},
+        {9,
+            "{'attempt': 1, 'addr': null, 'rtt_us': null, 'sent_us': 0, 'verdict': "
+            "'no-\\xc3\\xa9'}",
+            " 9  * !no-??\n"},
+        /* Nothing is printed of what is malformed. */
+        {1, "", ""},
+        {1, "1", ""},
+        {1, "{'attempt': 1}", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        hop(cases[i].ttl, cases[i].probes);
+        expect(cases[i].expected);
+    }
+}
+
+static void labels(void **state) {
+    (void)state;
+    hop(3, ANSWER(1, "10.0.0.1", 1000,
+               EXPIRED ", 'mpls': [[24001, 0, 0, 1], [16, 7, 1, 2]]") "," ANSWER(2, "10.0.0.2",
+               1000, EXPIRED) "," ANSWER(3, "10.0.0.1", 1000,
+               EXPIRED ", 'mpls': [[24001, 0, 0, 1], [16, 7, 1, 2]]") "," ANSWER(4, "10.0.0.1",
+               1000, EXPIRED ", 'mpls': [[24002, 0, 1, 1]]"));
+    expect(" 3  10.0.0.1            1.000 ms     1.000 ms     1.000 ms\n"
+           "    [MPLS: Lbl 24001 TC 0 S 0 TTL 1]\n"
+           "    [MPLS: Lbl 16 TC 7 S 1 TTL 2]\n"
+           "    [MPLS: Lbl 24002 TC 0 S 1 TTL 1]\n"
+           "    10.0.0.2            1.000 ms\n");
+}
+
+/* ---- whole traces ----------------------------------------------------------------------- */
+
+#define HEAD(run)                                                                                  \
+    "'seq': 1, 'stream_seq': 1, 'epoch': 1, 'accepted_us': 0, 'id': 'one', 'stream': 'default', "  \
+    "'worker': 'w1', 'run': " #run
+#define BODY(target, dst, stop, hops, more)                                                        \
+    "'target': '" target "', 'dst': " dst ", 'src': null, 'protocol': 'icmp', 'first_ttl': 1, "    \
+    "'max_ttl': 30, 'started_us': 1700000000000000, 'finished_us': 1700000000340000, "             \
+    "'probes_sent': 4, 'stop': '" stop "', 'hops': [" hops "]" more
+#define HOP(ttl, probes) "{'ttl': " #ttl ", 'probes': [" probes "]}"
+#define ONE HOP(1, ANSWER(1, "10.0.0.1", 412, EXPIRED))
+#define TWO HOP(2, SILENT(1))
+#define THREE HOP(3, ANSWER(1, "192.0.2.1", 900, "'reply'"))
+
+static struct result_head head;
+static struct result_body body;
+
+static void read_result(const char *text) {
+    struct wire_error err;
+    const msgpack_object *map = read_map(text);
+    if (!result_get_head(&head, map, &err) || !result_get_body(&body, map, &err))
+        fail_msg("%s", err.message);
+}
+
+static void summaries(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"{" HEAD(1) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE "," TWO "," THREE, "") "}",
+            "reached in 3 hops, 0.3 s, 4 probes, worker w1\n"},
+        {"{" HEAD(2) "," BODY("a.example", "'192.0.2.1'", "reached", ONE, "") "}",
+            "reached 192.0.2.1 in 1 hop, 0.3 s, 4 probes, worker w1, run 2\n"},
+        {"{" HEAD(1) "," BODY("a", "null", "gap-limit", ONE "," TWO, "") "}",
+            "gap-limit: the last 1 hop did not answer; 2 hops, 0.3 s, 4 probes, worker w1\n"},
+        {"{" HEAD(1) "," BODY("a", "null", "unresolved", "",
+             ", 'error': {'code': 'not-found', 'message': 'target: a: no such name'}") "}",
+            "unresolved: target: a: no such name; 0 hops, 0.3 s, 4 probes, worker w1\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        read_result(cases[i].text);
+        render_summary(&out, &head, &body);
+        expect(cases[i].expected);
+    }
+}
+
+static void one_line(void **state) {
+    (void)state;
+    read_result(
+        "{" HEAD(1) "," BODY("192.0.2.1", "null", "reached", ONE "," TWO "," THREE, "") "}");
+    render_line(&out, &head, &body);
+    expect("2023-11-14T22:13:20Z default    one              192.0.2.1                reached      "
+           "   3     0.900 ms\n");
+}
+
+/* A hop that was lost, and a trace that starts again, leave neither a hole nor a hop twice. */
+static void live_traces(void **state) {
+    (void)state;
+    struct trace trace;
+    struct live live;
+    trace_defaults(&trace);
+    memcpy(trace.target, "192.0.2.1", sizeof "192.0.2.1");
+    live_begin(&live, &out, &trace);
+    expect("trace to 192.0.2.1, icmp, 30 hops at most\n");
+    live_hop(&live, &out, read_map(ONE));
+    expect(" 1  10.0.0.1            0.412 ms\n");
+    live_hop(&live, &out, read_map(THREE));
+    live_hop(&live, &out, read_map("{'ttl': 2}"));
+    expect("");
+    live_hop(&live, &out, read_map(TWO));
+    expect(" 2  *\n");
+    live_hop(&live, &out, read_map(ONE));
+    expect("worker lost, the trace starts again\n 1  10.0.0.1            0.412 ms\n");
+    read_result(
+        "{" HEAD(2) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE "," TWO "," THREE, "") "}");
+    live_end(&live, &out, &head, &body);
+    expect(" 2  *\n 3  192.0.2.1           0.900 ms\n"
+           "reached in 3 hops, 0.3 s, 4 probes, worker w1, run 2\n");
+    /* A run of which no hop came. */
+    live_begin(&live, &out, &trace);
+    live_hop(&live, &out, read_map(ONE));
+    lines_clear(&out);
+    read_result("{" HEAD(3) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE, "") "}");
+    live_end(&live, &out, &head, &body);
+    expect("worker lost, the trace starts again\n 1  10.0.0.1            0.412 ms\n"
+           "reached in 1 hop, 0.3 s, 4 probes, worker w1, run 3\n");
+}
+
+/* ---- the others ------------------------------------------------------------------------- */
+
+static void json(void **state) {
+    (void)state;
+    json_line(&out,
+        read_map("{'req': 7, 'a': [1, -2, true, null, 1.5], 3: 'x', 'b': <{}>, 'c': "
+                 "'\\x1b[2J\\xc3\\xa9', 'bad': '\\xff', 'u': 18446744073709551615}"),
+        "req");
+    expect("{\"a\":[1,-2,true,null,1.5],\"3\":\"x\",\"b\":\"80\",\"c\":\"\\u001B[2J\\u00E9\","
+           "\"bad\":\"?\",\"u\":1.84467440737096e19}\n");
+}
+
+static void endpoints(void **state) {
+    (void)state;
+    static const struct {
+        const char *results, *dialled, *expected;
+    } cases[] = {
+        {"'tcp://127.0.0.1:7702'", "tcp://127.0.0.1:7701", "tcp://127.0.0.1:7702"},
+        {"'tcp://*:7702'", "tcp://broker.example:7701", "tcp://broker.example:7702"},
+        {"'tcp://*:7702'", "tcp://[::1]:7701", "tcp://[::1]:7702"},
+        {"'tcp://*:7702'", "ipc:///run/s", "tcp://127.0.0.1:7702"},
+        {"'tcp://*:7702', 'ipc:///run/r'", "ipc:///run/s", "ipc:///run/r"},
+        {"'tcp://*:7702', 'ipc:///run/r'", "tcp://a:1", "tcp://a:7702"},
+        {"", "tcp://a:1", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pong pong;
+        struct wire_error err;
+        char text[512], endpoint[PONG_ENDPOINT_BYTES + 1];
+        (void)snprintf(text, sizeof text,
+            "{'broker': 'b', 'version': '0', 'versions': [1, 1], 'epoch': 1, 'seq': 0, 'results': "
+            "[%s]}",
+            cases[i].results);
+        assert_true(pong_get(&pong, read_map(text), &err));
+        bool found = pong_results(&pong, cases[i].dialled, endpoint);
+        assert_true(found == (cases[i].expected != NULL));
+        if (found)
+            assert_string_equal(endpoint, cases[i].expected);
+    }
+}
+
+static int64_t alive(struct gaps *gaps, const char *text) {
+    struct wire_error err;
+    int64_t missed = -1;
+    (void)gaps_alive(gaps, read_map(text), &missed, &err);
+    return missed;
+}
+
+static void missed_results(void **state) {
+    (void)state;
+    struct gaps gaps = {.stream = NULL};
+    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 10, 'streams': {}}"), 0);
+    assert_int_equal(gaps_result(&gaps, 1, 11, 1), 0);
+    assert_int_equal(gaps_result(&gaps, 1, 14, 2), 2);
+    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 14, 'streams': {}}"), 0);
+    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 15, 'streams': {}}"), 1);
+    assert_false(gaps.restarted);
+    /* The broker starts again: all that it has counted was to be seen. */
+    assert_int_equal(gaps_result(&gaps, 2, 3, 1), 2);
+    assert_true(gaps.restarted);
+    assert_int_equal(alive(&gaps, "{'epoch': 'x'}"), -1);
+}
+
+static void missed_in_stream(void **state) {
+    (void)state;
+    struct gaps gaps = {.stream = "a"};
+    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 10, 'streams': {'a': 5}}"), 0);
+    assert_int_equal(gaps_result(&gaps, 1, 20, 6), 0);
+    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 30, 'streams': {'b': 9}}"), 0);
+    assert_int_equal(gaps_result(&gaps, 1, 31, 8), 1);
+    /* What was quiet at first and is listed later has had a result. */
+    struct gaps quiet = {.stream = "a"};
+    assert_int_equal(alive(&quiet, "{'epoch': 1, 'seq': 10, 'streams': {}}"), 0);
+    assert_int_equal(alive(&quiet, "{'epoch': 1, 'seq': 10, 'streams': {'a': 7}}"), 1);
+    assert_int_equal(gaps_result(&quiet, 1, 12, 8), 0);
+}
+
+/* Whatever a broker sends as stats, there is a line for it, and none for nonsense. */
+static void numbers(void **state) {
+    (void)state;
+    stats_text(
+        &out, read_map("{'uptime_ms': 'x', 'queue': 3, 'rates': null, 'workers': [1, {'name': "
+                       "'w\\x1b', 'af': [4, 6], 'labels': {'site': 'ams'}, 'draining': true}],"
+                       " 'counters': {'a\\x0ab': 1, 'c': 'd'}}"));
+    expect("up       0 s\n"
+           "traces   0 queued (at most 0), 0 running, 0 results kept (at most 0)\n"
+           "rates    0.0 accepted/s, 0.0 results/s, over the last 10 s\n"
+           "\n"
+           "WORKER                 RUNNING     SEEN  IPv  PROTOCOLS          PROBER             "
+           "LABELS\n"
+           "                           0/0    0.0 s\n"
+           "w?                         0/0    0.0 s  4,6                                        "
+           "site=ams (draining)\n"
+           "\n"
+           "a?b                                     1\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(hops, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(labels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(summaries, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(live_traces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(json, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(endpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(missed_results, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(missed_in_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

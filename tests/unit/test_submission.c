@@ -1,0 +1,254 @@
+/* submission: batches, refusals, a busy broker, lost messages, cancel. Time is an argument. */
+#include "tests/unit/check.h"
+
+#include "clients/submission.h"
+#include "tests/unit/notation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND INT64_C(1000000)
+#define T0 (1000 * SECOND)
+
+static struct submission *s;
+static struct text happened;
+static struct wire_doc doc;
+static msgpack_sbuffer bytes;
+
+static void on_accepted(void *context, struct item *item) {
+    (void)context;
+    text_add(&happened, "accepted %s\n", item->id);
+}
+
+static void on_refused(void *context, struct item *item, const char *message) {
+    (void)context;
+    text_add(&happened, "refused %s: %s\n", item->target, message);
+}
+
+static void on_hop(void *context, struct item *item, const msgpack_object *hop) {
+    (void)context;
+    (void)hop;
+    text_add(&happened, "hop %s\n", item->id);
+}
+
+static void on_result(void *context, struct item *item, const msgpack_object *result) {
+    (void)context;
+    (void)result;
+    text_add(&happened, "result %s\n", item->id);
+}
+
+static void on_lost(void *context, struct item *item) {
+    (void)context;
+    text_add(&happened, "lost %s\n", item->id);
+}
+
+static const struct submission_events events = {
+    NULL, on_accepted, on_refused, on_hop, on_result, on_lost};
+
+static void begin(bool notify) {
+    struct trace trace;
+    trace_defaults(&trace);
+    trace.attempts = 2;
+    trace.deadline_ms = 10000;
+    s = submission_new(&trace, "x", notify, 60 * SECOND, &events);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    happened = (struct text){0};
+    msgpack_sbuffer_init(&bytes);
+    return wire_doc_init(&doc) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    submission_destroy(&s);
+    free(happened.at);
+    wire_doc_free(&doc);
+    msgpack_sbuffer_destroy(&bytes);
+    return 0;
+}
+
+/* What happened since the last time. */
+static void expect(const char *text) {
+    assert_string_equal(happened.at != NULL ? happened.at : "", text);
+    free(happened.at);
+    happened = (struct text){0};
+}
+
+/* What is sent now: "OP REQ COUNT", and "-" for nothing. */
+static void expect_sent(int64_t now_us, const char *text) {
+    char got[96] = "-";
+    msgpack_sbuffer out;
+    struct wire_error err;
+    msgpack_sbuffer_init(&out);
+    if (submission_poll(s, now_us, &out)) {
+        assert_true(wire_doc_read(&doc, out.data, out.size, REQUEST_MAX_VALUES, &err));
+        assert_true(out.size <= REQUEST_MAX_BYTES);
+        struct request request;
+        assert_true(request_get(&request, &doc.root, &err));
+        const msgpack_object *op = wire_find(&doc.root, "op");
+        const msgpack_object *items = request.traces != NULL ? request.traces : request.ids;
+        (void)snprintf(got, sizeof got, "%.*s %d %u%s", (int)op->via.str.size, op->via.str.ptr,
+            (int)request.req->via.u64, items->via.array.size, request.notify ? " notify" : "");
+    }
+    msgpack_sbuffer_destroy(&out);
+    assert_string_equal(got, text);
+}
+
+static bool answer(int64_t now_us, const char *op, int64_t req, const char *text) {
+    struct wire_error err;
+    if (!note_read(&doc, &bytes, text, &err))
+        fail_msg("%s: %s", text, err.message);
+    return submission_message(s, now_us, op, req, &doc.root, &err);
+}
+
+static void submits(void **state) {
+    (void)state;
+    begin(false);
+    (void)submission_add(s, "192.0.2.1", NULL, 1);
+    (void)submission_add(s, "192.0.2.2", NULL, 2);
+    assert_false(submission_idle(s));
+    expect_sent(T0, "submit 1 2");
+    expect_sent(T0, "-");
+    assert_int_equal(submission_next(s), T0 + 10 * SECOND);
+    /* An answer to something else, one that does not fit, and the answer. */
+    assert_true(answer(T0, "accepted", 9, "{'ids': []}"));
+    assert_false(answer(T0, "accepted", 1, "{'ids': ['x-1']}"));
+    assert_false(answer(T0, "accepted", 1, "{'ids': ['x-2', 'x-1']}"));
+    assert_false(answer(T0, "accepted", 1, "{'ids': 1}"));
+    expect("");
+    assert_true(answer(
+        T0, "accepted", 1, "{'ids': ['x-1', {'code': 'conflict', 'message': 'id: in use'}]}"));
+    expect("accepted x-1\nrefused 192.0.2.2: id: in use\n");
+    assert_true(submission_idle(s));
+    assert_int_equal(submission_next(s), INT64_MAX);
+}
+
+/* So many traces are in a message, and so many messages outstanding. */
+static void batches(void **state) {
+    (void)state;
+    begin(false);
+    assert_int_equal(submission_room(s), 5000);
+    for (int i = 0; i < 5000; i++)
+        (void)submission_add(s, "192.0.2.1", NULL, 0);
+    assert_int_equal(submission_room(s), 0);
+    expect_sent(T0, "submit 1 1000");
+    expect_sent(T0, "submit 2 1000");
+    expect_sent(T0, "submit 3 1000");
+    expect_sent(T0, "submit 4 1000");
+    expect_sent(T0, "-");
+    assert_true(answer(T0, "error", 2, "{'code': 'denied', 'message': 'no'}"));
+    assert_int_equal(submission_room(s), 1000);
+    expect_sent(T0, "submit 5 1000");
+}
+
+static void waits(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(T0, "submit 1 2 notify");
+    /* A result may come before the answer. */
+    assert_true(answer(T0, "hop", 1, "{'id': 'two'}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'two'}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'two'}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'three'}"));
+    assert_true(answer(T0, "result", 1, "{'id': 3}"));
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+    expect("hop two\nresult two\naccepted one\n");
+    assert_int_equal(submission_waiting(s), 1);
+    assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
+    expect("result one\n");
+    assert_true(submission_idle(s));
+}
+
+/* A result that does not come is asked for once, and then given up. */
+static void late(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(T0, "submit 1 2 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+    assert_int_equal(submission_next(s), T0 + 13 * SECOND);
+    expect_sent(T0 + 13 * SECOND - 1, "-");
+    expect_sent(T0 + 13 * SECOND, "fetch 2 2");
+    expect_sent(T0 + 13 * SECOND, "-");
+    assert_true(answer(T0, "results", 2, "{'results': [{'id': 'one'}], 'missing': ['two']}"));
+    expect("accepted one\naccepted two\nresult one\n");
+    assert_int_equal(submission_next(s), T0 + 15 * SECOND);
+    expect_sent(T0 + 15 * SECOND, "-");
+    expect("lost two\n");
+    assert_true(submission_idle(s));
+}
+
+static void busy(void **state) {
+    (void)state;
+    begin(false);
+    (void)submission_add(s, "192.0.2.1", NULL, 0);
+    (void)submission_add(s, "192.0.2.2", NULL, 0);
+    expect_sent(T0, "submit 1 2");
+    assert_true(
+        answer(T0, "accepted", 1, "{'ids': ['x-1', {'code': 'busy', 'message': 'queue: full'}]}"));
+    expect("accepted x-1\n");
+    expect_sent(T0, "-");
+    assert_int_equal(submission_next(s), T0 + SECOND / 10);
+    expect_sent(T0 + SECOND / 10, "submit 2 1");
+    assert_true(answer(T0 + SECOND, "error", 2, "{'code': 'busy', 'message': 'draining'}"));
+    assert_int_equal(submission_next(s), T0 + SECOND + SECOND / 5);
+    expect_sent(T0 + 2 * SECOND, "submit 3 1");
+    assert_true(answer(T0 + 59 * SECOND, "error", 3, "{'code': 'busy', 'message': 'draining'}"));
+    assert_false(submission_gave_up(s));
+    expect_sent(T0 + 60 * SECOND, "-");
+    expect("refused 192.0.2.2: the broker was busy for 60 s\n");
+    assert_true(submission_gave_up(s));
+    assert_true(submission_idle(s));
+    assert_int_equal(submission_room(s), 0);
+}
+
+/* What got no answer is sent again with the same names; the second answer counts for nothing. */
+static void unanswered(void **state) {
+    (void)state;
+    begin(false);
+    (void)submission_add(s, "192.0.2.1", NULL, 0);
+    expect_sent(T0, "submit 1 1");
+    expect_sent(T0 + 10 * SECOND, "submit 1 1");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['x-1']}"));
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['x-1']}"));
+    expect("accepted x-1\n");
+}
+
+static void cancels(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(T0, "submit 2 1 notify");
+    (void)submission_add(s, "192.0.2.3", "three", 0);
+    submission_cancel(s);
+    expect_sent(T0, "cancel 3 1");
+    expect_sent(T0, "-");
+    /* The one that was on its way is cancelled when it has arrived. */
+    assert_true(answer(T0, "accepted", 2, "{'ids': ['two']}"));
+    expect_sent(T0, "cancel 4 1");
+    assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
+    assert_true(answer(T0, "result", 2, "{'id': 'two'}"));
+    expect("accepted one\naccepted two\nresult one\nresult two\n");
+    assert_true(submission_idle(s));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(submits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(batches, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(late, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(busy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unanswered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cancels, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

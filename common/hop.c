@@ -125,7 +125,9 @@ bool hop_get(const msgpack_object *map, int64_t *ttl, const msgpack_object **pro
     *probes = hop.probes;
     if (hop.probes->type == MSGPACK_OBJECT_ARRAY)
         return true;
-    wire_fail(err, "bad-request", path, "probes: must be an array");
+    char field[64];
+    (void)snprintf(field, sizeof field, "%sprobes", path);
+    wire_fail(err, "bad-request", field, "must be an array");
     return false;
 }
 
@@ -163,6 +165,13 @@ static bool get_flags(const msgpack_object *flags, struct hop_probe *probe) {
                 probe->flags |= (uint8_t)flag_names[j].flag;
     }
     return true;
+}
+
+bool hop_is_verdict(const char *word) {
+    for (int i = 0; i < HOP_OTHER; i++)
+        if (strcmp(word, verdict_names[i]) == 0)
+            return true;
+    return false;
 }
 
 static void get_verdict(struct hop_probe *probe, const char *word) {
@@ -203,14 +212,18 @@ bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
 bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err) {
     struct hop_probe probe;
     struct mpls_label mpls[HOP_MPLS_MAX];
+    char field[64];
+    (void)snprintf(field, sizeof field, "%sprobes", path);
     if (probes->type != MSGPACK_OBJECT_ARRAY || probes->via.array.size < 1 ||
         probes->via.array.size > 32) {
-        wire_fail(err, "bad-request", path, "must be an array of 1..32 probes");
+        wire_fail(err, "bad-request", field, "must be an array of 1..32 probes");
         return false;
     }
-    for (uint32_t i = 0; i < probes->via.array.size; i++)
-        if (!hop_get_probe(&probes->via.array.ptr[i], &probe, mpls, path, err))
+    for (uint32_t i = 0; i < probes->via.array.size; i++) {
+        (void)snprintf(field, sizeof field, "%sprobes[%u].", path, i);
+        if (!hop_get_probe(&probes->via.array.ptr[i], &probe, mpls, field, err))
             return false;
+    }
     return true;
 }
 
@@ -228,8 +241,8 @@ bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_e
             !hop_check_probes(probes, path, err))
             return false;
         if (ttl != first_ttl + i) {
-            wire_fail(
-                err, "bad-request", path, "ttl: %d: must be %d", (int)ttl, (int)(first_ttl + i));
+            (void)snprintf(path, sizeof path, "hops[%u].ttl", i);
+            wire_fail(err, "bad-request", path, "%d: must be %d", (int)ttl, (int)(first_ttl + i));
             return false;
         }
     }

@@ -52,12 +52,15 @@ bool hop_get(const msgpack_object *map, int64_t *ttl, const msgpack_object **pro
 bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
     struct mpls_label mpls[HOP_MPLS_MAX], const char *path, struct wire_error *err);
 
-/* Checks an array of probes. */
+/* Checks an array of probes, the field `probes` under path. */
 bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err);
 
 /* Checks the array `hops` of a result: contiguous ttls from first_ttl on, every probe well-formed.
  */
 bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_error *err);
+
+/* True for the words of section 7, which a prober's own word must not pose as. */
+bool hop_is_verdict(const char *word);
 
 /* The word that stands for the probe's verdict on the wire. */
 const char *hop_verdict_name(const struct hop_probe *probe);

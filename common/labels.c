@@ -22,16 +22,30 @@ bool labels_check(const msgpack_object *map, const char *field, struct wire_erro
     return true;
 }
 
+/* Where a key stands twice, the last one counts. */
+static bool stands_again(const msgpack_object *map, uint32_t i) {
+    const msgpack_object_str *key = &map->via.map.ptr[i].key.via.str;
+    for (uint32_t j = i + 1; j < map->via.map.size; j++) {
+        const msgpack_object_str *other = &map->via.map.ptr[j].key.via.str;
+        if (other->size == key->size && memcmp(other->ptr, key->ptr, key->size) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void copy(char *out, const msgpack_object *text) {
     memcpy(out, text->via.str.ptr, text->via.str.size);
     out[text->via.str.size] = '\0';
 }
 
 void labels_get(struct labels *labels, const msgpack_object *map) {
-    labels->count = map->via.map.size;
-    for (unsigned i = 0; i < labels->count; i++) {
-        copy(labels->at[i].name, &map->via.map.ptr[i].key);
-        copy(labels->at[i].value, &map->via.map.ptr[i].val);
+    labels->count = 0;
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        if (stands_again(map, i))
+            continue;
+        struct label *label = &labels->at[labels->count++];
+        copy(label->name, &map->via.map.ptr[i].key);
+        copy(label->value, &map->via.map.ptr[i].val);
     }
 }
 
@@ -60,7 +74,7 @@ bool labels_fit(const struct labels *have, const msgpack_object *want) {
     if (want == NULL)
         return true;
     for (uint32_t i = 0; i < want->via.map.size; i++) {
-        bool found = false;
+        bool found = stands_again(want, i);
         for (unsigned j = 0; j < have->count && !found; j++)
             found = wire_is(&want->via.map.ptr[i].key, have->at[j].name) &&
                     wire_is(&want->via.map.ptr[i].val, have->at[j].value);

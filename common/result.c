@@ -107,6 +107,11 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
     struct result_body body;
     if (!result_get_body(&body, map, err))
         return false;
+    for (uint32_t i = 0; i < map->via.map.size; i++)
+        if (map->via.map.ptr[i].key.type != MSGPACK_OBJECT_STR) {
+            wire_fail(err, "bad-request", "body", "a key that is not a string");
+            return false;
+        }
     for (size_t i = 0; i < HEAD_FIELDS; i++)
         if (wire_find(map, head_fields[i].name) != NULL) {
             wire_fail(err, "bad-request", head_fields[i].name, "is the broker's to say");

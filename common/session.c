@@ -139,7 +139,7 @@ static bool get_leases(struct session_msg *msg, const msgpack_object *o, msgpack
     if (leases == NULL)
         return false;
     for (uint32_t i = 0; i < o->via.array.size; i++) {
-        if (!small_int(&o->via.array.ptr[i], INT64_MAX))
+        if (!small_int(&o->via.array.ptr[i], INT64_MAX) || o->via.array.ptr[i].via.u64 == 0)
             return false;
         leases[i] = (int64_t)o->via.array.ptr[i].via.u64;
     }
@@ -181,7 +181,7 @@ static bool get_values(struct session_msg *msg, msgpack_zone *zone, struct wire_
     if (in->body != NULL && in->body->type != MSGPACK_OBJECT_BIN)
         return refuse(err, "body", "must be bin");
     return (in->labels == NULL || labels_check(in->labels, "labels", err)) &&
-           (msg->probes == NULL || hop_check_probes(msg->probes, "probes", err));
+           (msg->probes == NULL || hop_check_probes(msg->probes, "", err));
 }
 
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err) {

@@ -8,6 +8,7 @@
 #define TRACE_TARGET_BYTES 253
 #define TRACE_ID_BYTES 64
 #define TRACE_META_BYTES 1024
+#define TRACE_META_DEPTH 12 /* it is carried some levels deeper than the client wrote it */
 
 enum trace_protocol { TRACE_ICMP, TRACE_UDP, TRACE_TCP, TRACE_SCTP };
 

@@ -8,7 +8,10 @@
 void wire_fail(
     struct wire_error *err, const char *code, const char *field, const char *format, ...) {
     err->code = code;
-    (void)snprintf(err->field, sizeof err->field, "%s", field);
+    size_t length = strlen(field);
+    if (length > 0 && field[length - 1] == '.')
+        length--; /* a path, of the map itself */
+    (void)snprintf(err->field, sizeof err->field, "%.*s", (int)length, field);
     int used = 0;
     if (field[0] != '\0')
         used = snprintf(err->message, sizeof err->message, "%s: ", err->field);

@@ -23,7 +23,8 @@ struct wire_error {
     char message[224]; /* one printable line: field, value, limit */
 };
 
-/* Fills *err. The message is FIELD, a colon and the formatted text; field may be empty. */
+/* Fills *err. The message is FIELD, a colon and the formatted text; field may be empty, or a path
+ * that ends with a dot, which is left out. */
 void wire_fail(struct wire_error *err, const char *code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

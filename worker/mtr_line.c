@@ -69,7 +69,7 @@ static bool number(const char **at, const char *end, int64_t max, int64_t *out) 
     int64_t value = 0;
     for (; *at < end && **at >= '0' && **at <= '9'; (*at)++) {
         int digit = **at - '0';
-        if (value > (max - digit) / 10)
+        if (digit > max || value > (max - digit) / 10)
             return false;
         value = value * 10 + digit;
     }

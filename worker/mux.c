@@ -209,6 +209,8 @@ struct mux_job *mux_add(struct mux *m, const struct trace *options, const struct
     job->owner = owner;
     job->started_us = now_us;
     job->timeout_us = options->timeout_ms * 1000;
+    if (options->protocol == TRACE_TCP && job->timeout_us > MUX_TCP_TIMEOUT_S * INT64_C(1000000))
+        job->timeout_us = MUX_TCP_TIMEOUT_S * INT64_C(1000000);
     bool flow = options->flow >= 0;
     job->probe = (struct mtr_probe){
         .protocol = options->protocol,

@@ -145,7 +145,8 @@ static void silent(struct tracer *t, unsigned index, enum hop_verdict verdict, c
     record->state = RECORD_DONE;
     record->probe.verdict = verdict;
     if (verdict == HOP_OTHER)
-        (void)snprintf(record->probe.word, sizeof record->probe.word, "%s", word);
+        (void)snprintf(record->probe.word, sizeof record->probe.word, "%s",
+            hop_is_verdict(word) ? "answer-without-address" : word);
     advance(t);
 }
 
@@ -156,7 +157,7 @@ static void answered(
     record->state = RECORD_DONE;
     probe->verdict = verdict;
     probe->addr = reply->addr;
-    probe->rtt_us = (int32_t)reply->rtt_us;
+    probe->rtt_us = reply->rtt_us < INT32_MAX ? (int32_t)reply->rtt_us : INT32_MAX;
     if (reply->mpls_count > 0) {
         probe->mpls = mem_copy(reply->mpls, reply->mpls_count * sizeof reply->mpls[0]);
         probe->mpls_count = reply->mpls_count;
@@ -166,8 +167,10 @@ static void answered(
     hop_of(t, probe->ttl)->answered++;
     if (verdict != HOP_TTL_EXPIRED && probe->ttl < t->end_ttl) {
         t->end_ttl = probe->ttl;
-        t->end_stop = verdict == HOP_REPLY ? STOP_REACHED : STOP_UNREACHABLE;
+        t->end_stop = STOP_UNREACHABLE;
     }
+    if (verdict == HOP_REPLY && probe->ttl == t->end_ttl)
+        t->end_stop = STOP_REACHED; /* whatever others at this ttl say, and when */
     advance(t);
 }
 

@@ -102,8 +102,8 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
     long ttl = world_argument(line, " ttl "), timeout_s = world_argument(line, " timeout ");
     WORLD_CHECK(ttl >= trace->options.first_ttl && ttl <= trace->options.max_ttl);
     WORLD_CHECK(timeout_s >= 1 && timeout_s <= 30);
-    w->out[w->out_count++] = (struct world_probe){(int32_t)token, number, (int)ttl,
-        (int)timeout_s, strstr(line, " protocol tcp ") != NULL, w->now_us};
+    w->out[w->out_count++] = (struct world_probe){(int32_t)token, number, (int)ttl, (int)timeout_s,
+        strstr(line, " protocol tcp ") != NULL, w->now_us};
     trace->sent++;
     w->sent++;
     if (w->pps > 0) {
@@ -217,15 +217,15 @@ static inline void world_answer_text(
     const struct world_trace *trace = probe->trace >= 0 ? &w->traces[probe->trace] : NULL;
     bool there = trace == NULL || probe->ttl >= trace->distance;
     int64_t waited = w->now_us - probe->sent_us;
-    static const char *const words[] = {"no-reply", "no-route", "probes-exhausted",
-        "no-route-host", "unexpected-error errno 90", "invalid-argument", "permission-denied",
-        "reply", "feature-support support ok"};
+    static const char *const words[] = {"no-reply", "no-route", "probes-exhausted", "no-route-host",
+        "unexpected-error errno 90", "invalid-argument", "permission-denied", "reply",
+        "feature-support support ok"};
     text_clear(line);
     text_add(line, "%d ", probe->token);
     if (kind < 20)
         text_add(line, "%s ip-4 %s%d round-trip-time %" PRId64, there ? "reply" : "ttl-expired",
-            there ? "192.0.2." : "10.0.0.", there ? probe->trace < 0 ? 1 : probe->trace : probe->ttl,
-            waited);
+            there ? "192.0.2." : "10.0.0.",
+            there ? probe->trace < 0 ? 1 : probe->trace : probe->ttl, waited);
     else if (kind < 22)
         text_add(line, "no-route ip-4 10.0.0.9 round-trip-time %" PRId64, waited);
     else if (kind == 22) /* the prober's wall clock was set */
@@ -345,8 +345,8 @@ static inline void world_run(struct world *w, const struct world_source *source)
     w->source = *source;
     w->pps = rates[world_draw(w, 6)];
     w->start_us = w->now_us = 1000000 * (int64_t)world_draw(w, 3);
-    w->mux = mux_new(w->pps,
-        &(struct mux_sink){w, world_on_send, world_on_hop, world_on_done, world_on_stuck});
+    w->mux = mux_new(
+        w->pps, &(struct mux_sink){w, world_on_send, world_on_hop, world_on_done, world_on_stuck});
     if (world_draw(w, 4) != 0)
         world_prober(w, true);
     while (source->more(source->context))

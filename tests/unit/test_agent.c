@@ -1,0 +1,631 @@
+/* agent: conversations of a worker with its broker, on clocks of our own. Lines that begin with
+ * > go to the broker; heartbeats are shown without their numbers but for one test. */
+#include "tests/unit/check.h"
+
+#include "common/timeline.h"
+#include "tests/unit/notation.h"
+#include "worker/agent.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MS INT64_C(1000)
+#define SECOND INT64_C(1000000)
+#define WALL INT64_C(1700000000000000)
+#define MAX_SENT 64
+
+struct rig {
+    struct agent *agent;
+    struct mux *mux;
+    struct agent_time now;
+    struct text out;
+    struct wire_doc doc;
+    msgpack_sbuffer bytes;
+    int32_t tokens[MAX_SENT];
+    unsigned sent;
+    bool stats; /* show a heartbeat's numbers */
+    char line[MTR_LINE_BYTES];
+};
+
+static void stamp(struct rig *rig) { text_add(&rig->out, "%" PRId64 " ", rig->now.mono_us / MS); }
+
+static void to_broker(void *context, const void *bytes, size_t size) {
+    struct rig *rig = context;
+    struct wire_error err;
+    struct text message = {0};
+    struct session_msg msg;
+    if (!wire_doc_read(&rig->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
+        !session_get(&msg, &rig->doc, &err))
+        fail_msg("a message that cannot be read: %s", err.message);
+    note_print(&message, &rig->doc.root);
+    char *stats = strstr(message.at, ",'stats'");
+    if (!rig->stats && stats != NULL)
+        *stats = '\0';
+    stamp(rig);
+    static const char head[] = "{'v':1,'op':";
+    assert_memory_equal(message.at, head, sizeof head - 1);
+    text_add(&rig->out, "> %s\n", message.at + sizeof head - 1);
+    text_free(&message);
+}
+
+static void locate(void *context, int64_t lease, const struct trace *trace) {
+    struct rig *rig = context;
+    stamp(rig);
+    text_add(&rig->out, "locate %" PRId64 " %s\n", lease, trace->target);
+}
+
+static void log_line(void *context, const char *event, const char *detail) {
+    struct rig *rig = context;
+    stamp(rig);
+    text_add(&rig->out, "log %s: %s\n", event, detail);
+}
+
+static void on_send(void *context, const char *line, size_t size) {
+    struct rig *rig = context;
+    (void)size;
+    assert_true(rig->sent < MAX_SENT);
+    rig->tokens[rig->sent++] = (int32_t)strtol(line, NULL, 10);
+}
+
+static void on_stuck(void *context) { log_line(context, "stuck", ""); }
+
+static struct rig *rig_new(int64_t capacity) {
+    struct rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    rig->now = (struct agent_time){10 * SECOND, WALL};
+    assert_true(wire_doc_init(&rig->doc));
+    msgpack_sbuffer_init(&rig->bytes);
+    rig->mux = mux_new(0, &(struct mux_sink){rig, on_send, agent_on_hop, agent_on_done, on_stuck});
+    struct agent_config config = {.name = "ams1", .capacity = capacity};
+    assert_true(labels_add(&config.labels, "site=ams"));
+    rig->agent =
+        agent_new(&config, &(struct agent_sink){rig, to_broker, locate, log_line}, rig->mux);
+    return rig;
+}
+
+static void rig_end(struct rig *rig) {
+    agent_destroy(&rig->agent);
+    assert_null(rig->agent);
+    mux_destroy(&rig->mux);
+    wire_doc_free(&rig->doc);
+    msgpack_sbuffer_destroy(&rig->bytes);
+    text_free(&rig->out);
+    free(rig);
+}
+
+static void from_broker(struct rig *rig, const char *message) {
+    struct text text = {0};
+    text_add(&text, "{'v': 1, 'op': %s}", message);
+    msgpack_sbuffer_clear(&rig->bytes);
+    note_pack(&rig->bytes, text.at);
+    agent_message(rig->agent, rig->bytes.data, rig->bytes.size, &rig->now);
+    text_free(&text);
+}
+
+/* As the shell: from one wake-up to the next. */
+static void run_for(struct rig *rig, int64_t us) {
+    int64_t until = rig->now.mono_us + us;
+    for (;;) {
+        int64_t next = agent_next(rig->agent), probing = mux_next(rig->mux, rig->now.mono_us);
+        next = probing < next ? probing : next;
+        bool last = next > until;
+        next = last ? until : next < rig->now.mono_us ? rig->now.mono_us : next;
+        rig->now.wall_us += next - rig->now.mono_us;
+        rig->now.mono_us = next;
+        agent_tick(rig->agent, &rig->now);
+        mux_tick(rig->mux, rig->now.mono_us);
+        if (last)
+            return;
+    }
+}
+
+static void expect(struct rig *rig, const char *expected) {
+    assert_true(text_is(&rig->out, expected));
+    text_clear(&rig->out);
+}
+
+static void prober_up(struct rig *rig) {
+    mux_prober(rig->mux, true);
+    agent_prober_up(
+        rig->agent, "0.95", 1U << 4 | 1U << 6, 1U << TRACE_ICMP | 1U << TRACE_UDP, &rig->now);
+}
+
+#define WELCOME "'welcome', 'epoch': 1, 'heartbeat_ms': 1000, 'dead_ms': 5000"
+#define HELLO(leases)                                                                              \
+    "> 'hello','name':'ams1','versions':[1,1],'prober':'mtr-packet 0.95','capacity':2,"            \
+    "'labels':{'site':'ams'},'af':[4,6],'protocols':['icmp','udp'],'leases':[" leases "]}\n"
+#define BEAT(leases) "> 'heartbeat','leases':[" leases "]\n"
+
+/* A rig whose session is open. */
+static struct rig *rig_open(void) {
+    struct rig *rig = rig_new(2);
+    prober_up(rig);
+    from_broker(rig, WELCOME);
+    text_clear(&rig->out);
+    return rig;
+}
+
+static void located(struct rig *rig, int64_t lease) {
+    struct agent_location where = {.error_code = ""};
+    assert_true(addr_parse(&where.dst, "192.0.2.1"));
+    assert_true(addr_parse(&where.src, "198.51.100.2"));
+    agent_located(rig->agent, lease, &where, &rig->now);
+    mux_tick(rig->mux, rig->now.mono_us);
+}
+
+static void say(struct rig *rig, unsigned number, const char *rest) {
+    char line[200];
+    struct mtr_reply reply;
+    assert_true(number < rig->sent);
+    (void)snprintf(line, sizeof line, "%d %s", rig->tokens[number], rest);
+    assert_true(mtr_line_parse(&reply, line, strlen(line)));
+    mux_reply(rig->mux, &reply, rig->now.mono_us);
+}
+
+#define TRACE(lease, more)                                                                         \
+    "'trace', 'lease': " #lease                                                                    \
+    ", 'run': 1, 'deadline_ms': 60000, 'trace': {'id': 'x', 'target': "                            \
+    "'192.0.2.1', 'window': 1, 'attempts': 1" more "}"
+#define REPLY "reply ip-4 192.0.2.1 round-trip-time 0"
+
+#define BODY(src_and_dst, started, finished, rest)                                                 \
+    "'body':<{'target':'192.0.2.1'," src_and_dst ",'protocol':'icmp','first_ttl':1,'max_ttl':30,"  \
+    "'started_us':" started ",'finished_us':" finished ",'prober':'mtr-packet 0.95'," rest "}>}\n"
+#define NOWHERE "'dst':null,'src':null"
+#define THERE "'dst':'192.0.2.1','src':'198.51.100.2'"
+
+/* ---- sessions --------------------------------------------------------------------------- */
+
+static void hello_and_heartbeats(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    assert_int_equal(agent_next(rig->agent), TIMELINE_NEVER);
+    run_for(rig, 5 * SECOND);
+    expect(rig, ""); /* no prober, no hello */
+    prober_up(rig);
+    run_for(rig, 2500 * MS);
+    from_broker(rig, WELCOME);
+    run_for(rig, 1500 * MS);
+    from_broker(rig, "'heartbeat', 'epoch': 1");
+    run_for(rig, 1000 * MS);
+    expect(rig, "15000 " HELLO("") "16000 " HELLO("") "17000 " HELLO(
+                    "") "17500 log session-open: ams1\n"
+                        "17500 " BEAT("") "18500 " BEAT("") "19500 " BEAT(""));
+    prober_up(rig); /* a new prober is no new session */
+    expect(rig, "");
+    rig_end(rig);
+}
+
+static void the_numbers_in_a_heartbeat(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    rig->stats = true;
+    *agent_shell_counters(rig->agent) = (struct agent_shell_counters){3, 4};
+    from_broker(rig, "'hello'"); /* no message for a worker */
+    text_clear(&rig->out);
+    run_for(rig, SECOND);
+    expect(rig,
+        "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
+        "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,"
+        "'impossible_times':0,'sequence_waits':0,'bad_tokens':0,'bad_lines':0,'bad_messages':1,"
+        "'prober_restarts':3,'dropped_to_broker':4}}\n");
+    rig_end(rig);
+}
+
+static void a_silent_broker(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    text_clear(&rig->out);
+    run_for(rig, 7 * SECOND);
+    expect(rig,
+        "11000 " BEAT("7") "12000 " BEAT("7") "13000 " BEAT("7") "14000 " BEAT("7") "15000 " BEAT(
+            "7") "16000 log session-silent: nothing heard from the broker\n"
+                 "16000 " HELLO("7") "17000 " HELLO("7"));
+    from_broker(rig, WELCOME);
+    expect(rig, "17000 log session-open: ams1\n17000 " BEAT("7"));
+    rig_end(rig);
+}
+
+static void the_broker_asks_who(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, "'who'");
+    run_for(rig, SECOND);
+    from_broker(rig, WELCOME);
+    expect(rig, "10000 " HELLO("") "11000 " HELLO("") "11000 log session-open: ams1\n"
+                                                      "11000 " BEAT(""));
+    rig_end(rig);
+}
+
+static void who_before_there_is_a_prober(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    from_broker(rig, "'who'");
+    expect(rig, "");
+    rig_end(rig);
+}
+
+static void rejected(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    prober_up(rig);
+    from_broker(rig, "'reject', 'code': 'busy', 'message': 'full'");
+    from_broker(rig, "'who'"); /* not before its time */
+    run_for(rig, 6 * SECOND);
+    expect(rig, "10000 " HELLO("") "10000 log session-rejected: busy: full\n"
+                                   "15000 " HELLO("") "16000 " HELLO(""));
+    rig_end(rig);
+}
+
+/* In an open session it is about one message, not about the session. */
+static void a_reject_in_an_open_session(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, "'reject', 'code': 'bad-request', 'message': 'x'");
+    run_for(rig, SECOND);
+    expect(rig, "11000 " BEAT(""));
+    rig_end(rig);
+}
+
+static void what_does_not_decode(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    agent_message(rig->agent, "\xc1", 1, &rig->now);
+    agent_message(rig->agent, "", 0, &rig->now);
+    from_broker(rig, "'nothing'");
+    from_broker(rig, "'cancel'");
+    from_broker(rig, "'cancel', 'lease': 99"); /* a lease that ended meanwhile */
+    from_broker(rig, "'done', 'lease': 99");
+    expect(rig, "10000 log bad-message: not a msgpack message: broken at byte 0\n"
+                "10000 log bad-message: not a msgpack message: broken at byte 0\n"
+                "10000 log bad-message: op: nothing: must be one of hello, heartbeat, hop, result,"
+                " return, drain, bye, welcome, reject, who, trace, cancel, done\n"
+                "10000 log bad-message: lease: is missing\n");
+    rig_end(rig);
+}
+
+/* A broker that says only what cannot be read is as good as silent. */
+static void noise_does_not_keep_a_session(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    for (int i = 0; i < 7; i++) {
+        run_for(rig, SECOND);
+        agent_message(rig->agent, "\xc1", 1, &rig->now);
+    }
+    assert_non_null(strstr(rig->out.at, "session-silent"));
+    rig_end(rig);
+}
+
+/* ---- a trace ---------------------------------------------------------------------------- */
+
+#define HOP1                                                                                       \
+    "'probes':[{'attempt':1,'addr':'10.0.0.1','rtt_us':0,'sent_us':0,'verdict':'ttl-expired'}]}"
+#define HOP2                                                                                       \
+    "'probes':[{'attempt':1,'addr':'192.0.2.1','rtt_us':0,'sent_us':1000,'verdict':'reply'}]}"
+#define REACHED                                                                                    \
+    "> 'result','lease':7," BODY(THERE, "1700000000002000", "1700000000004000",                    \
+        "'probes_sent':2,'stop':'reached','hops':[{'ttl':1," HOP1 ",{'ttl':2," HOP2 "]")
+
+static void play_to_the_end(struct rig *rig) {
+    run_for(rig, 2 * MS);
+    located(rig, 7);
+    run_for(rig, 1 * MS);
+    say(rig, 0, "ttl-expired ip-4 10.0.0.1 round-trip-time 0");
+    mux_tick(rig->mux, rig->now.mono_us);
+    run_for(rig, 1 * MS);
+    say(rig, 1, REPLY);
+}
+
+static void from_trace_to_done(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    play_to_the_end(rig);
+    expect(rig, "10000 locate 7 192.0.2.1\n10004 " REACHED);
+    from_broker(rig, "'done', 'lease': 7");
+    run_for(rig, SECOND);
+    expect(rig, "11000 " BEAT(""));
+    rig_end(rig);
+}
+
+static void hops_only_with_progress(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ", 'progress': true"));
+    play_to_the_end(rig);
+    expect(rig, "10000 locate 7 192.0.2.1\n"
+                "10003 > 'hop','lease':7,'ttl':1," HOP1 "\n"
+                "10004 > 'hop','lease':7,'ttl':2," HOP2 "\n"
+                "10004 " REACHED);
+    rig_end(rig);
+}
+
+static void a_result_is_sent_until_acknowledged(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    play_to_the_end(rig);
+    text_clear(&rig->out);
+    run_for(rig, 4500 * MS);
+    from_broker(rig, "'done', 'lease': 7");
+    run_for(rig, SECOND);
+    expect(rig, "11000 " BEAT("7") "12000 " BEAT("7") "12004 " REACHED "13000 " BEAT(
+                    "7") "14000 " BEAT("7") "14004 " REACHED "15000 " BEAT(""));
+    rig_end(rig);
+}
+
+static void a_new_session_gets_the_results_at_once(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    play_to_the_end(rig);
+    text_clear(&rig->out);
+    from_broker(rig, "'who'");
+    from_broker(rig, WELCOME);
+    expect(
+        rig, "10004 " HELLO("7") "10004 log session-open: ams1\n10004 " REACHED "10004 " BEAT("7"));
+    rig_end(rig);
+}
+
+static void a_trace_that_is_there_already(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    from_broker(rig, TRACE(7, ""));
+    expect(rig, "10000 locate 7 192.0.2.1\n");
+    located(rig, 7);
+    from_broker(rig, TRACE(7, ""));
+    located(rig, 7);
+    expect(rig, "");
+    assert_int_equal(rig->sent, 1);
+    rig_end(rig);
+}
+
+static void a_wrong_trace_goes_back(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ", 'probes': 17"));
+    from_broker(rig, "'trace', 'lease': 8, 'run': 1, 'deadline_ms': 1, 'trace': {}");
+    expect(rig, "10000 > 'return','lease':7,'reason':'trace.probes: 17: must be 1..16'}\n"
+                "10000 > 'return','lease':8,'reason':'trace.target: is missing'}\n");
+    rig_end(rig);
+}
+
+/* A reason is at most 200 bytes, an error's message more. */
+static void a_long_reason_is_cut(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 1,"
+                     "'trace': {'target': 'a:'x126}");
+    assert_non_null(strstr(rig->out.at, "'return','lease':7,'reason':'trace.target: a:a:"));
+    rig_end(rig);
+}
+
+static void over_capacity(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    from_broker(rig, TRACE(8, ""));
+    from_broker(rig, TRACE(9, ""));
+    from_broker(rig, "'done', 'lease': 8");
+    from_broker(rig, TRACE(10, ""));
+    expect(rig, "10000 locate 7 192.0.2.1\n10000 locate 8 192.0.2.1\n"
+                "10000 > 'return','lease':9,'reason':'no capacity'}\n"
+                "10000 locate 10 192.0.2.1\n");
+    rig_end(rig);
+}
+
+/* ---- cancel and done, in each state ----------------------------------------------------- */
+
+static void cancelled_while_locating(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    run_for(rig, 100 * MS);
+    from_broker(rig, "'cancel', 'lease': 7");
+    located(rig, 7); /* too late */
+    run_for(rig, MS);
+    expect(rig,
+        "10000 locate 7 192.0.2.1\n10100 > 'result','lease':7," BODY(NOWHERE, "1700000000000000",
+            "1700000000100000", "'probes_sent':0,'stop':'cancelled','hops':[]"));
+    assert_int_equal(rig->sent, 0);
+    rig_end(rig);
+}
+
+static void cancelled_while_running(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    run_for(rig, 2 * MS);
+    located(rig, 7);
+    run_for(rig, MS);
+    say(rig, 0, "ttl-expired ip-4 10.0.0.1 round-trip-time 0");
+    run_for(rig, MS);
+    text_clear(&rig->out);
+    from_broker(rig, "'cancel', 'lease': 7");
+    expect(rig, "10004 > 'result','lease':7," BODY(THERE, "1700000000002000", "1700000000004000",
+                    "'probes_sent':2,'stop':'cancelled','hops':[{'ttl':1," HOP1 "]"));
+    rig_end(rig);
+}
+
+static void cancelled_when_finished(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    play_to_the_end(rig);
+    text_clear(&rig->out);
+    from_broker(rig, "'cancel', 'lease': 7");
+    expect(rig, "");
+    rig_end(rig);
+}
+
+static void done_while_locating(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    text_clear(&rig->out);
+    from_broker(rig, "'done', 'lease': 7");
+    located(rig, 7);
+    run_for(rig, SECOND);
+    expect(rig, "11000 " BEAT(""));
+    assert_int_equal(rig->sent, 0);
+    rig_end(rig);
+}
+
+static void done_while_running(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    located(rig, 7);
+    text_clear(&rig->out);
+    from_broker(rig, "'done', 'lease': 7");
+    say(rig, 0, REPLY);
+    run_for(rig, SECOND);
+    expect(rig, "11000 " BEAT(""));
+    rig_end(rig);
+}
+
+/* ---- ends without probes ---------------------------------------------------------------- */
+
+static void a_location_that_failed(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    struct agent_location where = {.stop = STOP_NO_ROUTE,
+        .error_code = "unavailable",
+        .error_message = "no route to 192.0.2.1"};
+    assert_true(addr_parse(&where.dst, "192.0.2.1"));
+    from_broker(rig, TRACE(7, ""));
+    agent_located(rig->agent, 7, &where, &rig->now);
+    agent_located(rig->agent, 7, &where, &rig->now); /* twice is harmless */
+    agent_located(rig->agent, 99, &where, &rig->now);
+    expect(rig, "10000 locate 7 192.0.2.1\n"
+                "10000 > 'result','lease':7," BODY("'dst':'192.0.2.1','src':null",
+                    "1700000000000000", "1700000000000000",
+                    "'probes_sent':0,'stop':'no-route','error':{'code':'unavailable',"
+                    "'message':'no route to 192.0.2.1'},'hops':[]"));
+    rig_end(rig);
+}
+
+static void what_the_prober_cannot_do(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ", 'protocol': 'sctp'"));
+    text_clear(&rig->out);
+    located(rig, 7);
+    expect(rig,
+        "10000 > 'result','lease':7,'body':<{'target':'192.0.2.1'," THERE
+        ",'protocol':'sctp','port':80,'first_ttl':1,'max_ttl':30,'started_us':1700000000000000,"
+        "'finished_us':1700000000000000,'prober':'mtr-packet 0.95','probes_sent':0,"
+        "'stop':'prober-error','error':{'code':'unavailable','message':"
+        "'protocol: sctp: not supported by mtr-packet 0.95'},'hops':[]}>}\n");
+    rig_end(rig);
+}
+
+static void the_deadline_while_locating(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 300,"
+                     "'trace': {'target': '192.0.2.1'}");
+    run_for(rig, 999 * MS);
+    located(rig, 7);
+    expect(rig,
+        "10000 locate 7 192.0.2.1\n10300 > 'result','lease':7," BODY(NOWHERE, "1700000000000000",
+            "1700000000300000", "'probes_sent':0,'stop':'deadline','hops':[]"));
+    rig_end(rig);
+}
+
+/* Locating takes from the same time. */
+static void the_deadline_while_running(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 300,"
+                     "'trace': {'target': '192.0.2.1', 'window': 1}");
+    run_for(rig, 200 * MS);
+    located(rig, 7);
+    run_for(rig, 500 * MS);
+    expect(
+        rig, "10000 locate 7 192.0.2.1\n10300 > 'result','lease':7," BODY(THERE, "1700000000200000",
+                 "1700000000300000", "'probes_sent':1,'stop':'deadline','hops':[]"));
+    rig_end(rig);
+}
+
+/* ---- leaving ---------------------------------------------------------------------------- */
+
+static void draining(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    text_clear(&rig->out);
+    assert_false(agent_idle(rig->agent));
+    agent_drain(rig->agent, &rig->now);
+    from_broker(rig, TRACE(8, ""));
+    expect(rig, "10000 > 'drain'}\n10000 > 'return','lease':8,'reason':'draining'}\n");
+    assert_false(agent_idle(rig->agent));
+    play_to_the_end(rig);
+    assert_false(agent_idle(rig->agent));
+    text_clear(&rig->out);
+    from_broker(rig, "'who'");
+    from_broker(rig, "'done', 'lease': 7");
+    assert_true(agent_idle(rig->agent));
+    from_broker(rig, WELCOME); /* a new session learns it too */
+    expect(rig,
+        "10004 " HELLO("7") "10004 log session-open: ams1\n10004 " BEAT("") "10004 > 'drain'}\n");
+    rig_end(rig);
+}
+
+static void draining_before_a_session(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    agent_drain(rig->agent, &rig->now);
+    expect(rig, "");
+    assert_true(agent_idle(rig->agent));
+    rig_end(rig);
+}
+
+static void quitting(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    play_to_the_end(rig);
+    from_broker(rig, TRACE(8, ""));
+    text_clear(&rig->out);
+    agent_quit(rig->agent);
+    expect(rig, "10004 > 'return','lease':8,'reason':'draining'}\n10004 > 'bye'}\n");
+    rig_end(rig);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hello_and_heartbeats),
+        cmocka_unit_test(the_numbers_in_a_heartbeat),
+        cmocka_unit_test(a_silent_broker),
+        cmocka_unit_test(the_broker_asks_who),
+        cmocka_unit_test(who_before_there_is_a_prober),
+        cmocka_unit_test(rejected),
+        cmocka_unit_test(a_reject_in_an_open_session),
+        cmocka_unit_test(what_does_not_decode),
+        cmocka_unit_test(noise_does_not_keep_a_session),
+        cmocka_unit_test(from_trace_to_done),
+        cmocka_unit_test(hops_only_with_progress),
+        cmocka_unit_test(a_result_is_sent_until_acknowledged),
+        cmocka_unit_test(a_new_session_gets_the_results_at_once),
+        cmocka_unit_test(a_trace_that_is_there_already),
+        cmocka_unit_test(a_wrong_trace_goes_back),
+        cmocka_unit_test(a_long_reason_is_cut),
+        cmocka_unit_test(over_capacity),
+        cmocka_unit_test(cancelled_while_locating),
+        cmocka_unit_test(cancelled_while_running),
+        cmocka_unit_test(cancelled_when_finished),
+        cmocka_unit_test(done_while_locating),
+        cmocka_unit_test(done_while_running),
+        cmocka_unit_test(a_location_that_failed),
+        cmocka_unit_test(what_the_prober_cannot_do),
+        cmocka_unit_test(the_deadline_while_locating),
+        cmocka_unit_test(the_deadline_while_running),
+        cmocka_unit_test(draining),
+        cmocka_unit_test(draining_before_a_session),
+        cmocka_unit_test(quitting),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,765 @@
+/* mux: many traces over one prober, on a clock of our own. The transcript shows what the mux
+ * does; probes are numbered in the order in which they were sent. */
+#include "tests/unit/check.h"
+
+#include "common/timeline.h"
+#include "tests/unit/rng.h"
+#include "tests/unit/text.h"
+#include "tests/unit/world.h"
+#include "worker/mux.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS INT64_C(1000)
+#define SECOND INT64_C(1000000)
+#define FOREVER (INT64_C(1000000) * SECOND)
+#define MAX_SENT 70000
+
+/* ---- harness ---------------------------------------------------------------------------- */
+
+struct rig {
+    struct mux *mux;
+    struct text out;
+    int64_t now_us;
+    int32_t tokens[MAX_SENT];
+    int64_t sent_us[MAX_SENT];
+    unsigned sent, stuck;
+    bool quiet; /* sends are counted, not shown */
+};
+
+static void on_send(void *context, const char *line, size_t size) {
+    struct rig *rig = context;
+    assert_true(rig->sent < MAX_SENT && size < MTR_LINE_BYTES);
+    rig->tokens[rig->sent] = (int32_t)strtol(line, NULL, 10);
+    rig->sent_us[rig->sent++] = rig->now_us;
+    if (rig->quiet)
+        return;
+    /* the token is numbered in place of shown: its value is the mux's own affair */
+    const char *rest = strchr(line, ' ');
+    static const char command[] = " send-probe ip-4 192.0.2.";
+    if (strncmp(rest, command, sizeof command - 1) == 0)
+        text_add(&rig->out, "%" PRId64 " #%u to .%.*s", rig->now_us, rig->sent - 1,
+            (int)(size - (size_t)(rest - line) - sizeof command + 1), rest + sizeof command - 1);
+    else
+        text_add(&rig->out, "%" PRId64 " #%u%.*s", rig->now_us, rig->sent - 1,
+            (int)(size - (size_t)(rest - line)), rest);
+}
+
+static void on_hop(void *context, void *owner, const struct hop_probe *probes, size_t count) {
+    struct rig *rig = context;
+    text_add(&rig->out, "%" PRId64 " %s hop %d:", rig->now_us, (const char *)owner, probes[0].ttl);
+    for (size_t i = 0; i < count; i++) {
+        text_add(&rig->out, " %s", hop_verdict_name(&probes[i]));
+        if (probes[i].rtt_us >= 0)
+            text_add(&rig->out, " %d", probes[i].rtt_us);
+    }
+    text_add(&rig->out, "\n");
+}
+
+static void on_done(void *context, void *owner, const struct result_body *end,
+    const struct hop_probe *probes, size_t count, int64_t now_us) {
+    struct rig *rig = context;
+    (void)probes;
+    assert_int_equal(now_us, rig->now_us);
+    text_add(&rig->out, "%" PRId64 " %s ends: %s, %" PRId64 " sent, %zu probes, %s from %s%s%s\n",
+        now_us, (const char *)owner, result_stop_names[end->stop], end->probes_sent, count,
+        end->dst, end->src, end->error_code[0] ? ", " : "", end->error_message);
+}
+
+static void on_stuck(void *context) {
+    struct rig *rig = context;
+    rig->stuck++;
+    text_add(&rig->out, "%" PRId64 " stuck\n", rig->now_us);
+}
+
+static struct rig *rig_new(int64_t pps) {
+    struct rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    rig->now_us = SECOND;
+    rig->mux = mux_new(pps, &(struct mux_sink){rig, on_send, on_hop, on_done, on_stuck});
+    mux_prober(rig->mux, true);
+    return rig;
+}
+
+static void rig_end(struct rig *rig) {
+    mux_destroy(&rig->mux);
+    text_free(&rig->out);
+    free(rig);
+}
+
+static struct addr addr(const char *text) {
+    struct addr a;
+    assert_true(addr_parse(&a, text));
+    return a;
+}
+
+static struct trace options(void) {
+    struct trace t;
+    trace_defaults(&t);
+    t.attempts = 1;
+    t.window = 1;
+    return t;
+}
+
+static struct mux_job *add_until(
+    struct rig *rig, char *name, const struct trace *with, int64_t deadline_us) {
+    const struct addr dst = addr("192.0.2.1"), src = addr("198.51.100.2");
+    return mux_add(rig->mux, with, &dst, &src, name, deadline_us, rig->now_us);
+}
+
+static struct mux_job *add(struct rig *rig, char *name, const struct trace *with) {
+    return add_until(rig, name, with, FOREVER);
+}
+
+static void tick(struct rig *rig) { mux_tick(rig->mux, rig->now_us); }
+
+static void pass(struct rig *rig, int64_t us) {
+    rig->now_us += us;
+    tick(rig);
+}
+
+/* Lets time pass as the shell does: from one wake-up to the next. */
+static void run_for(struct rig *rig, int64_t us) {
+    int64_t until = rig->now_us + us;
+    for (;;) {
+        int64_t next = mux_next(rig->mux, rig->now_us);
+        if (next > until)
+            break;
+        rig->now_us = next > rig->now_us ? next : rig->now_us;
+        tick(rig);
+    }
+    rig->now_us = until;
+    tick(rig);
+}
+
+/* The prober's line for probe number `number`. */
+static void say(struct rig *rig, unsigned number, const char *rest) {
+    char line[200];
+    struct mtr_reply reply;
+    assert_true(number < rig->sent);
+    (void)snprintf(line, sizeof line, "%d %s", rig->tokens[number], rest);
+    assert_true(mtr_line_parse(&reply, line, strlen(line)));
+    mux_reply(rig->mux, &reply, rig->now_us);
+}
+
+#define EXPIRED "ttl-expired ip-4 10.0.0.1 round-trip-time 100"
+#define REPLY "reply ip-4 192.0.2.1 round-trip-time 100"
+
+static void expect(struct rig *rig, const char *expected) {
+    assert_true(text_is(&rig->out, expected));
+    text_clear(&rig->out);
+}
+
+static char A[] = "A", B[] = "B", C[] = "C";
+
+#define TO(ttl, timeout)                                                                           \
+    "to .1 local-ip-4 198.51.100.2 protocol icmp ttl " #ttl " timeout " #timeout
+
+/* ---- one trace -------------------------------------------------------------------------- */
+
+static void a_trace_from_beginning_to_end(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    assert_int_equal(mux_next(rig->mux, rig->now_us), TIMELINE_NEVER);
+    add(rig, A, &t);
+    assert_int_equal(mux_next(rig->mux, rig->now_us), rig->now_us);
+    tick(rig);
+    assert_int_equal(mux_next(rig->mux, rig->now_us), rig->now_us + 2 * SECOND);
+    pass(rig, 150);
+    say(rig, 0, EXPIRED);
+    tick(rig);
+    tick(rig); /* a repeated tick is harmless */
+    pass(rig, 150);
+    say(rig, 1, REPLY);
+    tick(rig);
+    expect(rig,
+        "1000000 #0 " TO(1,
+            2) "\n"
+               "1000150 A hop 1: ttl-expired 100\n"
+               "1000150 #1 " TO(2,
+                   2) "\n"
+                      "1000300 A hop 2: reply 100\n"
+                      "1000300 A ends: reached, 2 sent, 2 probes, 192.0.2.1 from 198.51.100.2\n");
+    assert_int_equal(mux_next(rig->mux, rig->now_us), TIMELINE_NEVER);
+    const struct mux_counters *c = mux_counters(rig->mux);
+    assert_int_equal(c->probes_sent, 2);
+    assert_int_equal(c->replies, 2);
+    assert_int_equal(c->in_flight, 0);
+    rig_end(rig);
+}
+
+static void the_command_says_what_the_trace_wants(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.max_ttl = 1;
+    t.protocol = TRACE_UDP;
+    t.flow = 7;
+    t.size = 100;
+    t.tos = 8;
+    t.bit_pattern = 9;
+    t.timeout_ms = 2001;
+    add(rig, A, &t);
+    t.port = 53;
+    add(rig, A, &t);
+    t.flow = -1;
+    t.port = 0;
+    t.timeout_ms = 100;
+    add(rig, A, &t);
+    t.protocol = TRACE_TCP;
+    t.port = 443;
+    t.timeout_ms = 30000;
+    tick(rig); /* the plain ones first, to have the order of adding */
+    add(rig, A, &t);
+    tick(rig);
+#define UDP "to .1 local-ip-4 198.51.100.2 protocol udp ttl 1 timeout "
+#define REST " size 100 tos 8 bit-pattern 9\n"
+    expect(rig,
+        "1000000 #0 " UDP "3 port 9 local-port 20007" REST "1000000 #1 " UDP
+        "3 port 53 local-port 20007" REST "1000000 #2 " UDP "1" REST
+        "1000000 #3 to .1 local-ip-4 198.51.100.2 protocol tcp ttl 1 timeout 1 port 443" REST);
+    rig_end(rig);
+}
+
+static void cancelled(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.window = 3;
+    struct mux_job *job = add(rig, A, &t);
+    rig->quiet = true;
+    tick(rig);
+    rig->now_us += 200;
+    say(rig, 0, EXPIRED);
+    say(rig, 2, EXPIRED);
+    mux_cancel(rig->mux, job, rig->now_us);
+    expect(rig, "1000200 A hop 1: ttl-expired 100\n"
+                "1000200 A ends: cancelled, 3 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    /* what is still out belongs to nobody and keeps its slot until its line */
+    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    say(rig, 1, EXPIRED);
+    assert_int_equal(mux_counters(rig->mux)->in_flight, 0);
+    assert_int_equal(mux_counters(rig->mux)->late_replies, 1);
+    expect(rig, "");
+    rig_end(rig);
+}
+
+static void the_deadline(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    rig->quiet = true;
+    add_until(rig, A, &t, rig->now_us + 500);
+    add_until(rig, B, &t, rig->now_us); /* it has passed: nothing is sent */
+    tick(rig);
+    assert_int_equal(mux_next(rig->mux, rig->now_us), 1000500);
+    pass(rig, 499);
+    pass(rig, 1);
+    expect(rig, "1000000 B ends: deadline, 0 sent, 0 probes, 192.0.2.1 from 198.51.100.2\n"
+                "1000500 A ends: deadline, 1 sent, 0 probes, 192.0.2.1 from 198.51.100.2\n");
+    rig_end(rig);
+}
+
+static void forgotten(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    rig->quiet = true;
+    struct mux_job *job = add(rig, A, &t);
+    tick(rig);
+    mux_forget(rig->mux, job);
+    say(rig, 0, "no-reply");
+    run_for(rig, 60 * SECOND);
+    expect(rig, "");
+    assert_int_equal(mux_counters(rig->mux)->in_flight, 0);
+    rig_end(rig);
+}
+
+static void destroyed_with_everything_in_flight(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.window = 10;
+    rig->quiet = true;
+    add(rig, A, &t);
+    mux_cancel(rig->mux, add(rig, B, &t), rig->now_us);
+    add(rig, C, &t);
+    tick(rig);
+    rig_end(rig); /* the leak check is the test */
+}
+
+/* ---- times ------------------------------------------------------------------------------ */
+
+/* The trace's patience ends before the prober's: the probe is silent, its slot is not free. */
+static void own_timeout_before_the_line(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.timeout_ms = 100;
+    t.max_ttl = 1;
+    rig->quiet = true;
+    add(rig, A, &t);
+    tick(rig);
+    run_for(rig, 100 * MS);
+    expect(rig, "1100000 A hop 1: no-reply\n"
+                "1100000 A ends: max-ttl, 1 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    run_for(rig, 500 * MS);
+    say(rig, 0, "reply ip-4 192.0.2.1 round-trip-time 599000");
+    assert_int_equal(mux_counters(rig->mux)->in_flight, 0);
+    assert_int_equal(mux_counters(rig->mux)->late_replies, 1);
+    expect(rig, "");
+    rig_end(rig);
+}
+
+static void a_prober_that_hangs(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.window = 3;
+    t.max_ttl = 3;
+    t.gap_limit = 0;
+    rig->quiet = true;
+    add(rig, A, &t);
+    run_for(rig, 2 * SECOND);
+    text_clear(&rig->out); /* silence, max-ttl */
+    run_for(rig, 2 * SECOND - 1);
+    expect(rig, "");
+    run_for(rig, 60 * SECOND);
+    expect(rig, "5000000 stuck\n"); /* 1 s + 2 s + MUX_GRACE_US, and once */
+    mux_prober(rig->mux, false);
+    mux_prober(rig->mux, true);
+    assert_int_equal(mux_counters(rig->mux)->probes_lost, 3);
+    add(rig, B, &t);
+    run_for(rig, 60 * SECOND);
+    assert_int_equal(rig->stuck, 2);
+    rig_end(rig);
+}
+
+/* A TCP probe waits a second at most, whatever the trace's timeout_ms; a prober that has not said
+ * so after MUX_GRACE_US more hangs. */
+static void a_prober_that_hangs_on_tcp(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.protocol = TRACE_TCP;
+    t.timeout_ms = 30000;
+    t.max_ttl = 1;
+    rig->quiet = true;
+    add(rig, A, &t);
+    run_for(rig, 3 * SECOND + 1);
+    assert_non_null(rig->out.at);
+    assert_non_null(strstr(rig->out.at, "stuck"));
+    rig_end(rig);
+}
+
+/* The prober's wall clock was set while the probe was out. */
+static void impossible_times(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.max_ttl = 1;
+    rig->quiet = true;
+    add(rig, A, &t);
+    tick(rig);
+    rig->now_us += 5000;
+    say(rig, 0, "reply ip-4 192.0.2.1 round-trip-time 6001");
+    tick(rig);
+    assert_int_equal(rig->sent, 2);
+    rig->now_us += 5000;
+    say(rig, 1, "reply ip-4 192.0.2.1 round-trip-time 6000"); /* within the slack */
+    expect(rig, "1010000 A hop 1: reply 6000\n"
+                "1010000 A ends: reached, 2 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    assert_int_equal(mux_counters(rig->mux)->impossible_times, 1);
+    rig_end(rig);
+}
+
+/* ---- pacing ----------------------------------------------------------------------------- */
+
+static void evenly_spaced(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(1000);
+    struct trace t = options();
+    t.window = 64;
+    t.gap_limit = 0;
+    t.max_ttl = 64;
+    rig->quiet = true;
+    for (int i = 0; i < 10; i++)
+        add(rig, A, &t);
+    run_for(rig, 500 * MS);
+    /* what is left of the past (2 ms) at once, then one each millisecond */
+    assert_int_equal(rig->sent, 503);
+    for (unsigned i = 3; i < rig->sent; i++)
+        assert_int_equal(rig->sent_us[i] - rig->sent_us[i - 1], 1000);
+    rig_end(rig);
+}
+
+/* However long the pause, it is caught up with by no more than 2 ms' worth of probes. */
+static void a_pause_is_not_caught_up_with(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(10000);
+    struct trace t = options();
+    t.window = 64;
+    t.gap_limit = 0;
+    t.max_ttl = 64;
+    t.timeout_ms = 30000;
+    rig->quiet = true;
+    for (int i = 0; i < 10; i++)
+        add(rig, A, &t);
+    run_for(rig, 10 * MS);
+    unsigned before = rig->sent;
+    pass(rig, 10 * SECOND); /* the process was stopped */
+    assert_in_range(rig->sent - before, 1, 21);
+    rig_end(rig);
+}
+
+static void a_slow_rate(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(1);
+    struct trace t = options();
+    t.window = 5;
+    rig->quiet = true;
+    t.timeout_ms = 30000;
+    add(rig, A, &t);
+    run_for(rig, 2 * SECOND + 999 * MS);
+    assert_int_equal(rig->sent, 4); /* the first at once, the second 2 ms early */
+    assert_int_equal(rig->sent_us[3] - rig->sent_us[2], SECOND);
+    rig_end(rig);
+}
+
+/* ---- limits ----------------------------------------------------------------------------- */
+
+static void slots(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.window = 64;
+    t.gap_limit = 0;
+    t.max_ttl = 64;
+    rig->quiet = true;
+    for (int i = 0; i < 20; i++)
+        add(rig, A, &t);
+    tick(rig);
+    assert_int_equal(rig->sent, MUX_SLOTS);
+    assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us); /* it does not spin */
+    say(rig, 0, "no-reply");
+    say(rig, 1, "no-reply");
+    tick(rig);
+    assert_int_equal(rig->sent, MUX_SLOTS + 2);
+    assert_int_equal(mux_counters(rig->mux)->in_flight, MUX_SLOTS);
+    rig_end(rig);
+}
+
+static void tcp_slots(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.window = 64;
+    t.gap_limit = 0;
+    t.max_ttl = 64;
+    t.protocol = TRACE_TCP;
+    rig->quiet = true;
+    for (int i = 0; i < 20; i++)
+        add(rig, A, &t);
+    tick(rig);
+    assert_int_equal(rig->sent, MUX_TCP_SLOTS < MUX_SLOTS ? MUX_TCP_SLOTS : MUX_SLOTS);
+    assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);
+    /* a slot that is free again is free for TCP too */
+    for (unsigned i = 0, before = rig->sent; i < before; i++)
+        say(rig, i, "no-reply");
+    tick(rig);
+    assert_int_equal(rig->sent, 20 * 64);
+    rig_end(rig);
+}
+
+/* No probe is sent while one that is MUX_SEQUENCE_SPAN commands older is still out. */
+static void the_span_of_sequence_numbers(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace old = options(), t = options();
+    old.timeout_ms = 30000;
+    old.max_ttl = 1;
+    t.probes = 16;
+    t.attempts = 32;
+    t.first_ttl = t.max_ttl = 1;
+    rig->quiet = true;
+    add(rig, A, &old);
+    tick(rig);
+    while (rig->sent < MUX_SEQUENCE_SPAN) {
+        unsigned before = rig->sent;
+        add(rig, B, &t);
+        tick(rig);
+        for (unsigned i = before; i < rig->sent; i++)
+            say(rig, i, EXPIRED);
+        text_clear(&rig->out);
+    }
+    assert_int_equal(rig->sent, MUX_SEQUENCE_SPAN);
+    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    assert_true(mux_counters(rig->mux)->sequence_waits > 0);
+    assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);
+    say(rig, 0, "no-reply");
+    tick(rig);
+    assert_true(rig->sent > MUX_SEQUENCE_SPAN);
+    rig_end(rig);
+}
+
+/* ---- tokens ----------------------------------------------------------------------------- */
+
+static void a_token_is_good_for_one_answer(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    rig->quiet = true;
+    add(rig, A, &t);
+    tick(rig);
+    rig->now_us += 200;
+    say(rig, 0, EXPIRED);
+    say(rig, 0, REPLY);
+    tick(rig);
+    say(rig, 0, REPLY);
+    expect(rig, "1000200 A hop 1: ttl-expired 100\n");
+    assert_int_equal(mux_counters(rig->mux)->bad_tokens, 2);
+    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    rig_end(rig);
+}
+
+static void tokens_of_nobody(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    static const int32_t tokens[] = {0, 1, 2047, 2048, 2048 + MUX_SLOTS, 4095, INT32_MAX};
+    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        struct mtr_reply reply = {.token = tokens[i], .class = MTR_SILENT, .rtt_us = -1};
+        mux_reply(rig->mux, &reply, rig->now_us);
+        assert_int_equal(mux_counters(rig->mux)->bad_tokens, (int64_t)i + 1);
+    }
+    rig_end(rig);
+}
+
+static int by_value(const void *a, const void *b) {
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* 60,000 probes, and no token twice: an answer that comes very late finds nobody. */
+static void tokens_come_back_late(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.probes = 16;
+    t.attempts = 16;
+    t.max_ttl = 1;
+    rig->quiet = true;
+    while (rig->sent < 60000) {
+        unsigned before = rig->sent;
+        add(rig, A, &t);
+        tick(rig);
+        for (unsigned i = before; i < rig->sent; i++)
+            say(rig, i, EXPIRED);
+    }
+    qsort(rig->tokens, rig->sent, sizeof rig->tokens[0], by_value);
+    assert_true(rig->tokens[0] >= MUX_FIRST_TOKEN);
+    for (unsigned i = 1; i < rig->sent; i++)
+        assert_true(rig->tokens[i] != rig->tokens[i - 1]);
+    rig_end(rig);
+}
+
+/* ---- the prober ------------------------------------------------------------------------- */
+
+static void down_and_up_again(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.window = 2;
+    add(rig, A, &t);
+    tick(rig);
+    mux_prober(rig->mux, false);
+    pass(rig, 100);
+    say(rig, 0, REPLY); /* a line of the dead one */
+    add(rig, B, &t);
+    pass(rig, 100);
+    assert_int_equal(mux_next(rig->mux, rig->now_us), FOREVER);
+    mux_prober(rig->mux, true);
+    assert_true(mux_next(rig->mux, rig->now_us) <= rig->now_us);
+    tick(rig);
+    expect(rig, "1000000 #0 " TO(1, 2) "\n"
+                                       "1000000 #1 " TO(2, 2) "\n"
+                                                              "1000200 #2 " TO(1,
+                                                                  2) "\n"
+                                                                     "1000200 #3 " TO(1,
+                                                                         2) "\n"
+                                                                            "1000200 #4 " TO(2,
+                                                                                2) "\n"
+                                                                                   "1000200 #5 " TO(
+                                                                                       2, 2) "\n");
+    const struct mux_counters *c = mux_counters(rig->mux);
+    assert_int_equal(c->probes_lost, 2);
+    assert_int_equal(c->bad_tokens, 1);
+    assert_int_equal(c->in_flight, 4);
+    rig_end(rig);
+}
+
+static void deadlines_hold_without_a_prober(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    mux_prober(rig->mux, false);
+    add_until(rig, A, &t, rig->now_us + SECOND);
+    run_for(rig, 2 * SECOND);
+    expect(rig, "2000000 A ends: deadline, 0 sent, 0 probes, 192.0.2.1 from 198.51.100.2\n");
+    rig_end(rig);
+}
+
+/* ---- fairness --------------------------------------------------------------------------- */
+
+static void two_traces_take_turns(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    const struct addr one = addr("192.0.2.1"), two = addr("192.0.2.2"), src = addr("198.51.100.2");
+    t.window = 64;
+    t.gap_limit = 0;
+    t.max_ttl = 3;
+    mux_add(rig->mux, &t, &one, &src, A, FOREVER, rig->now_us);
+    mux_add(rig->mux, &t, &two, &src, B, FOREVER, rig->now_us);
+    tick(rig);
+    char order[20] = "";
+    for (const char *at = rig->out.at; (at = strstr(at, "to .")) != NULL; at++)
+        (void)snprintf(order + strlen(order), sizeof order - strlen(order), "%c", at[4]);
+    assert_string_equal(order, "121212");
+    rig_end(rig);
+}
+
+/* Many plain traces do not starve one of TCP, nor the other way round. */
+static void plain_and_tcp_take_turns(void **state) {
+    (void)state;
+    for (int tcp_is_many = 0; tcp_is_many < 2; tcp_is_many++) {
+        struct rig *rig = rig_new(0);
+        struct trace t = options();
+        t.window = 64;
+        t.gap_limit = 0;
+        t.max_ttl = 64;
+        t.protocol = tcp_is_many ? TRACE_TCP : TRACE_ICMP;
+        for (int i = 0; i < 30; i++)
+            add(rig, A, &t);
+        t.protocol = tcp_is_many ? TRACE_ICMP : TRACE_TCP;
+        add(rig, B, &t);
+        tick(rig);
+        unsigned few = 0;
+        for (const char *at = rig->out.at; (at = strstr(at, "protocol ")) != NULL; at++)
+            few += strncmp(at + 9, tcp_is_many ? "icmp" : "tcp", tcp_is_many ? 4 : 3) == 0;
+        assert_int_equal(few, 64);
+        rig_end(rig);
+    }
+}
+
+/* ---- what the prober could not do ------------------------------------------------------- */
+
+static void expect_fits(
+    const struct trace *t, int af, const char *version, const char *code, const char *message) {
+    struct result_body body = {.stop = STOP_REACHED};
+    unsigned protocols = 1U << TRACE_ICMP | 1U << TRACE_UDP | 1U << TRACE_TCP;
+    bool fits = mux_fits(t, af, protocols, version, &body);
+    assert_int_equal(fits, code == NULL);
+    if (fits)
+        return;
+    assert_int_equal(body.stop, STOP_PROBER_ERROR);
+    assert_string_equal(body.error_code, code);
+    assert_string_equal(body.error_message, message);
+}
+
+static void what_fits(void **state) {
+    (void)state;
+    struct trace t = options();
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    t.protocol = TRACE_SCTP;
+    expect_fits(&t, 4, "0.95", "unavailable", "protocol: sctp: not supported by mtr-packet 0.95");
+    t.protocol = TRACE_UDP;
+    t.port = 32999;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    t.port = 33000;
+    expect_fits(&t, 4, "0.95", "bad-request",
+        "port: 33000: udp ports must be below 33000, mtr-packet uses those above itself");
+    t.protocol = TRACE_TCP;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    t.protocol = TRACE_UDP;
+    t.port = 0;
+    t.flow = 0;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    expect_fits(
+        &t, 6, "0.95", "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has 0.95");
+    expect_fits(&t, 6, "0.95-3-gabcdef0", "unavailable",
+        "flow: IPv6 needs mtr-packet 0.96, this worker has 0.95-3-gabcdef0");
+    expect_fits(&t, 6, "0.96", NULL, NULL);
+    expect_fits(&t, 6, "0.96-3-gabcdef0", NULL, NULL);
+    expect_fits(&t, 6, "0.100", NULL, NULL);
+    expect_fits(&t, 6, "1.0", NULL, NULL);
+    expect_fits(&t, 6, "", "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has ");
+    t.flow = -1;
+    t.size = 47;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    expect_fits(&t, 6, "0.95", "bad-request", "size: 47: must be 48..1500 for IPv6");
+    t.size = 48;
+    expect_fits(&t, 6, "0.95", NULL, NULL);
+}
+
+/* ---- properties ------------------------------------------------------------------------- */
+
+struct random_input {
+    uint64_t rng;
+    int left;
+};
+
+static uint32_t below(void *context, uint32_t limit) {
+    return rng_below(&((struct random_input *)context)->rng, limit);
+}
+
+static bool more(void *context) { return ((struct random_input *)context)->left-- > 0; }
+
+static void random_schedules_keep_the_rules(void **state) {
+    (void)state;
+    static struct world world;
+    uint64_t seeds = rng_seed("random_schedules");
+    int64_t done = 0, sent = 0;
+    for (int run = 0; run < 3000; run++) {
+        struct random_input input = {rng_next(&seeds), 400};
+        world_run(&world, &(struct world_source){below, more, &input});
+        done += world.done;
+        sent += world.sent;
+    }
+    printf("%" PRId64 " traces, %" PRId64 " probes\n", done, sent);
+    assert_true(done > 10000 && sent > 100000); /* else it has tried nothing */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_trace_from_beginning_to_end),
+        cmocka_unit_test(the_command_says_what_the_trace_wants),
+        cmocka_unit_test(cancelled),
+        cmocka_unit_test(the_deadline),
+        cmocka_unit_test(forgotten),
+        cmocka_unit_test(destroyed_with_everything_in_flight),
+        cmocka_unit_test(own_timeout_before_the_line),
+        cmocka_unit_test(a_prober_that_hangs),
+        cmocka_unit_test(a_prober_that_hangs_on_tcp),
+        cmocka_unit_test(impossible_times),
+        cmocka_unit_test(evenly_spaced),
+        cmocka_unit_test(a_pause_is_not_caught_up_with),
+        cmocka_unit_test(a_slow_rate),
+        cmocka_unit_test(slots),
+        cmocka_unit_test(tcp_slots),
+        cmocka_unit_test(the_span_of_sequence_numbers),
+        cmocka_unit_test(a_token_is_good_for_one_answer),
+        cmocka_unit_test(tokens_of_nobody),
+        cmocka_unit_test(tokens_come_back_late),
+        cmocka_unit_test(down_and_up_again),
+        cmocka_unit_test(deadlines_hold_without_a_prober),
+        cmocka_unit_test(two_traces_take_turns),
+        cmocka_unit_test(plain_and_tcp_take_turns),
+        cmocka_unit_test(what_fits),
+        cmocka_unit_test(random_schedules_keep_the_rules),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -140,8 +140,10 @@ FUZZ_CFLAGS = $(CFLAGS) -O1 -std=c11 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address
 .PHONY: fuzz
 fuzz: lint-deps $(FUZZERS:%=$(BUILD)/fuzz/%)
 	@for f in $(FUZZERS); do \
+	  new=$(BUILD)/fuzz/new/$$f corpus=tests/fuzz/corpus/$${f#fuzz_}; mkdir -p $$new; \
 	  ASAN_OPTIONS=allocator_may_return_null=1 $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) \
-	    -timeout=10 -print_final_stats=1 tests/fuzz/corpus/$${f#fuzz_} || exit 1; \
+	    -timeout=10 -print_final_stats=1 $$new $$corpus && \
+	  $(BUILD)/fuzz/$$f -merge=1 -use_counters=0 $$corpus $$new || exit 1; \
 	done
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 	@mkdir -p $(@D)

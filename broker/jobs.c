@@ -172,25 +172,11 @@ static void archive(struct core *c, struct job *job) {
     }
 }
 
-/* The published map of a result with `req` put in: after its head, which is where the encoder of
- * results has it. */
 static void send_with_req(
     struct core *c, const struct job *job, const struct peer_id *peer, const msgpack_object *req) {
-    struct wire_error err;
     msgpack_packer pk;
     state_packer(&pk, &c->out);
-    if (req == NULL) {
-        (void)msgpack_sbuffer_write(&c->out, job->result, job->result_size);
-    } else {
-        if (!wire_doc_read(&c->inner, job->result, job->result_size, SESSION_MAX_VALUES, &err))
-            abort(); /* we encoded it ourselves */
-        const msgpack_object_map *map = &c->inner.root.via.map;
-        request_put_head(&pk, "result", req, map->size - 2);
-        for (uint32_t i = 2; i < map->size; i++) {
-            msgpack_pack_object(&pk, map->ptr[i].key);
-            msgpack_pack_object(&pk, map->ptr[i].val);
-        }
-    }
+    result_put_with_req(&pk, job->result, job->result_size, req);
     core_to_client(c, peer, &c->out);
 }
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #define DEFAULT_SUBMIT "tcp://127.0.0.1:7701"
 #define DEFAULT_RESULTS "tcp://127.0.0.1:7702"
@@ -118,9 +117,7 @@ int main(int argc, char **argv) {
     };
     const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
     argp_err_exit_status = EX_USAGE;
-    if (gethostname(config.name, sizeof config.name) != 0)
-        memcpy(config.name, "broker", sizeof "broker");
-    config.name[sizeof config.name - 1] = '\0';
+    option_host_name(config.name, sizeof config.name);
     (void)argp_parse(&argp, argc, argv, 0, NULL, &config);
     default_endpoint(&config.submit, DEFAULT_SUBMIT);
     default_endpoint(&config.results, DEFAULT_RESULTS);

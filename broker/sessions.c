@@ -301,7 +301,16 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
 
 /* ---- other messages --------------------------------------------------------------------- */
 
+static void bad(struct core *c, const struct worker *w, const char *message) {
+    c->counters.bad_worker_messages++;
+    core_say(c, CORE_WARN, "bad-worker-message", "name=%s why=\"%s\"", w->name, message);
+}
+
 static void heartbeat(struct core *c, struct worker *w, const struct session_msg *msg) {
+    if (msg->values.leases == NULL) {
+        bad(c, w, "leases: is missing");
+        return;
+    }
     w->beats++;
     adopt(c, w, msg, w);
     sweep(c, w, SESSION_DEAD_MS * 1000);
@@ -324,17 +333,12 @@ static struct job *held(struct core *c, const struct worker *w, int64_t lease) {
     return job != NULL && job->worker == w ? job : NULL;
 }
 
-static void bad(struct core *c, const struct worker *w, const char *message) {
-    c->counters.bad_worker_messages++;
-    core_say(c, CORE_WARN, "bad-worker-message", "name=%s why=\"%s\"", w->name, message);
-}
-
 static void result(struct core *c, struct worker *w, const struct session_msg *msg) {
     struct wire_error err;
     struct job *job = held(c, w, msg->lease);
     if (job == NULL) {
         c->counters.late_results++;
-    } else if (!wire_doc_read(&c->inner, msg->body, msg->body_size, SESSION_MAX_VALUES, &err) ||
+    } else if (!wire_doc_read(&c->inner, msg->body, msg->body_size, RESULT_MAX_VALUES, &err) ||
                !result_check_body(&c->inner.root, &err)) {
         /* It would send the same again for ever: end the run as if it had been lost. */
         bad(c, w, err.message);

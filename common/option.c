@@ -4,8 +4,10 @@
 #include "common/wire.h"
 
 #include <bsd/stdlib.h>
+#include <limits.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 int64_t option_number(
     struct argp_state *state, const char *option, const char *arg, int64_t min, int64_t max) {
@@ -25,6 +27,17 @@ void option_name(
             state, EX_USAGE, 0, "%s %s: must be 1..%zu of A-Za-z0-9._:-", option, arg, size - 1);
     else
         memcpy(out, arg, length + 1);
+}
+
+void option_host_name(char *out, size_t size) {
+    char host[HOST_NAME_MAX + 1] = "";
+    if (gethostname(host, sizeof host) != 0 || host[0] == '\0')
+        memcpy(host, "host", sizeof "host");
+    host[HOST_NAME_MAX] = '\0';
+    size_t i = 0;
+    for (; host[i] != '\0' && i + 1 < size; i++)
+        out[i] = wire_allowed(&host[i], 1, WIRE_ID_CHARS) ? host[i] : '-';
+    out[i] = '\0';
 }
 
 void option_log(struct argp_state *state, const char *arg) {

@@ -14,6 +14,9 @@ int64_t option_number(
 void option_name(
     struct argp_state *state, const char *option, const char *arg, char *out, size_t size);
 
+/* This host's name, as a name: what may not stand there becomes '-', what is too long is cut. */
+void option_host_name(char *out, size_t size);
+
 /* Sets the level of log_event(). */
 void option_log(struct argp_state *state, const char *arg);
 

@@ -47,14 +47,13 @@ static bool get_req(struct request *request, const msgpack_object *root, struct 
 
 static bool get_version(const msgpack_object *root, struct wire_error *err) {
     const msgpack_object *v = wire_find(root, "v");
-    if (v == NULL || v->type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
-        wire_fail(err, "bad-request", "v", "must be the integer %d", WIRE_VERSION);
-        return false;
-    }
-    if (v->via.u64 == WIRE_VERSION)
+    if (v == NULL || v->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        wire_fail(err, "unsupported-version", "v", "must be the integer %d", WIRE_VERSION);
+    else if (v->via.u64 != WIRE_VERSION)
+        wire_fail(err, "unsupported-version", "v", "%" PRIu64 ": this broker speaks %d", v->via.u64,
+            WIRE_VERSION);
+    else
         return true;
-    wire_fail(err, "unsupported-version", "v", "%" PRIu64 ": this broker speaks %d", v->via.u64,
-        WIRE_VERSION);
     return false;
 }
 

@@ -107,11 +107,12 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
     struct result_body body;
     if (!result_get_body(&body, map, err))
         return false;
-    for (uint32_t i = 0; i < map->via.map.size; i++)
-        if (map->via.map.ptr[i].key.type != MSGPACK_OBJECT_STR) {
-            wire_fail(err, "bad-request", "body", "a key that is not a string");
-            return false;
-        }
+    if (!wire_portable(map, RESULT_MAX_DEPTH)) {
+        wire_fail(err, "bad-request", "body",
+            "must have strings as map keys, UTF-8 in strings, and nest at most %d deep",
+            RESULT_MAX_DEPTH);
+        return false;
+    }
     for (size_t i = 0; i < HEAD_FIELDS; i++)
         if (wire_find(map, head_fields[i].name) != NULL) {
             wire_fail(err, "bad-request", head_fields[i].name, "is the broker's to say");
@@ -128,6 +129,9 @@ bool result_get_head(struct result_head *head, const msgpack_object *map, struct
     return wire_get(map, head_fields, HEAD_FIELDS, head, "", err);
 }
 
+/* What put_v_and_op() writes. */
+#define V_AND_OP_BYTES (sizeof "\xa1v\x01\xa2op\xa6result" - 1)
+
 /* Bytes of the head of an encoded map, and its number of pairs. */
 static size_t map_head(const unsigned char *map, uint32_t *pairs) {
     if (map[0] == 0xde) {
@@ -142,13 +146,30 @@ static size_t map_head(const unsigned char *map, uint32_t *pairs) {
     return 1;
 }
 
+static void put_v_and_op(msgpack_packer *pk) {
+    wire_put_key_int(pk, "v", WIRE_VERSION);
+    wire_put_key_text(pk, "op", "result");
+}
+
 void result_merge(
     msgpack_packer *pk, const struct result_head *head, const void *body, size_t size) {
     uint32_t pairs;
     size_t skip = map_head(body, &pairs);
     msgpack_pack_map(pk, 2 + wire_count(head_fields, HEAD_FIELDS, head, &plain_head) + pairs);
-    wire_put_key_int(pk, "v", WIRE_VERSION);
-    wire_put_key_text(pk, "op", "result");
+    put_v_and_op(pk);
     wire_put(pk, head_fields, HEAD_FIELDS, head, &plain_head);
     (void)pk->callback(pk->data, (const char *)body + skip, size - skip);
+}
+
+void result_put_with_req(
+    msgpack_packer *pk, const void *result, size_t size, const msgpack_object *req) {
+    uint32_t pairs;
+    size_t skip = map_head(result, &pairs) + V_AND_OP_BYTES;
+    msgpack_pack_map(pk, pairs + (req != NULL));
+    put_v_and_op(pk);
+    if (req != NULL) {
+        wire_put_text(pk, "req");
+        msgpack_pack_object(pk, *req);
+    }
+    (void)pk->callback(pk->data, (const char *)result + skip, size - skip);
 }

@@ -65,7 +65,13 @@ void result_put_body(msgpack_packer *pk, const struct result_body *body,
 /* Reads and checks a body, or the body's part of a whole result. */
 bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err);
 
-/* Checks what a worker sent as a body: as result_get_body(), and no key that is the broker's. */
+/* A body's values and nesting; what stands around it in messages must fit too. 255 hops of 32
+ * probes with 8 labels each have 450,000 values. */
+#define RESULT_MAX_VALUES 500000
+#define RESULT_MAX_DEPTH 12
+
+/* Checks what a worker sent as a body: as result_get_body(), portable, and no key that is the
+ * broker's. */
 bool result_check_body(const msgpack_object *map, struct wire_error *err);
 
 /* Reads the broker's part of a whole result. */
@@ -75,5 +81,9 @@ bool result_get_head(struct result_head *head, const msgpack_object *map, struct
  * result_check_body() accepted. */
 void result_merge(
     msgpack_packer *pk, const struct result_head *head, const void *body, size_t size);
+
+/* Packs a whole result that result_merge() made without `req` once more, with it (NULL: none). */
+void result_put_with_req(
+    msgpack_packer *pk, const void *result, size_t size, const msgpack_object *req);
 
 #endif

@@ -107,24 +107,6 @@ static bool check_target(struct trace *trace, const char *path, struct wire_erro
     return true;
 }
 
-/* Nesting of a value; wire_doc_read() has bounded it. */
-static int depth(const msgpack_object *o) {
-    int deepest = 0;
-    uint32_t count = o->type == MSGPACK_OBJECT_ARRAY ? o->via.array.size
-                     : o->type == MSGPACK_OBJECT_MAP ? 2 * o->via.map.size
-                                                     : 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const msgpack_object *child = o->type == MSGPACK_OBJECT_ARRAY ? &o->via.array.ptr[i]
-                                      : i % 2 == 0                    ? &o->via.map.ptr[i / 2].key
-                                                                      : &o->via.map.ptr[i / 2].val;
-        int below = depth(child);
-        deepest = below > deepest ? below : deepest;
-    }
-    return count > 0 || o->type == MSGPACK_OBJECT_ARRAY || o->type == MSGPACK_OBJECT_MAP
-               ? deepest + 1
-               : 0;
-}
-
 static bool check_meta(const struct trace *trace, const char *path, struct wire_error *err) {
     if (trace->meta == NULL)
         return true;
@@ -135,8 +117,9 @@ static bool check_meta(const struct trace *trace, const char *path, struct wire_
     msgpack_pack_object(&pk, *trace->meta);
     bool fits = bytes.size <= TRACE_META_BYTES;
     msgpack_sbuffer_destroy(&bytes);
-    if (depth(trace->meta) > TRACE_META_DEPTH)
-        return wrong(err, path, "meta", "must be nested at most 12 deep");
+    if (!wire_portable(trace->meta, TRACE_META_DEPTH))
+        return wrong(err, path, "meta",
+            "must have strings as map keys, UTF-8 in strings, and nest at most 12 deep");
     return fits || wrong(err, path, "meta", "must be at most 1024 bytes encoded");
 }
 

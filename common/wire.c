@@ -177,10 +177,49 @@ bool wire_doc_read(struct wire_doc *doc, const void *data, size_t size, uint32_t
 
 /* ---- fields ----------------------------------------------------------------------------- */
 
+/* RFC 3629, section 4: the well-formed sequences by their first two bytes. */
+static bool is_utf8(const char *text, size_t size) {
+    const unsigned char *at = (const unsigned char *)text, *end = at + size;
+    while (at < end) {
+        unsigned char first = *at++;
+        int follow = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+        unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+        if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || end - at < follow)
+            return false;
+        for (; follow > 0; follow--, at++, low = 0x80, high = 0xbf)
+            if (*at < low || *at > high)
+                return false;
+    }
+    return true;
+}
+
 bool wire_allowed(const char *text, size_t size, const char *allowed) {
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];
         if (allowed != NULL ? c == '\0' || strchr(allowed, c) == NULL : c < 0x20 || c == 0x7f)
+            return false;
+    }
+    return allowed != NULL || is_utf8(text, size);
+}
+
+bool wire_portable(const msgpack_object *o, int max_depth) {
+    if (o->type == MSGPACK_OBJECT_STR)
+        return is_utf8(o->via.str.ptr, o->via.str.size);
+    if (o->type != MSGPACK_OBJECT_ARRAY && o->type != MSGPACK_OBJECT_MAP)
+        return true;
+    if (max_depth == 0)
+        return false;
+    if (o->type == MSGPACK_OBJECT_ARRAY) {
+        for (uint32_t i = 0; i < o->via.array.size; i++)
+            if (!wire_portable(&o->via.array.ptr[i], max_depth - 1))
+                return false;
+        return true;
+    }
+    for (uint32_t i = 0; i < o->via.map.size; i++) {
+        const msgpack_object_kv *pair = &o->via.map.ptr[i];
+        if (pair->key.type != MSGPACK_OBJECT_STR || !wire_portable(&pair->key, 0) ||
+            !wire_portable(&pair->val, max_depth - 1))
             return false;
     }
     return true;

@@ -84,8 +84,12 @@ const msgpack_object *wire_find(const msgpack_object *map, const char *key);
 /* True if object is a string that equals text. */
 bool wire_is(const msgpack_object *object, const char *text);
 
-/* True if each of size bytes is in allowed; NULL allows printable ASCII and bytes over 127. */
+/* True if each of size bytes is in allowed; NULL allows UTF-8 without control characters. */
 bool wire_allowed(const char *text, size_t size, const char *allowed);
+
+/* True if every reader of msgpack can read the value: map keys are strings, strings are UTF-8, and
+ * it nests at most max_depth deep. What is passed on without being looked at must be so. */
+bool wire_portable(const msgpack_object *object, int max_depth);
 
 /* The characters of names, ids and streams in docs/protocol.md. */
 #define WIRE_ID_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"

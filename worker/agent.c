@@ -72,12 +72,12 @@ static struct lease *lease_find(struct agent *a, int64_t id) {
 
 /* ---- messages out ----------------------------------------------------------------------- */
 
-static void tell(struct agent *a, const struct session_msg *msg) {
+static bool tell(struct agent *a, const struct session_msg *msg) {
     msgpack_packer pk;
     msgpack_sbuffer_clear(&a->out);
     msgpack_packer_init(&pk, &a->out, msgpack_sbuffer_write);
     session_put(&pk, msg);
-    a->sink.to_broker(a->sink.context, a->out.data, a->out.size);
+    return a->sink.to_broker(a->sink.context, a->out.data, a->out.size);
 }
 
 static int64_t *list_leases(struct agent *a) {
@@ -102,9 +102,10 @@ static void send_hello(struct agent *a) {
         .lease_count = (size_t)a->lease_count};
     memcpy(msg.name, a->config.name, sizeof msg.name);
     memcpy(msg.prober, a->prober, sizeof msg.prober);
-    tell(a, &msg);
+    bool sent = tell(a, &msg);
     free(leases);
-    timeline_set(&a->timeline, &a->beat, a->now.mono_us + AGENT_HELLO_US);
+    timeline_set(
+        &a->timeline, &a->beat, a->now.mono_us + (sent ? AGENT_HELLO_US : AGENT_UNSENT_US));
 }
 
 static void send_heartbeat(struct agent *a) {
@@ -126,27 +127,28 @@ static void send_heartbeat(struct agent *a) {
         {"dropped_to_broker", a->shell.dropped_to_broker},
     };
     int64_t *leases = list_leases(a);
-    tell(a, &(struct session_msg){.op = SESSION_HEARTBEAT,
-                .leases = leases,
-                .lease_count = (size_t)a->lease_count,
-                .stat_list = stats,
-                .stat_count = sizeof stats / sizeof stats[0]});
+    (void)tell(a, &(struct session_msg){.op = SESSION_HEARTBEAT,
+                      .leases = leases,
+                      .lease_count = (size_t)a->lease_count,
+                      .stat_list = stats,
+                      .stat_count = sizeof stats / sizeof stats[0]});
     free(leases);
-    timeline_set(&a->timeline, &a->beat, a->now.mono_us + a->heartbeat_us);
+    int64_t next_us = a->now.mono_us + a->heartbeat_us, silent_us = a->heard_us + a->dead_us;
+    timeline_set(&a->timeline, &a->beat, silent_us < next_us ? silent_us : next_us);
 }
 
 static void send_result(struct agent *a, struct lease *lease) {
-    tell(a, &(struct session_msg){.op = SESSION_RESULT,
-                .lease = lease->id,
-                .body = lease->result,
-                .body_size = lease->result_size});
+    (void)tell(a, &(struct session_msg){.op = SESSION_RESULT,
+                      .lease = lease->id,
+                      .body = lease->result,
+                      .body_size = lease->result_size});
     timeline_set(&a->timeline, &lease->timer, a->now.mono_us + AGENT_RESEND_US);
 }
 
 static void give_back(struct agent *a, int64_t id, const char *reason) {
     struct session_msg msg = {.op = SESSION_RETURN, .lease = id};
     (void)snprintf(msg.reason, sizeof msg.reason, "%.200s", reason);
-    tell(a, &msg);
+    (void)tell(a, &msg);
 }
 
 static void say(struct agent *a, const char *event, const char *detail) {
@@ -211,11 +213,11 @@ void agent_on_hop(void *context, void *owner, const struct hop_probe *probes, si
     const struct lease *lease = owner;
     if (!lease->trace.progress)
         return;
-    tell(lease->agent, &(struct session_msg){.op = SESSION_HOP,
-                           .lease = lease->id,
-                           .ttl = probes[0].ttl,
-                           .hop_probes = probes,
-                           .hop_probe_count = count});
+    (void)tell(lease->agent, &(struct session_msg){.op = SESSION_HOP,
+                                 .lease = lease->id,
+                                 .ttl = probes[0].ttl,
+                                 .hop_probes = probes,
+                                 .hop_probe_count = count});
 }
 
 void agent_located(struct agent *a, int64_t id, const struct agent_location *location,
@@ -288,7 +290,7 @@ static void welcome(struct agent *a, const struct session_msg *msg) {
         send_result(a, lease);
     send_heartbeat(a);
     if (a->draining)
-        tell(a, &(struct session_msg){.op = SESSION_DRAIN});
+        (void)tell(a, &(struct session_msg){.op = SESSION_DRAIN});
 }
 
 static void rejected(struct agent *a, const struct session_msg *msg) {
@@ -407,7 +409,7 @@ void agent_drain(struct agent *a, const struct agent_time *now) {
     a->now = *now;
     a->draining = true;
     if (a->link == LINK_OPEN)
-        tell(a, &(struct session_msg){.op = SESSION_DRAIN});
+        (void)tell(a, &(struct session_msg){.op = SESSION_DRAIN});
 }
 
 void agent_quit(struct agent *a) {
@@ -415,13 +417,13 @@ void agent_quit(struct agent *a) {
     RB_FOREACH(lease, lease_tree, &a->leases)
     if (lease->state != LEASE_FINISHED)
         give_back(a, lease->id, "draining");
-    tell(a, &(struct session_msg){.op = SESSION_BYE});
+    (void)tell(a, &(struct session_msg){.op = SESSION_BYE});
 }
 
 bool agent_idle(const struct agent *a) { return a->draining && a->lease_count == 0; }
 
 static void beat(struct agent *a) {
-    if (a->link == LINK_OPEN && a->now.mono_us - a->heard_us > a->dead_us) {
+    if (a->link == LINK_OPEN && a->now.mono_us - a->heard_us >= a->dead_us) {
         say(a, "session-silent", "nothing heard from the broker");
         a->link = LINK_NONE;
     }

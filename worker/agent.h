@@ -15,8 +15,9 @@
 /* How long a refused worker waits before it says hello again. */
 #define AGENT_REJECTED_US 5000000
 
-/* How often hello is said while nobody answers. */
+/* How often hello is said while nobody answers, and while it cannot even be sent. */
 #define AGENT_HELLO_US 1000000
+#define AGENT_UNSENT_US 50000
 
 /* A result that was not acknowledged for so long is sent again. */
 #define AGENT_RESEND_US 2000000
@@ -37,7 +38,8 @@ struct agent_time {
 
 struct agent_sink {
     void *context;
-    void (*to_broker)(void *context, const void *bytes, size_t size);
+    /* False if it cannot be sent now, such as before the connection is there. */
+    bool (*to_broker)(void *context, const void *bytes, size_t size);
     /* Find dst and src for a trace and say so with agent_located(), now or later. */
     void (*locate)(void *context, int64_t lease, const struct trace *trace);
     /* A line for the log: an event in the manner of logfmt, and what it is about. */

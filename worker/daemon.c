@@ -45,18 +45,19 @@ static struct agent_time now(void) {
 
 /* ---- what the cores want ---------------------------------------------------------------- */
 
-static void to_broker(void *context, const void *bytes, size_t size) {
+static bool to_broker(void *context, const void *bytes, size_t size) {
     struct broker *b = context;
     const struct sock_frame frame = {bytes, size};
     if (sock_send(b->socket, &frame, 1)) {
         b->complained = false;
-        return;
+        return true;
     }
     agent_shell_counters(b->agent)->dropped_to_broker++;
     if (!b->complained)
         log_event(LOG_LEVEL_WARN, "broker-unreachable", "endpoint=%s error=\"%s\"", b->endpoint,
             zmq_strerror(errno));
     b->complained = true;
+    return false;
 }
 
 static void locate(void *context, int64_t lease, const struct trace *trace) {

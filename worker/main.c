@@ -85,15 +85,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     return 0;
 }
 
-/* HOST-PID, with what a name may not hold replaced. */
 static void default_name(struct agent_config *config) {
     char host[48];
-    if (gethostname(host, sizeof host) != 0)
-        memcpy(host, "worker", sizeof "worker");
-    host[sizeof host - 1] = '\0';
-    for (char *c = host; *c != '\0'; c++)
-        if (!wire_allowed(c, 1, WIRE_ID_CHARS))
-            *c = '-';
+    option_host_name(host, sizeof host);
     (void)snprintf(config->name, sizeof config->name, "%s-%d", host, (int)getpid());
 }
 

@@ -23,13 +23,14 @@ struct rig {
     msgpack_sbuffer bytes;
     int32_t tokens[MAX_SENT];
     unsigned sent;
-    bool stats; /* show a heartbeat's numbers */
+    bool unconnected; /* nothing can be sent */
+    bool stats;       /* show a heartbeat's numbers */
     char line[MTR_LINE_BYTES];
 };
 
 static void stamp(struct rig *rig) { text_add(&rig->out, "%" PRId64 " ", rig->now.mono_us / MS); }
 
-static void to_broker(void *context, const void *bytes, size_t size) {
+static bool to_broker(void *context, const void *bytes, size_t size) {
     struct rig *rig = context;
     struct wire_error err;
     struct text message = {0};
@@ -46,6 +47,7 @@ static void to_broker(void *context, const void *bytes, size_t size) {
     assert_memory_equal(message.at, head, sizeof head - 1);
     text_add(&rig->out, "> %s\n", message.at + sizeof head - 1);
     text_free(&message);
+    return !rig->unconnected;
 }
 
 static void locate(void *context, int64_t lease, const struct trace *trace) {
@@ -218,12 +220,24 @@ static void a_silent_broker(void **state) {
     from_broker(rig, TRACE(7, ""));
     text_clear(&rig->out);
     run_for(rig, 7 * SECOND);
-    expect(rig,
-        "11000 " BEAT("7") "12000 " BEAT("7") "13000 " BEAT("7") "14000 " BEAT("7") "15000 " BEAT(
-            "7") "16000 log session-silent: nothing heard from the broker\n"
-                 "16000 " HELLO("7") "17000 " HELLO("7"));
+    expect(rig, "11000 " BEAT("7") "12000 " BEAT("7") "13000 " BEAT("7") "14000 " BEAT(
+                    "7") "15000 log session-silent: nothing heard from the broker\n"
+                         "15000 " HELLO("7") "16000 " HELLO("7") "17000 " HELLO("7"));
     from_broker(rig, WELCOME);
     expect(rig, "17000 log session-open: ams1\n17000 " BEAT("7"));
+    rig_end(rig);
+}
+
+/* Before the connection is there, hello is tried again soon. */
+static void a_hello_that_cannot_be_sent(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    rig->unconnected = true;
+    prober_up(rig);
+    run_for(rig, AGENT_UNSENT_US - 1);
+    rig->unconnected = false;
+    run_for(rig, 2 * SECOND);
+    expect(rig, "10000 " HELLO("") "10050 " HELLO("") "11050 " HELLO(""));
     rig_end(rig);
 }
 
@@ -600,6 +614,7 @@ int main(void) {
         cmocka_unit_test(hello_and_heartbeats),
         cmocka_unit_test(the_numbers_in_a_heartbeat),
         cmocka_unit_test(a_silent_broker),
+        cmocka_unit_test(a_hello_that_cannot_be_sent),
         cmocka_unit_test(the_broker_asks_who),
         cmocka_unit_test(who_before_there_is_a_prober),
         cmocka_unit_test(rejected),

@@ -146,7 +146,13 @@ static void texts_and_others(void **state) {
         {"'meta': null", "ok"},
         {"'meta': 'x'x1021", "ok"}, /* and 3 bytes before it */
         {"'meta': 'x'x1022", WRONG("meta", "must be at most 1024 bytes encoded")},
-        {"'meta': {1: [2, {}, 1.5]}", "ok"},
+        {"'meta': {'1': [2, {}, 1.5]}", "ok"},
+        {"'meta': {1: 2}",
+            WRONG("meta", "must have strings as map keys, UTF-8 in strings, and nest "
+                          "at most 12 deep")},
+        {"'meta': ['\\xed\\xa0\\x80']", WRONG("meta", "must have strings as map keys, UTF-8 in "
+                                                      "strings, and nest at most 12 deep")},
+        {"'meta': ['\\xc3\\xa9\\xf4\\x8f\\xbf\\xbf']", "ok"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect(cases[i].rest, cases[i].expected);

@@ -454,7 +454,7 @@ static void requests(void **state) {
         {"{'v': 1, 'op': 'ping'}", "ok"},
         {"{'v': 1, 'op': 'stats', 'req': 'x'x64}", "ok"},
         {"{'v': 1, 'op': 'trace', 'req': -5}", "ok"},
-        {"{'op': 'ping'}", "bad-request [v] v: must be the integer 1"},
+        {"{'op': 'ping'}", "unsupported-version [v] v: must be the integer 1"},
         {"{'v': 0, 'op': 'ping'}", "unsupported-version [v] v: 0: this broker speaks 1"},
         {"{'v': 2, 'op': 'ping'}", "unsupported-version [v] v: 2: this broker speaks 1"},
         {"{'v': 1, 'op': 'ping', 'req': 'x'x65}", REQ},

@@ -166,7 +166,8 @@ lint: lint-deps
 	  --enable=warning,performance,portability --include=/usr/include/bsd/sys/tree.h \
 	  --include=/usr/include/bsd/sys/queue.h -DHOPMQ_VERSION='"x"' $(LINTED)
 	printf '%s\n' $(LINTED) | \
-	  xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(ALL_CFLAGS) -Wno-unknown-warning-option' lint
+	  xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -I. \
+	    -DHOPMQ_VERSION="\"x\""' lint
 	mandoc -Tlint -Wwarning docs/man/*
 	shellcheck clients/with-hopmq .ci/run .ci/install tests/simnet/demo
 # Both compilers, all warnings, without keeping the result.

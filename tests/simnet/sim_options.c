@@ -57,9 +57,9 @@ static const struct argp_option options[] = {
     {"silent-router", KEY_SILENT_ROUTER, "PCT", 0, "hops that never answer [0]", 1},
     {"silent-target", KEY_SILENT_TARGET, "PCT", 0, "targets that never answer [0]", 1},
     {"unreachable", KEY_UNREACHABLE, "PCT", 0,
-     "targets that a router before them calls unreachable [0]", 1},
+        "targets that a router before them calls unreachable [0]", 1},
     {"unreachable-code", KEY_CODE, "N", 0,
-     "ICMPv4 code of that, 0..15 but not 4 [1: host]; ICMPv6 uses the nearest code", 1},
+        "ICMPv4 code of that, 0..15 but not 4 [1: host]; ICMPv6 uses the nearest code", 1},
     {"balanced", KEY_BALANCED, "PCT", 0, "hops where flows are spread over 2..4 routers [0]", 1},
     {"mpls", KEY_MPLS, "PCT", 0, "hops that quote 1..3 MPLS labels [0]", 1},
     {"tcp-open", KEY_TCP_OPEN, "PCT", 0, "targets that accept TCP connections [50]", 1},
@@ -69,10 +69,10 @@ static const struct argp_option options[] = {
     {"duplicate", KEY_DUPLICATE, "PCT", 0, "replies that are sent twice [0]", 2},
     {"late", KEY_LATE, "PCT:MS", 0, "replies that are late, and how much [0:0]", 2},
     {"icmp-limit", KEY_LIMIT, "PPS", 0,
-     "ICMP errors a second of each address; its burst is a tenth of that [0: no limit]", 2},
+        "ICMP errors a second of each address; its burst is a tenth of that [0: no limit]", 2},
     {0, 0, 0, 0, "Instead of simulating:", 3},
     {"truth", KEY_TRUTH, 0, 0,
-     "read lines \"PROTOCOL DESTINATION\" (icmp, udp or tcp) and print each path as JSON", 3},
+        "read lines \"PROTOCOL DESTINATION\" (icmp, udp or tcp) and print each path as JSON", 3},
     {"probe", KEY_PROBE, 0, 0, "exit with 0 if this machine can simulate, else with 77", 3},
     {0, 0, 0, 0, "Reports:", 4},
     {"stats", KEY_STATS, "FILE", 0, "write what happened to FILE at the end, as JSON", 4},
@@ -92,16 +92,16 @@ static void refuse(struct argp_state *state, int key, const char *arg, const cha
     argp_failure(state, EX_USAGE, 0, "--%s %s: must be %s", name_of(key), arg, range);
 }
 
-static bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value,
-                         char **end) {
+static bool parse_number(
+    const char *text, uint64_t min, uint64_t max, uint64_t *value, char **end) {
     errno = 0;
     *value = strtoull(text, end, 10);
     /* strtoull() takes a sign and leading blanks; we do not. */
     return text[0] >= '0' && text[0] <= '9' && errno == 0 && *value >= min && *value <= max;
 }
 
-static uint64_t number(struct argp_state *state, int key, const char *arg, uint64_t max,
-                       const char *range) {
+static uint64_t number(
+    struct argp_state *state, int key, const char *arg, uint64_t max, const char *range) {
     uint64_t value;
     char *end;
 
@@ -142,8 +142,8 @@ static void parse_hops(struct argp_state *state, const char *arg, struct sim_pat
     path->max_hops = (uint32_t)max;
 }
 
-static void parse_late(struct argp_state *state, const char *arg,
-                       struct sim_router_config *router) {
+static void parse_late(
+    struct argp_state *state, const char *arg, struct sim_router_config *router) {
     uint64_t ms = 0;
     char *end;
 
@@ -242,12 +242,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         self->command = state->argv + state->next;
         if (self->mode != SIM_MODE_RUN)
             argp_failure(state, EX_USAGE, 0, "%s: takes no COMMAND",
-                         self->mode == SIM_MODE_TRUTH ? "--truth" : "--probe");
+                self->mode == SIM_MODE_TRUTH ? "--truth" : "--probe");
         return 0;
     case ARGP_KEY_END:
         if (self->path.silent_target + self->path.unreachable > SIM_RANDOM_ALL)
             argp_failure(state, EX_USAGE, 0,
-                         "--silent-target and --unreachable: must be 100 together at most");
+                "--silent-target and --unreachable: must be 100 together at most");
         return 0;
     default:
         return parse_path(key, arg, state);

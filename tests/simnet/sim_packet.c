@@ -52,8 +52,8 @@ uint16_t sim_packet_sum(uint32_t sum, const uint8_t *bytes, size_t length) {
 
 static size_t address_size(uint8_t version) { return version == 4 ? 4 : 16; }
 
-uint16_t sim_packet_pseudo(const struct sim_addr *src, const struct sim_addr *dst, uint8_t protocol,
-                           size_t length) {
+uint16_t sim_packet_pseudo(
+    const struct sim_addr *src, const struct sim_addr *dst, uint8_t protocol, size_t length) {
     size_t size = address_size(src->version);
     uint32_t sum = sim_packet_sum(protocol, src->bytes, size);
 
@@ -198,7 +198,7 @@ bool sim_packet_intact(const struct sim_probe *probe) {
 
 /* Writes the IP header of an answer to the probe's source; returns the header's length. */
 static size_t put_ip(const struct sim_probe *probe, const struct sim_addr *from, uint8_t protocol,
-                     uint8_t ttl, size_t payload, uint8_t *reply) {
+    uint8_t ttl, size_t payload, uint8_t *reply) {
     if (from->version == 6) {
         memset(reply, 0, 8);
         reply[0] = 0x60;
@@ -223,7 +223,7 @@ static size_t put_ip(const struct sim_probe *probe, const struct sim_addr *from,
 
 /* Fills the checksum at `offset` of a transport message whose checksum field is 0. */
 static void put_sum(const struct sim_probe *probe, const struct sim_addr *from, uint8_t protocol,
-                    uint8_t *message, size_t length, size_t offset) {
+    uint8_t *message, size_t length, size_t offset) {
     uint16_t pseudo = 0;
 
     if (protocol != PROTO_ICMP)
@@ -247,14 +247,14 @@ static size_t put_extension(const struct sim_error *error, uint8_t *at) {
         const struct sim_label *label = &error->labels[i];
 
         put32(next,
-              label->label << 12 | (uint32_t)label->tc << 9 | (uint32_t)label->s << 8 | label->ttl);
+            label->label << 12 | (uint32_t)label->tc << 9 | (uint32_t)label->s << 8 | label->ttl);
     }
     put16(at + 2, ~(uint32_t)sim_packet_sum(0, at, length));
     return length;
 }
 
-size_t sim_packet_error(const struct sim_probe *probe, const struct sim_error *error,
-                        uint8_t *reply) {
+size_t sim_packet_error(
+    const struct sim_probe *probe, const struct sim_error *error, uint8_t *reply) {
     bool v4 = probe->src.version == 4;
     uint8_t protocol = v4 ? PROTO_ICMP : PROTO_ICMP6;
     uint8_t *icmp = reply + (v4 ? V4_HEADER : V6_HEADER);
@@ -299,8 +299,8 @@ size_t sim_packet_echo(const struct sim_probe *probe, uint8_t reply_ttl, uint8_t
     return put_ip(probe, &probe->dst, probe->protocol, reply_ttl, length, reply) + length;
 }
 
-size_t sim_packet_tcp(const struct sim_probe *probe, bool open, uint32_t isn, uint8_t reply_ttl,
-                      uint8_t *reply) {
+size_t sim_packet_tcp(
+    const struct sim_probe *probe, bool open, uint32_t isn, uint8_t reply_ttl, uint8_t *reply) {
     const uint8_t *segment = probe->packet + probe->header;
     uint8_t *tcp = reply + (probe->src.version == 4 ? V4_HEADER : V6_HEADER);
     size_t data = probe->length - probe->header - (size_t)(segment[12] >> 4) * 4;

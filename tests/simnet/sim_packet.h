@@ -77,8 +77,8 @@ struct sim_error {
  * Each builder writes a whole IP packet to `reply`, which has room for SIM_PACKET_MAX bytes, and
  * returns its length; 0 where such a probe gets no answer.
  */
-size_t sim_packet_error(const struct sim_probe *probe, const struct sim_error *error,
-                        uint8_t *reply);
+size_t sim_packet_error(
+    const struct sim_probe *probe, const struct sim_error *error, uint8_t *reply);
 size_t sim_packet_echo(const struct sim_probe *probe, uint8_t reply_ttl, uint8_t *reply);
 
 /*
@@ -87,8 +87,8 @@ size_t sim_packet_echo(const struct sim_probe *probe, uint8_t reply_ttl, uint8_t
  * answer: it ends a handshake, and an RST could reach the prober before it has seen its connection.
  * RST gets none either.
  */
-size_t sim_packet_tcp(const struct sim_probe *probe, bool open, uint32_t isn, uint8_t reply_ttl,
-                      uint8_t *reply);
+size_t sim_packet_tcp(
+    const struct sim_probe *probe, bool open, uint32_t isn, uint8_t reply_ttl, uint8_t *reply);
 
 /*
  * The Internet checksum (RFC 1071) of `length` bytes, added to `sum`, which is 0 at the start and
@@ -97,7 +97,7 @@ size_t sim_packet_tcp(const struct sim_probe *probe, bool open, uint32_t isn, ui
 uint16_t sim_packet_sum(uint32_t sum, const uint8_t *bytes, size_t length);
 
 /* The pseudo header's sum for a transport protocol between two addresses of one version. */
-uint16_t sim_packet_pseudo(const struct sim_addr *src, const struct sim_addr *dst, uint8_t protocol,
-                           size_t length);
+uint16_t sim_packet_pseudo(
+    const struct sim_addr *src, const struct sim_addr *dst, uint8_t protocol, size_t length);
 
 #endif

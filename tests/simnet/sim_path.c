@@ -43,8 +43,8 @@ static uint64_t near_key(const struct sim_path_config *config) {
     return sim_random_mix(config->seed, SALT_NEAR);
 }
 
-static uint64_t hop_key(const struct sim_path *self, const struct sim_path_config *config,
-                        uint32_t ttl) {
+static uint64_t hop_key(
+    const struct sim_path *self, const struct sim_path_config *config, uint32_t ttl) {
     /* Near routers are known by the seed only, so that they are the same for everyone. */
     return sim_random_mix(ttl <= config->shared_hops ? near_key(config) : self->dst_key, ttl);
 }
@@ -64,8 +64,8 @@ static uint32_t unreachable_hop(const struct sim_path *self, const struct sim_pa
     if (routers == 0)
         return 0;
     first = config->shared_hops < routers ? config->shared_hops + 1 : routers;
-    ttl = first + sim_random_below(sim_random_mix(self->dst_key, SALT_UNREACHABLE_HOP),
-                                   routers - first + 1);
+    ttl = first + sim_random_below(
+                      sim_random_mix(self->dst_key, SALT_UNREACHABLE_HOP), routers - first + 1);
     for (uint32_t tried = 0; tried < routers; tried++) {
         if (!hop_silent(hop_key(self, config, ttl), config))
             return ttl;
@@ -74,8 +74,8 @@ static uint32_t unreachable_hop(const struct sim_path *self, const struct sim_pa
     return 0;
 }
 
-void sim_path_init(struct sim_path *self, const struct sim_path_config *config,
-                   const struct sim_addr *dst) {
+void sim_path_init(
+    struct sim_path *self, const struct sim_path_config *config, const struct sim_addr *dst) {
     uint32_t end;
 
     memset(self, 0, sizeof *self);
@@ -87,7 +87,7 @@ void sim_path_init(struct sim_path *self, const struct sim_path_config *config,
 
     self->distance =
         config->min_hops + sim_random_below(sim_random_mix(self->dst_key, SALT_DISTANCE),
-                                            config->max_hops - config->min_hops + 1);
+                               config->max_hops - config->min_hops + 1);
     self->last = self->distance;
     self->tcp_open =
         sim_random_chance(sim_random_mix(self->dst_key, SALT_TCP_OPEN), config->tcp_open);
@@ -132,7 +132,7 @@ static uint32_t shuffle24(uint64_t seed, uint32_t number) {
  * of the near routers' numbers, and the permutation spreads them.
  */
 static void address_v4(const struct sim_path *self, const struct sim_path_config *config,
-                       uint32_t ttl, uint32_t member, struct sim_addr *addr) {
+    uint32_t ttl, uint32_t member, struct sim_addr *addr) {
     uint32_t near = (uint32_t)(near_key(config) >> 32) & V4_MASK;
     uint32_t start = (uint32_t)(self->dst_key >> 32) & V4_MASK;
     uint32_t apart = (start - near) & V4_MASK;
@@ -178,7 +178,7 @@ static void find_labels(const struct sim_path_config *config, struct sim_hop *ho
 }
 
 void sim_path_hop(const struct sim_path *self, const struct sim_path_config *config, uint32_t ttl,
-                  struct sim_hop *hop) {
+    struct sim_hop *hop) {
     memset(hop, 0, sizeof *hop);
     hop->ttl = ttl;
     hop->rtt_us = (int64_t)ttl * config->rtt_us;
@@ -207,8 +207,8 @@ void sim_path_hop(const struct sim_path *self, const struct sim_path_config *con
 uint32_t sim_path_member(const struct sim_hop *hop, uint64_t flow) {
     if (hop->n_addrs == 1)
         return 0;
-    return sim_random_below(sim_random_mix(sim_random_mix(hop->key, SALT_MEMBER), flow),
-                            hop->n_addrs);
+    return sim_random_below(
+        sim_random_mix(sim_random_mix(hop->key, SALT_MEMBER), flow), hop->n_addrs);
 }
 
 uint8_t sim_path_code_v6(uint8_t code_v4) {

@@ -72,12 +72,12 @@ struct sim_hop {
 };
 
 /* Finds the path to `dst`. */
-void sim_path_init(struct sim_path *self, const struct sim_path_config *config,
-                   const struct sim_addr *dst);
+void sim_path_init(
+    struct sim_path *self, const struct sim_path_config *config, const struct sim_addr *dst);
 
 /* Describes hop `ttl` of the path, 1..self->last. Addresses of one path are all different. */
 void sim_path_hop(const struct sim_path *self, const struct sim_path_config *config, uint32_t ttl,
-                  struct sim_hop *hop);
+    struct sim_hop *hop);
 
 /* The index in hop->addrs of the member that a flow crosses; `flow` is any hash of the flow. */
 uint32_t sim_path_member(const struct sim_hop *hop, uint64_t flow);

@@ -27,8 +27,8 @@ int64_t sim_report_percentile(const struct sim_report *self, unsigned permille) 
     return self->lag_max_ns / NS_PER_US;
 }
 
-void sim_report_print(const struct sim_report *self, const struct sim_router_counters *counters,
-                      FILE *out) {
+void sim_report_print(
+    const struct sim_report *self, const struct sim_router_counters *counters, FILE *out) {
     const struct {
         const char *name;
         uint64_t value;

@@ -30,7 +30,7 @@ void sim_report_lag(struct sim_report *self, int64_t lag_ns);
 int64_t sim_report_percentile(const struct sim_report *self, unsigned permille);
 
 /* Writes one JSON object and a newline. */
-void sim_report_print(const struct sim_report *self, const struct sim_router_counters *counters,
-                      FILE *out);
+void sim_report_print(
+    const struct sim_report *self, const struct sim_router_counters *counters, FILE *out);
 
 #endif

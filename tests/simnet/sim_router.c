@@ -41,8 +41,8 @@ struct sim_router {
     struct bucket *buckets; /* LIMIT_SETS * LIMIT_WAYS, or NULL without a limit */
 };
 
-struct sim_router *sim_router_new(const struct sim_path_config *map,
-                                  const struct sim_router_config *config) {
+struct sim_router *sim_router_new(
+    const struct sim_path_config *map, const struct sim_router_config *config) {
     struct sim_router *self = calloc(1, sizeof *self);
 
     if (!self)
@@ -123,8 +123,7 @@ static void draw_weather(struct sim_router *self, struct weather *weather) {
 
 /* An ICMP error from a router on the way, or from a target whose port is closed. */
 static size_t answer_error(struct sim_router *self, const struct sim_probe *probe,
-                           const struct sim_path *path, const struct sim_hop *hop, int64_t now_ns,
-                           uint8_t *reply) {
+    const struct sim_path *path, const struct sim_hop *hop, int64_t now_ns, uint8_t *reply) {
     struct sim_error error = {
         .from = &hop->addrs[sim_path_member(hop, sim_packet_flow(probe))],
         .reply_ttl = (uint8_t)(FIRST_TTL + 1 - hop->ttl),
@@ -147,8 +146,7 @@ static size_t answer_error(struct sim_router *self, const struct sim_probe *prob
 }
 
 static size_t answer_target(struct sim_router *self, const struct sim_probe *probe,
-                            const struct sim_path *path, const struct sim_hop *hop, int64_t now_ns,
-                            uint8_t *reply) {
+    const struct sim_path *path, const struct sim_hop *hop, int64_t now_ns, uint8_t *reply) {
     uint8_t reply_ttl = (uint8_t)(FIRST_TTL + 1 - hop->ttl);
     uint64_t isn;
     size_t length;
@@ -173,7 +171,7 @@ static size_t answer_target(struct sim_router *self, const struct sim_probe *pro
 }
 
 static void schedule(struct sim_router *self, const struct weather *weather, int64_t due_ns,
-                     struct sim_answer *answer) {
+    struct sim_answer *answer) {
     self->counters.answered++;
     if (weather->late) {
         self->counters.late++;
@@ -187,7 +185,7 @@ static void schedule(struct sim_router *self, const struct weather *weather, int
 }
 
 void sim_router_handle(struct sim_router *self, const uint8_t *packet, size_t length,
-                       int64_t now_ns, struct sim_answer *answer) {
+    int64_t now_ns, struct sim_answer *answer) {
     struct sim_probe probe;
     struct sim_path path;
     struct sim_hop hop;

@@ -48,13 +48,13 @@ struct sim_answer {
 struct sim_router;
 
 /* A router for the whole map, or NULL without memory. Copies both configurations. */
-struct sim_router *sim_router_new(const struct sim_path_config *map,
-                                  const struct sim_router_config *config);
+struct sim_router *sim_router_new(
+    const struct sim_path_config *map, const struct sim_router_config *config);
 void sim_router_destroy(struct sim_router **self_p);
 
 /* Answers one packet that a host sent at `now_ns` (monotonic; it never goes back). */
 void sim_router_handle(struct sim_router *self, const uint8_t *packet, size_t length,
-                       int64_t now_ns, struct sim_answer *answer);
+    int64_t now_ns, struct sim_answer *answer);
 
 const struct sim_router_counters *sim_router_counters(const struct sim_router *self);
 

@@ -32,15 +32,15 @@ static void print_hop(const struct sim_hop *hop, FILE *out) {
         print_address(&hop->addrs[i], out);
     }
     fprintf(out, "],\"rtt_us\":%" PRId64 ",\"silent\":%s,\"mpls\":[", hop->rtt_us,
-            hop->silent ? "true" : "false");
+        hop->silent ? "true" : "false");
     for (uint32_t i = 0; i < hop->n_labels; i++)
         fprintf(out, "%s[%" PRIu32 ",%d,%d,%d]", i > 0 ? "," : "", hop->labels[i].label,
-                hop->labels[i].tc, hop->labels[i].s, hop->labels[i].ttl);
+            hop->labels[i].tc, hop->labels[i].s, hop->labels[i].ttl);
     fputs("]}", out);
 }
 
 static void print_path(const struct sim_path_config *config, const char *protocol,
-                       const struct sim_addr *dst, FILE *out) {
+    const struct sim_addr *dst, FILE *out) {
     static const char *const ends[] = {
         [SIM_END_REPLY] = "reply",
         [SIM_END_SILENT] = "silent",
@@ -52,8 +52,8 @@ static void print_path(const struct sim_path_config *config, const char *protoco
     sim_path_init(&path, config, dst);
     fprintf(out, "{\"protocol\":\"%s\",\"dst\":", protocol);
     print_address(dst, out);
-    fprintf(out, ",\"distance\":%" PRIu32 ",\"end\":\"%s\",\"code\":", path.distance,
-            ends[path.end]);
+    fprintf(
+        out, ",\"distance\":%" PRIu32 ",\"end\":\"%s\",\"code\":", path.distance, ends[path.end]);
     if (path.end == SIM_END_UNREACHABLE)
         fprintf(out, "%d", path.code);
     else

@@ -27,8 +27,8 @@ struct reason {
 };
 
 /* Says what failed, with errno in words; returns -1. */
-__attribute__((format(printf, 2, 3))) static int fail(struct reason *reason, const char *format,
-                                                      ...) {
+__attribute__((format(printf, 2, 3))) static int fail(
+    struct reason *reason, const char *format, ...) {
     int error = errno;
     va_list args;
     int length;
@@ -271,8 +271,8 @@ uint64_t sim_tun_drops(void) {
         /* Name, eight receive columns, then bytes, packets, errors and drops of transmission. */
         /* NOLINTNEXTLINE(cert-err34-c): the kernel wrote it */
         if (sscanf(line,
-                   " " SIM_TUN_DEVICE ": %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64,
-                   &drops) == 1)
+                " " SIM_TUN_DEVICE ": %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64,
+                &drops) == 1)
             break;
     }
     fclose(file);

@@ -68,8 +68,8 @@ static void fill_sums(uint8_t *packet, int version, int protocol, size_t length)
 }
 
 /* A probe with `data` bytes after the transport header; returns its length. */
-static size_t make_probe(uint8_t *packet, int protocol, const struct sim_addr *dst, uint8_t ttl,
-                         size_t data) {
+static size_t make_probe(
+    uint8_t *packet, int protocol, const struct sim_addr *dst, uint8_t ttl, size_t data) {
     int version = dst->version;
     size_t header = header_size(version);
     size_t length = header + (protocol == TCP ? 20 : 8) + data;
@@ -138,8 +138,7 @@ static size_t check_sound(const uint8_t *packet, size_t length, int protocol) {
 static void test_random(void **state) {
     /* The published sequence of splitmix64 for this seed. */
     static const uint64_t expected[] = {UINT64_C(6457827717110365317),
-                                        UINT64_C(3203168211198807973),
-                                        UINT64_C(9817491932198370423)};
+        UINT64_C(3203168211198807973), UINT64_C(9817491932198370423)};
     struct sim_random random = {1234567};
 
     (void)state;
@@ -156,7 +155,7 @@ static void test_checksum(void **state) {
     /* RFC 1071, section 3; then an IPv4 header that is well known. */
     static const uint8_t rfc[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
     static const uint8_t header[] = {0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11,
-                                     0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7};
+        0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7};
 
     (void)state;
     assert_int_equal(sim_packet_sum(0, rfc, sizeof rfc), 0xddf2);
@@ -230,7 +229,7 @@ static void test_path_shares(void **state) {
     }
     for (uint32_t i = 0; i <= SIM_PATH_MAX_HOPS; i++)
         assert_in_range(distances[i], i >= 8 && i <= 16 ? PATHS / 9 * 9 / 10 : 0,
-                        i >= 8 && i <= 16 ? PATHS / 9 * 11 / 10 : 0);
+            i >= 8 && i <= 16 ? PATHS / 9 * 11 / 10 : 0);
     /* A hundredth of all paths or hops is more than three standard deviations. */
     assert_in_range(ends[SIM_END_SILENT], PATHS * 9 / 100, PATHS * 11 / 100);
     assert_in_range(ends[SIM_END_UNREACHABLE], PATHS * 19 / 100, PATHS * 21 / 100);
@@ -323,8 +322,12 @@ static const struct {
     int version, protocol;
     enum sim_kind kind;
 } kinds[] = {
-    {4, ICMP, SIM_KIND_ECHO}, {6, ICMP6, SIM_KIND_ECHO}, {4, UDP, SIM_KIND_UDP},
-    {6, UDP, SIM_KIND_UDP},   {4, TCP, SIM_KIND_TCP},    {6, TCP, SIM_KIND_TCP},
+    {4, ICMP, SIM_KIND_ECHO},
+    {6, ICMP6, SIM_KIND_ECHO},
+    {4, UDP, SIM_KIND_UDP},
+    {6, UDP, SIM_KIND_UDP},
+    {4, TCP, SIM_KIND_TCP},
+    {6, TCP, SIM_KIND_TCP},
 };
 #define N_KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -426,9 +429,9 @@ static void test_packet_hostile(void **state) {
     }
     counters = sim_router_counters(router);
     assert_in_range(counters->malformed, 1000, 120000);
-    assert_int_equal(counters->malformed + counters->ignored + counters->bad_checksum +
-                         counters->answered,
-                     counters->packets);
+    assert_int_equal(
+        counters->malformed + counters->ignored + counters->bad_checksum + counters->answered,
+        counters->packets);
     sim_router_destroy(&router);
     assert_null(router);
 }
@@ -483,11 +486,11 @@ static void test_packet_mpls(void **state) {
         struct sim_addr dst = target(kinds[i].version, 7), from = target(kinds[i].version, 99);
         size_t length = make_probe(packet, kinds[i].protocol, &dst, 5, 24), total, at;
         struct sim_error error = {.from = &from,
-                                  .reply_ttl = 251,
-                                  .quoted_ttl = 1,
-                                  .expired = true,
-                                  .labels = labels,
-                                  .n_labels = 2};
+            .reply_ttl = 251,
+            .quoted_ttl = 1,
+            .expired = true,
+            .labels = labels,
+            .n_labels = 2};
         const uint8_t *extension;
 
         assert_int_equal(sim_packet_parse(&probe, packet, length), SIM_PARSE_OK);
@@ -565,10 +568,10 @@ static void test_packet_tcp(void **state) {
         }
         check_sound(reply, total, TCP);
         assert_int_equal(reply[header + 13], cases[i / 2].answer);
-        assert_int_equal(word(reply + header + 4) << 16 | word(reply + header + 6),
-                         cases[i / 2].seq);
-        assert_int_equal(word(reply + header + 8) << 16 | word(reply + header + 10),
-                         cases[i / 2].ack);
+        assert_int_equal(
+            word(reply + header + 4) << 16 | word(reply + header + 6), cases[i / 2].seq);
+        assert_int_equal(
+            word(reply + header + 8) << 16 | word(reply + header + 10), cases[i / 2].ack);
         assert_int_equal(word(reply + header), 80);
         assert_int_equal(word(reply + header + 2), 32769);
     }
@@ -586,8 +589,8 @@ static void test_delay(void **state) {
     assert_null(sim_delay_peek(delay));
     for (uint32_t i = 0; i < PACKETS; i++)
         assert_int_equal(sim_delay_push(delay, sim_random_below(sim_random_next(&random), 500),
-                                        (const uint8_t *)&i, sizeof i),
-                         0);
+                             (const uint8_t *)&i, sizeof i),
+            0);
     assert_int_equal(sim_delay_push(delay, 0, (const uint8_t *)"x", 1), -1);
     for (size_t left = PACKETS; left > 0; left--) {
         assert_int_equal(sim_delay_size(delay), left);
@@ -665,8 +668,7 @@ static void test_router_path(void **state) {
 
             sim_path_hop(&path, &config, ttl < path.last ? ttl : path.last, &hop);
             sim_router_handle(router, packet,
-                              make_probe(packet, kinds[kind].protocol, &dst, (uint8_t)ttl, 24),
-                              7 * MS, &answer);
+                make_probe(packet, kinds[kind].protocol, &dst, (uint8_t)ttl, 24), 7 * MS, &answer);
             assert_int_equal(answer.copies, 1);
             assert_int_equal(answer.due_ns[0], 7 * MS + (int64_t)hop.ttl * 3 * MS);
             for (uint32_t k = 0; k < hop.n_addrs; k++)
@@ -683,10 +685,10 @@ static void test_router_path(void **state) {
 
 static void test_router_weather(void **state) {
     struct sim_router_config config = {.loss = 10 * PERCENT,
-                                       .duplicate = 20 * PERCENT,
-                                       .late = 30 * PERCENT,
-                                       .late_ms = 500,
-                                       .jitter_us = 1000};
+        .duplicate = 20 * PERCENT,
+        .late = 30 * PERCENT,
+        .late_ms = 500,
+        .jitter_us = 1000};
     struct sim_router *a = sim_router_new(&plain, &config), *b = sim_router_new(&plain, &config);
     const struct sim_router_counters *counters = sim_router_counters(a);
     struct sim_addr dst = target(6, 7);
@@ -751,8 +753,7 @@ static void test_truth(void **state) {
     assert_int_equal(sim_truth_print(&config, in, out), 3);
     fclose(in);
     fclose(out);
-    assert_string_equal(
-        text,
+    assert_string_equal(text,
         "{\"protocol\":\"tcp\",\"dst\":\"20.0.0.7\",\"distance\":2,\"end\":\"silent\","
         "\"code\":null,\"hops\":["
         "{\"ttl\":1,\"addrs\":[\"10.2.215.121\"],\"rtt_us\":3000,\"silent\":false,\"mpls\":[]},"

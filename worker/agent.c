@@ -120,6 +120,7 @@ static void send_heartbeat(struct agent *a) {
         {"late_replies", c->late_replies},
         {"impossible_times", c->impossible_times},
         {"sequence_waits", c->sequence_waits},
+        {"numbers_skipped", c->numbers_skipped},
         {"bad_tokens", c->bad_tokens},
         {"bad_lines", c->bad_lines},
         {"bad_messages", a->bad_messages},

@@ -4,6 +4,7 @@
 #include "common/mem.h"
 #include "common/reactor.h"
 #include "common/sock.h"
+#include "worker/berth.h"
 #include "worker/locate.h"
 #include "worker/prober.h"
 
@@ -34,8 +35,10 @@ struct daemon {
     struct prober *prober;
     struct locator *locator;
     struct mux *mux;
+    struct berth *berth;
     struct broker brokers[DAEMON_MAX_BROKERS];
     int64_t drain_until_us; /* 0: not draining */
+    int status;
 };
 
 static struct agent_time now(void) {
@@ -107,7 +110,7 @@ static void on_prober_up(
     void *context, const char *version, unsigned families, unsigned protocols) {
     struct daemon *d = context;
     struct agent_time t = now();
-    mux_prober(d->mux, true);
+    mux_prober(d->mux, version);
     for (int i = 0; i < d->config->broker_count; i++) {
         agent_shell_counters(d->brokers[i].agent)->prober_restarts = prober_restarts(d->prober);
         agent_prober_up(d->brokers[i].agent, version, families, protocols, &t);
@@ -116,7 +119,7 @@ static void on_prober_up(
 
 static void on_prober_down(void *context) {
     struct daemon *d = context;
-    mux_prober(d->mux, false);
+    mux_prober(d->mux, NULL);
 }
 
 static void on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
@@ -127,6 +130,35 @@ static void on_reply(void *context, const struct mtr_reply *reply, int64_t now_u
 static void on_bad_line(void *context) {
     struct daemon *d = context;
     mux_counters(d->mux)->bad_lines++;
+}
+
+static void on_skipped(void *context) {
+    struct daemon *d = context;
+    mux_skipped(d->mux);
+}
+
+static bool on_started(void *context, pid_t pid) {
+    struct daemon *d = context;
+    return berth_claim_id(d->berth, pid);
+}
+
+static void on_own(void *context, unsigned slices) {
+    struct daemon *d = context;
+    mux_own(d->mux, slices);
+}
+
+static int64_t on_slice_free_us(void *context, unsigned slice) {
+    const struct daemon *d = context;
+    return mux_slice_free_us(d->mux, slice);
+}
+
+static void on_full(void *context) {
+    struct daemon *d = context;
+    log_event(LOG_LEVEL_ERROR, "no-slice",
+        "why=\"%d workers trace in this network namespace already; start this one in another\"",
+        SEQUENCE_SLICES);
+    d->status = EX_UNAVAILABLE;
+    reactor_stop(d->reactor);
 }
 
 /* The first signal drains, the second ends at once. */
@@ -169,6 +201,7 @@ static void tick(void *context) {
     mux_tick(d->mux, t.mono_us);
     prober_flush(d->prober);
     prober_tick(d->prober, t.mono_us);
+    berth_tick(d->berth, t.mono_us);
 }
 
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -179,7 +212,7 @@ static int64_t next(void *context) {
     if (drained(d, mono_us))
         return mono_us;
     int64_t due = earlier(mux_next(d->mux, mono_us), prober_next(d->prober));
-    due = earlier(due, locator_next(d->locator, mono_us));
+    due = earlier(due, earlier(locator_next(d->locator, mono_us), berth_next(d->berth)));
     for (int i = 0; i < d->config->broker_count; i++)
         due = earlier(due, agent_next(d->brokers[i].agent));
     return d->drain_until_us != 0 ? earlier(due, d->drain_until_us) : due;
@@ -219,19 +252,21 @@ static void hang_up(struct daemon *d) {
 
 int daemon_run(const struct daemon_config *config) {
     struct daemon *d = mem_new(1, sizeof *d);
-    int status = EX_OK;
     d->config = config;
     d->reactor = reactor_new();
-    const struct prober_sink prober_sink = {d, on_prober_up, on_prober_down, on_reply, on_bad_line};
+    const struct prober_sink prober_sink = {
+        d, on_prober_up, on_prober_down, on_reply, on_bad_line, on_skipped, on_started};
     const struct mux_sink mux_sink = {d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
     d->mux = mux_new(config->pps, &mux_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
     d->locator = locator_new(d->reactor, on_located);
     if (d->prober == NULL || d->locator == NULL)
-        status = EX_UNAVAILABLE;
+        d->status = EX_UNAVAILABLE;
     else
-        status = dial(d);
-    if (status == EX_OK) {
+        d->status = dial(d);
+    if (d->status == EX_OK) {
+        const struct berth_sink berth_sink = {d, on_own, on_slice_free_us, on_full};
+        d->berth = berth_new(d->reactor, &berth_sink);
         reactor_on_signal(d->reactor, on_signal, d);
         reactor_on_tick(d->reactor, next, tick, d);
         log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s pps=%" PRId64 " capacity=%" PRId64,
@@ -242,9 +277,11 @@ int daemon_run(const struct daemon_config *config) {
     }
     hang_up(d);
     prober_destroy(&d->prober);
+    berth_destroy(&d->berth);
     mux_destroy(&d->mux);
     reactor_destroy(&d->reactor);
     zsys_shutdown();
+    int status = d->status;
     free(d);
     return status;
 }

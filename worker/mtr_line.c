@@ -3,6 +3,7 @@
 #include "common/trace.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct meaning {
@@ -40,6 +41,17 @@ size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) 
 
 size_t mtr_line_feature(char line[MTR_LINE_BYTES], int32_t token, const char *feature) {
     return (size_t)snprintf(line, MTR_LINE_BYTES, "%d check-support feature %s\n", token, feature);
+}
+
+size_t mtr_line_skip(char line[MTR_LINE_BYTES], int32_t token) {
+    return (size_t)snprintf(line, MTR_LINE_BYTES, "%d send-probe ip-4 0\n", token);
+}
+
+bool mtr_since_0_96(const char *version) {
+    char *end;
+    long major = strtol(version, &end, 10);
+    long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+    return major > 0 || minor >= 96;
 }
 
 /* ---- replies ---------------------------------------------------------------------------- */

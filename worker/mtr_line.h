@@ -32,6 +32,13 @@ size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe);
 /* Writes `TOKEN check-support feature FEATURE` and returns its length. */
 size_t mtr_line_feature(char line[MTR_LINE_BYTES], int32_t token, const char *feature);
 
+/* Writes a command that uses up a sequence number and sends nothing: it is answered with
+ * invalid-argument (measured, 0.88 to 0.96). Returns its length. */
+size_t mtr_line_skip(char line[MTR_LINE_BYTES], int32_t token);
+
+/* True for versions from 0.96 on; they may carry a suffix such as -12-gabcdef. */
+bool mtr_since_0_96(const char *version);
+
 /* What the words of all versions mean to a trace. */
 enum mtr_class {
     MTR_REPLY,       /* the target answered */

@@ -27,7 +27,7 @@ struct slot {
     struct mux_job *job;         /* NULL: nobody waits for it any more */
     unsigned probe;              /* the tracer's index */
     uint32_t generation;         /* tells this use of the slot from earlier ones */
-    uint64_t command;            /* number of the command that sent it */
+    uint32_t number;             /* its sequence number, from the start of the range */
     int64_t sent_us, give_up_us;
     bool used, tcp;
 };
@@ -57,7 +57,8 @@ struct mux {
     struct job_list ready[2]; /* [1]: TCP, which has a limit of its own */
     unsigned turn;            /* whose turn it is, plain or TCP */
     unsigned in_flight, tcp_in_flight;
-    uint64_t commands;
+    struct sequence sequence;
+    unsigned skips_out;  /* skipping commands that the prober has not answered */
     int64_t interval_ns; /* between probes; 0: none */
     int64_t next_send_ns;
     bool up, stuck;
@@ -76,6 +77,7 @@ struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
     for (int i = 0; i < MUX_SLOTS; i++)
         TAILQ_INSERT_TAIL(&m->free, &m->slots[i], age);
     m->interval_ns = pps > 0 ? 1000000000 / pps : 0;
+    m->sequence.owned = SEQUENCE_ALL;
     return m;
 }
 
@@ -116,10 +118,10 @@ static struct slot *slot_take(struct mux *m, struct mux_job *job, int64_t now_us
     slot->used = true;
     slot->tcp = job->probe.protocol == TRACE_TCP;
     slot->generation = slot->generation % (GENERATIONS - 1) + 1;
-    slot->command = m->commands++;
     slot->sent_us = now_us;
     slot->give_up_us = now_us + job->probe.timeout_s * INT64_C(1000000) + MUX_GRACE_US;
     timeline_set(&m->timeline, &slot->timer, now_us + job->timeout_us);
+    slot->number = sequence_use(&m->sequence, now_us + job->probe.timeout_s * INT64_C(1000000));
     m->in_flight++;
     m->tcp_in_flight += slot->tcp;
     return slot;
@@ -176,14 +178,6 @@ static bool refuse(struct result_body *body, const char *code, const char *forma
     return false;
 }
 
-/* True for 0.96 and later; versions may carry a suffix such as -12-gabcdef. */
-static bool at_least_0_96(const char *version) {
-    char *end;
-    long major = strtol(version, &end, 10);
-    long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-    return major > 0 || minor >= 96;
-}
-
 bool mux_fits(const struct trace *options, int af, unsigned protocols, const char *version,
     struct result_body *body) {
     if ((protocols >> options->protocol & 1) == 0)
@@ -193,7 +187,7 @@ bool mux_fits(const struct trace *options, int af, unsigned protocols, const cha
         return refuse(body, "bad-request",
             "port: %" PRId64 ": udp ports must be below %d, mtr-packet uses those above itself",
             options->port, MUX_PORT_LIMIT);
-    if (options->flow >= 0 && af == 6 && !at_least_0_96(version))
+    if (options->flow >= 0 && af == 6 && !mtr_since_0_96(version))
         return refuse(
             body, "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has %s", version);
     if (options->size < 48 && af == 6)
@@ -279,9 +273,37 @@ static struct mux_job *next_ready(struct mux *m) {
     return NULL;
 }
 
-static bool sequence_free(const struct mux *m) {
-    const struct slot *oldest = TAILQ_FIRST(&m->in_use);
-    return oldest == NULL || m->commands - oldest->command < MUX_SEQUENCE_SPAN;
+/* Uses up numbers that are not ours, or not free yet, some at a time: each is answered with a
+ * line. False if no probe may be sent now. */
+static bool number_free(struct mux *m, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    uint32_t skip;
+    int64_t wait_us;
+    if (!sequence_plan(&m->sequence, now_us, &skip, &wait_us)) {
+        m->counters.sequence_waits++;
+        return false;
+    }
+    size_t size = mtr_line_skip(line, MUX_SKIP_TOKEN);
+    for (; skip > 0; skip--) {
+        if (m->skips_out == MUX_MAX_SKIPS)
+            return false;
+        m->sink.send(m->sink.context, line, size);
+        m->skips_out++;
+        m->counters.numbers_skipped++;
+        sequence_skipped(&m->sequence, 1);
+    }
+    return true;
+}
+
+void mux_skipped(struct mux *m) {
+    if (m->skips_out > 0)
+        m->skips_out--;
+}
+
+void mux_own(struct mux *m, unsigned slices) { m->sequence.owned = slices; }
+
+int64_t mux_slice_free_us(const struct mux *m, unsigned slice) {
+    return sequence_slice_free_us(&m->sequence, slice);
 }
 
 static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64_t now_us) {
@@ -294,7 +316,7 @@ static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64
 }
 
 static bool may_send(const struct mux *m) {
-    return m->up && !TAILQ_EMPTY(&m->free) &&
+    return m->up && m->sequence.owned != 0 && !TAILQ_EMPTY(&m->free) &&
            (!TAILQ_EMPTY(&m->ready[0]) ||
                (!TAILQ_EMPTY(&m->ready[1]) && m->tcp_in_flight < MUX_TCP_SLOTS));
 }
@@ -304,10 +326,8 @@ static void send_due(struct mux *m, int64_t now_us) {
     if (m->next_send_ns < now_ns - CATCH_UP_US * 1000)
         m->next_send_ns = now_ns - CATCH_UP_US * 1000;
     while (may_send(m) && (m->interval_ns == 0 || m->next_send_ns <= now_ns)) {
-        if (!sequence_free(m)) {
-            m->counters.sequence_waits++;
+        if (!number_free(m, now_us))
             return;
-        }
         struct mux_job *job = next_ready(m);
         if (job == NULL)
             return;
@@ -338,6 +358,7 @@ void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     struct mux_job *job = slot->job;
     unsigned index = slot->probe;
     slot_release(m, slot);
+    sequence_answered(&m->sequence, slot->number, now_us);
     if (reply->addr.af != 0)
         m->counters.replies++;
     else
@@ -355,11 +376,14 @@ void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     follow_up(m, job, now_us);
 }
 
-void mux_prober(struct mux *m, bool up) {
-    m->up = up;
+void mux_prober(struct mux *m, const char *version) {
+    m->up = version != NULL;
     m->stuck = false;
-    if (up)
+    m->skips_out = 0;
+    if (m->up) {
+        sequence_start(&m->sequence, version);
         return;
+    }
     while (!TAILQ_EMPTY(&m->in_use)) {
         struct slot *slot = TAILQ_FIRST(&m->in_use);
         struct mux_job *job = slot->job;
@@ -409,8 +433,13 @@ void mux_tick(struct mux *m, int64_t now_us) {
 
 int64_t mux_next(struct mux *m, int64_t now_us) {
     int64_t next = timeline_next(&m->timeline);
-    if (!may_send(m) || !sequence_free(m))
+    if (!may_send(m))
         return next;
-    int64_t send_us = m->interval_ns == 0 ? now_us : (m->next_send_ns + 999) / 1000;
+    uint32_t skip;
+    int64_t wait_us = 0, send_us = m->interval_ns == 0 ? now_us : (m->next_send_ns + 999) / 1000;
+    if (!sequence_plan(&m->sequence, now_us, &skip, &wait_us))
+        send_us = send_us > wait_us ? send_us : wait_us;
+    else if (skip > 0 && m->skips_out == MUX_MAX_SKIPS)
+        return next; /* the next answer to a skipping command brings us here again */
     return send_us < next ? send_us : next;
 }

@@ -8,6 +8,7 @@
 #define HOPMQ_MUX_H
 
 #include "worker/mtr_line.h"
+#include "worker/sequence.h"
 #include "worker/tracer.h"
 
 /* Slots of one prober. mtr-packet refuses beyond MAX_PROBES, 1024 up to 0.95, and TCP probes take
@@ -18,10 +19,9 @@
 /* Tokens below this are the prober shell's own (check-support). */
 #define MUX_FIRST_TOKEN 2048
 
-/* The prober numbers probes 33000..65535 in turn and reuses a number without looking: no probe is
- * sent while one that is older by so many commands is still out. What is left to 32,102 is for
- * TCP, which skips numbers that are in use as ports. */
-#define MUX_SEQUENCE_SPAN 30000
+/* The token of commands that only use up a sequence number, and how many may be unanswered. */
+#define MUX_SKIP_TOKEN (MUX_FIRST_TOKEN - 1)
+#define MUX_MAX_SKIPS 4096
 
 /* A TCP probe never waits longer, see docs/protocol.md, timeout_ms. */
 #define MUX_TCP_TIMEOUT_S 1
@@ -58,7 +58,7 @@ struct mux_sink {
 
 struct mux_counters {
     int64_t probes_sent, replies, no_replies, late_replies, bad_lines, bad_tokens, impossible_times,
-        probes_lost, in_flight, sequence_waits;
+        probes_lost, in_flight, sequence_waits, numbers_skipped;
 };
 
 /* pps: 1..1000000 probes a second, spread evenly; 0: as fast as slots allow. */
@@ -83,8 +83,17 @@ void mux_forget(struct mux *mux, struct mux_job *job);
 /* A line of the prober with a token of MUX_FIRST_TOKEN or more. */
 void mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
 
-/* The prober is there, or gone with all that it held. */
-void mux_prober(struct mux *mux, bool up);
+/* The prober answered a skipping command. */
+void mux_skipped(struct mux *mux);
+
+/* The prober is there, or (NULL) gone with all that it held. */
+void mux_prober(struct mux *mux, const char *version);
+
+/* The slices of sequence numbers that are this worker's, a bit each: all, until told otherwise. */
+void mux_own(struct mux *mux, unsigned slices);
+
+/* When no answer can come any more to the numbers of a slice. */
+int64_t mux_slice_free_us(const struct mux *mux, unsigned slice);
 
 /* Does what is due. */
 void mux_tick(struct mux *mux, int64_t now_us);

@@ -19,7 +19,7 @@
 #define READ_BYTES 65536
 
 /* Commands wait here while the pipe is full; slots bound how much that can be. */
-#define OUT_BYTES (MUX_SLOTS * MTR_LINE_BYTES)
+#define OUT_BYTES (MUX_SLOTS * MTR_LINE_BYTES + MUX_MAX_SKIPS * 32)
 
 /* What the child is asked when it starts, with tokens from 1; the last answer makes it usable. */
 static const char *const features[] = {"version", "ip-4", "ip-6", "icmp", "udp", "tcp", "sctp"};
@@ -114,6 +114,13 @@ static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
     if (failed != 0) {
         log_event(
             LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path, strerror(failed));
+        return false;
+    }
+    if (!p->sink.started(p->sink.context, p->pid)) {
+        log_event(LOG_LEVEL_INFO, "prober-id-taken", "pid=%d", (int)p->pid);
+        (void)kill(p->pid, SIGKILL);
+        while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
         return false;
     }
     const struct rlimit files = {PROBER_NOFILE, PROBER_NOFILE};
@@ -254,6 +261,8 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
     }
     if (reply.token >= MUX_FIRST_TOKEN)
         p->sink.reply(p->sink.context, &reply, now_us);
+    else if (reply.token == MUX_SKIP_TOKEN)
+        p->sink.skipped(p->sink.context);
     else if (reply.class == MTR_FEATURE)
         feature_answer(p, &reply);
     else

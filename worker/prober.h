@@ -29,6 +29,10 @@ struct prober_sink {
     void (*down)(void *context);
     void (*reply)(void *context, const struct mtr_reply *reply, int64_t now_us);
     void (*bad_line)(void *context);
+    void (*skipped)(void *context);
+    /* A child was started: false if another prober of the namespace has its ICMP id, which is
+     * its pid modulo 65536; it is then replaced at once. */
+    bool (*started)(void *context, pid_t pid);
 };
 
 /* Finds mtr-packet: $MTR_PACKET, or in $PATH. NULL with a message on standard error. */

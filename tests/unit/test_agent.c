@@ -127,7 +127,7 @@ static void expect(struct rig *rig, const char *expected) {
 }
 
 static void prober_up(struct rig *rig) {
-    mux_prober(rig->mux, true);
+    mux_prober(rig->mux, "0.95");
     agent_prober_up(
         rig->agent, "0.95", 1U << 4 | 1U << 6, 1U << TRACE_ICMP | 1U << TRACE_UDP, &rig->now);
 }
@@ -209,7 +209,7 @@ static void the_numbers_in_a_heartbeat(void **state) {
     expect(rig,
         "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
         "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,"
-        "'impossible_times':0,'sequence_waits':0,'bad_tokens':0,'bad_lines':0,'bad_messages':1,"
+        "'impossible_times':0,'sequence_waits':0,'numbers_skipped':0,'bad_tokens':0,'bad_lines':0,'bad_messages':1,"
         "'prober_restarts':3,'dropped_to_broker':4}}\n");
     rig_end(rig);
 }

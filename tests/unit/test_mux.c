@@ -25,13 +25,17 @@ struct rig {
     int64_t now_us;
     int32_t tokens[MAX_SENT];
     int64_t sent_us[MAX_SENT];
-    unsigned sent, stuck;
+    unsigned sent, stuck, skipped;
     bool quiet; /* sends are counted, not shown */
 };
 
 static void on_send(void *context, const char *line, size_t size) {
     struct rig *rig = context;
     assert_true(rig->sent < MAX_SENT && size < MTR_LINE_BYTES);
+    if (strtol(line, NULL, 10) == MUX_SKIP_TOKEN) {
+        rig->skipped++;
+        return;
+    }
     rig->tokens[rig->sent] = (int32_t)strtol(line, NULL, 10);
     rig->sent_us[rig->sent++] = rig->now_us;
     if (rig->quiet)
@@ -79,7 +83,7 @@ static struct rig *rig_new(int64_t pps) {
     assert_non_null(rig);
     rig->now_us = SECOND;
     rig->mux = mux_new(pps, &(struct mux_sink){rig, on_send, on_hop, on_done, on_stuck});
-    mux_prober(rig->mux, true);
+    mux_prober(rig->mux, "0.95");
     return rig;
 }
 
@@ -330,8 +334,8 @@ static void a_prober_that_hangs(void **state) {
     expect(rig, "");
     run_for(rig, 60 * SECOND);
     expect(rig, "5000000 stuck\n"); /* 1 s + 2 s + MUX_GRACE_US, and once */
-    mux_prober(rig->mux, false);
-    mux_prober(rig->mux, true);
+    mux_prober(rig->mux, NULL);
+    mux_prober(rig->mux, "0.95");
     assert_int_equal(mux_counters(rig->mux)->probes_lost, 3);
     add(rig, B, &t);
     run_for(rig, 60 * SECOND);
@@ -475,12 +479,25 @@ static void tcp_slots(void **state) {
     rig_end(rig);
 }
 
-/* No probe is sent while one that is MUX_SEQUENCE_SPAN commands older is still out. */
-static void the_span_of_sequence_numbers(void **state) {
+/* Sends until no more is sent, and answers all at once. */
+static void use_up_numbers(struct rig *rig, const struct trace *t) {
+    for (unsigned before = 0; before != rig->sent;) {
+        before = rig->sent;
+        add(rig, B, t);
+        tick(rig);
+        for (unsigned i = before; i < rig->sent; i++)
+            say(rig, i, EXPIRED);
+        text_clear(&rig->out);
+    }
+}
+
+/* No number comes round while an answer to it can still come: 1 s after its answer, or its
+ * timeout. */
+static void numbers_come_round_late(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
     struct trace old = options(), t = options();
-    old.timeout_ms = 30000;
+    old.timeout_ms = 5000;
     old.max_ttl = 1;
     t.probes = 16;
     t.attempts = 32;
@@ -488,21 +505,46 @@ static void the_span_of_sequence_numbers(void **state) {
     rig->quiet = true;
     add(rig, A, &old);
     tick(rig);
-    while (rig->sent < MUX_SEQUENCE_SPAN) {
-        unsigned before = rig->sent;
-        add(rig, B, &t);
-        tick(rig);
-        for (unsigned i = before; i < rig->sent; i++)
-            say(rig, i, EXPIRED);
-        text_clear(&rig->out);
-    }
-    assert_int_equal(rig->sent, MUX_SEQUENCE_SPAN);
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    use_up_numbers(rig, &t);
+    assert_int_equal(rig->sent, 32536);
+    assert_int_equal(rig->skipped, 0);
     assert_true(mux_counters(rig->mux)->sequence_waits > 0);
-    assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);
-    say(rig, 0, "no-reply");
+    assert_int_equal(mux_next(rig->mux, rig->now_us), rig->now_us + SEQUENCE_LATE_US);
+    /* The old one's number is passed over, for the rest is free. */
+    rig->now_us += SEQUENCE_LATE_US;
+    use_up_numbers(rig, &t);
+    assert_int_equal(rig->skipped, 1);
+    assert_int_equal(rig->sent, 2 * 32536 - 1);
+    rig_end(rig);
+}
+
+/* Half of the numbers are another worker's. */
+static void numbers_of_others_are_skipped(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.probes = 16;
+    t.attempts = 32;
+    t.first_ttl = t.max_ttl = 1;
+    rig->quiet = true;
+    mux_own(rig->mux, 0xf0);
+    add(rig, A, &t);
     tick(rig);
-    assert_true(rig->sent > MUX_SEQUENCE_SPAN);
+    /* Some at a time, each when earlier ones were answered. */
+    assert_int_equal(rig->skipped, MUX_MAX_SKIPS);
+    assert_int_equal(rig->sent, 0);
+    while (rig->sent == 0) {
+        unsigned out = rig->skipped;
+        for (unsigned i = 0; i < MUX_MAX_SKIPS; i++)
+            mux_skipped(rig->mux);
+        tick(rig);
+        assert_true(rig->sent > 0 || rig->skipped > out);
+    }
+    assert_int_equal(rig->skipped, 32536 / 2);
+    mux_own(rig->mux, 0);
+    tick(rig);
+    assert_int_equal(mux_slice_free_us(rig->mux, 0), 0);
+    assert_true(mux_slice_free_us(rig->mux, 4) > rig->now_us);
     rig_end(rig);
 }
 
@@ -554,6 +596,7 @@ static void tokens_come_back_late(void **state) {
     rig->quiet = true;
     while (rig->sent < 60000) {
         unsigned before = rig->sent;
+        rig->now_us += 1000; /* numbers need time to come round */
         add(rig, A, &t);
         tick(rig);
         for (unsigned i = before; i < rig->sent; i++)
@@ -575,13 +618,13 @@ static void down_and_up_again(void **state) {
     t.window = 2;
     add(rig, A, &t);
     tick(rig);
-    mux_prober(rig->mux, false);
+    mux_prober(rig->mux, NULL);
     pass(rig, 100);
     say(rig, 0, REPLY); /* a line of the dead one */
     add(rig, B, &t);
     pass(rig, 100);
     assert_int_equal(mux_next(rig->mux, rig->now_us), FOREVER);
-    mux_prober(rig->mux, true);
+    mux_prober(rig->mux, "0.95");
     assert_true(mux_next(rig->mux, rig->now_us) <= rig->now_us);
     tick(rig);
     expect(rig, "1000000 #0 " TO(1, 2) "\n"
@@ -605,7 +648,7 @@ static void deadlines_hold_without_a_prober(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
     struct trace t = options();
-    mux_prober(rig->mux, false);
+    mux_prober(rig->mux, NULL);
     add_until(rig, A, &t, rig->now_us + SECOND);
     run_for(rig, 2 * SECOND);
     expect(rig, "2000000 A ends: deadline, 0 sent, 0 probes, 192.0.2.1 from 198.51.100.2\n");
@@ -750,7 +793,8 @@ int main(void) {
         cmocka_unit_test(a_slow_rate),
         cmocka_unit_test(slots),
         cmocka_unit_test(tcp_slots),
-        cmocka_unit_test(the_span_of_sequence_numbers),
+        cmocka_unit_test(numbers_come_round_late),
+        cmocka_unit_test(numbers_of_others_are_skipped),
         cmocka_unit_test(a_token_is_good_for_one_answer),
         cmocka_unit_test(tokens_of_nobody),
         cmocka_unit_test(tokens_come_back_late),

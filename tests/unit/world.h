@@ -91,6 +91,10 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
     WORLD_CHECK(w->up);
     WORLD_CHECK(w->out_count < MUX_SLOTS);
     long token = strtol(line, NULL, 10);
+    if (token == MUX_SKIP_TOKEN) { /* answered at once: it sends nothing */
+        mux_skipped(w->mux);
+        return;
+    }
     WORLD_CHECK(token >= MUX_FIRST_TOKEN && token <= MTR_TOKEN_MAX);
     for (unsigned i = 0; i < w->out_count; i++)
         WORLD_CHECK(w->out[i].token != token);
@@ -269,7 +273,7 @@ static inline void world_prober(struct world *w, bool up) {
         w->hung = false;
     }
     w->up = up;
-    mux_prober(w->mux, up);
+    mux_prober(w->mux, up ? "0.95" : NULL);
 }
 
 static inline void world_tick(struct world *w) {

@@ -1,0 +1,66 @@
+"""Compares results, hop by hop, with what simnet says is true."""
+
+
+def destination(af, i):
+    return f"20.{i >> 16}.{i >> 8 & 255}.{i & 255}" if af == 4 else f"2001:db8:1::{i:x}"
+
+
+def hop_truth(truth, ttl):
+    """What answers at a ttl: beyond the last hop it is that hop again."""
+    return truth["hops"][min(ttl, len(truth["hops"])) - 1]
+
+
+def expected_verdict(truth, ttl):
+    if ttl < len(truth["hops"]):
+        return "ttl-expired"
+    return {"reply": "reply", "silent": None, "unreachable": "unreachable"}[truth["end"]]
+
+
+class Tally:
+    """Counts what came of the probes of many traces, and lists what is false in `wrong`."""
+
+    def __init__(self):
+        self.answered = self.lost = self.silent = 0
+        self.excess_us = []
+        self.wrong = []
+
+    def probe(self, result, truth, hop, probe):
+        ttl, hop_is = hop["ttl"], hop_truth(truth, hop["ttl"])
+        where = f"{result['protocol']} {result['dst']} ttl {ttl}"
+        if probe["addr"] is None:
+            assert probe["verdict"] == "no-reply", (where, probe)
+            if hop_is["silent"]:
+                self.silent += 1
+            else:
+                self.lost += 1
+            return
+        self.answered += 1
+        excess = probe["rtt_us"] - hop_is["rtt_us"]
+        self.excess_us.append(excess)
+        if hop_is["silent"] or probe["addr"] not in hop_is["addrs"]:
+            self.wrong.append(f"{where}: {probe['addr']}, truth {hop_is}")
+        elif probe["verdict"] != expected_verdict(truth, ttl):
+            self.wrong.append(f"{where}: {probe['verdict']}, {truth['end']}")
+        elif excess < 0:
+            self.wrong.append(f"{where}: {probe['rtt_us']} us, before the answer was sent")
+        elif probe.get("mpls", []) != hop_is["mpls"]:
+            self.wrong.append(f"{where}: mpls {probe.get('mpls')}, truth {hop_is['mpls']}")
+
+    def trace(self, result, truth):
+        for hop in result["hops"]:
+            for probe in hop["probes"]:
+                self.probe(result, truth, hop, probe)
+        ttls = [hop["ttl"] for hop in result["hops"]]
+        assert ttls == list(range(1, len(ttls) + 1)), result
+        stop = result["stop"]
+        last = result["hops"][-1]["probes"][-1]["verdict"]
+        if truth["end"] == "silent":
+            right = stop == "gap-limit"
+        elif stop == "gap-limit":  # five hops lost, or silent, in a row before the end
+            right = all(p["addr"] is None for h in result["hops"][-5:] for p in h["probes"])
+        else:
+            right = (stop, last) == (
+                ("reached", "reply") if truth["end"] == "reply" else ("unreachable", "unreachable")
+            )
+        if not right:
+            self.wrong.append(f"{result['protocol']} {result['dst']}: {stop}, {truth['end']}")

@@ -1,0 +1,47 @@
+/* berth: a worker's place beside others in its network namespace.
+ *
+ * Slices of sequence numbers, and the ICMP id that a prober derives from its pid, must each have
+ * one owner in a network namespace, also across pid namespaces (containers that share the host's
+ * network). An abstract unix socket is scoped to the network namespace and dies with its holder,
+ * so each slice and each id is one that is bound. The socket of a slice listens: a worker that
+ * finds all slices taken connects to one, and its holder, if it has several, gives half away.
+ */
+#ifndef HOPMQ_BERTH_H
+#define HOPMQ_BERTH_H
+
+#include "common/reactor.h"
+#include "worker/sequence.h"
+
+#include <sys/types.h>
+
+/* How often a worker without a slice tries again, and asks the next holder. */
+#define BERTH_TRY_US 100000
+#define BERTH_ASK_US 1000000
+
+/* Then it gives up: longer than any probe, and so any slice, can be held. */
+#define BERTH_PATIENCE_US 40000000
+
+struct berth;
+
+struct berth_sink {
+    void *context;
+    /* These slices are ours now, a bit each. */
+    void (*own)(void *context, unsigned slices);
+    /* When no answer to the numbers of a slice can come any more. */
+    int64_t (*slice_free_us)(void *context, unsigned slice);
+    /* No slice was to be had within BERTH_PATIENCE_US. */
+    void (*full)(void *context);
+};
+
+/* Takes every slice that is free, and says so through sink.own before it returns. */
+struct berth *berth_new(struct reactor *reactor, const struct berth_sink *sink);
+void berth_destroy(struct berth **berth);
+
+/* Claims the ICMP id of a prober's pid; false if another holds it. It replaces the last one. */
+bool berth_claim_id(struct berth *berth, pid_t pid);
+
+/* As a core's: what is due, and when next. */
+void berth_tick(struct berth *berth, int64_t now_us);
+int64_t berth_next(const struct berth *berth);
+
+#endif

@@ -45,7 +45,7 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     }
     if (job->state == JOB_DONE)
         jobs_send_result(c, job, peer, request->req);
-    else if (!jobs_wait(job, peer, request->req, &err))
+    else if (!jobs_wait(c, job, peer, request->req, &err))
         clients_error(c, peer, request->req, &err);
     queue_dispatch(c);
 }
@@ -61,13 +61,13 @@ static void submit_one(struct core *c, const struct core_peer *peer, const struc
         *job = jobs_accept(c, &trace, &err);
     else
         c->counters.bad_requests++;
-    bool waits = request->notify && !peer->enveloped;
-    if (*job == NULL) {
+    bool waits = request->notify && !peer->enveloped && *job != NULL;
+    if (*job == NULL ||
+        (waits && (*job)->state != JOB_DONE && !jobs_wait(c, *job, peer, request->req, &err)))
         request_put_error_map(pk, &err);
-        return;
-    }
-    wire_put_text(pk, (*job)->id);
-    if (!waits || ((*job)->state != JOB_DONE && jobs_wait(*job, peer, request->req, &err)))
+    else
+        wire_put_text(pk, (*job)->id);
+    if (!waits || (*job)->state != JOB_DONE)
         *job = NULL; /* nothing more to be sent for it now */
 }
 

@@ -102,6 +102,11 @@ void core_worker_frames(struct core *c, const struct core_peer *peer, unsigned f
     c->counters.bad_worker_messages++;
     core_say(c, CORE_WARN, "bad-worker-message", "name=%s why=\"%u frames: must be 1\"",
         worker != NULL ? worker->name : "-", frames);
+    if (worker != NULL)
+        return;
+    struct session_msg reject = {.op = SESSION_REJECT, .code = "bad-request"};
+    (void)snprintf(reject.message, sizeof reject.message, "frames: %u: must be 1", frames);
+    core_to_peer(c, peer, &reject);
 }
 
 void core_connection(struct core *c, bool began) {

@@ -110,9 +110,10 @@ struct job *jobs_accept(struct core *c, struct trace *trace, struct wire_error *
     return job;
 }
 
-bool jobs_wait(struct job *job, const struct core_peer *peer, const msgpack_object *req,
-    struct wire_error *err) {
+bool jobs_wait(struct core *c, struct job *job, const struct core_peer *peer,
+    const msgpack_object *req, struct wire_error *err) {
     if (job->waiter_count == CORE_MAX_WAITERS) {
+        c->counters.busy++;
         wire_fail(
             err, "busy", "id", "%s: %d sockets wait for it already", job->id, CORE_MAX_WAITERS);
         return false;

@@ -62,7 +62,7 @@ static void add(
         argp_failure(
             state, EX_USAGE, 0, "%s %s: at most %d endpoints", option, arg, DAEMON_MAX_ENDPOINTS);
     else
-        list->at[list->count++] = arg;
+        list->at[list->count++] = option_endpoint(state, option, arg);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {

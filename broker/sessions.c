@@ -30,10 +30,11 @@ static int compare_name(const struct worker *a, const struct worker *b) {
     return strcmp(a->name, b->name);
 }
 
-/* By the share of its capacity that is in use; cross-multiplied, so that it is exact. */
+/* By the share of its capacity that is in use; cross-multiplied, so that it is exact. Two sessions
+ * can have one name for a moment, but never one peer. */
 static int compare_load(const struct worker *a, const struct worker *b) {
     int64_t x = a->running * b->capacity, y = b->running * a->capacity;
-    return x != y ? (x < y ? -1 : 1) : strcmp(a->name, b->name);
+    return x != y ? (x < y ? -1 : 1) : compare_peer(a, b);
 }
 
 RB_PROTOTYPE(worker_peer_tree, worker, by_peer, compare_peer)
@@ -183,7 +184,12 @@ static void reject(
 
 /* Two processes that use one name would take each other's sessions in turn: the one that has it
  * keeps it for as long as the other goes on asking. */
-static bool contested(struct core *c, struct worker *holder) {
+static bool contested(struct core *c, struct worker *holder, const struct session_msg *msg) {
+    for (size_t i = 0; i < msg->lease_count; i++) {
+        const struct job *job = jobs_find_lease(c, msg->leases[i]);
+        if (job != NULL && job->worker == holder)
+            return false; /* the same one, over a new connection */
+    }
     bool fight = holder->contested_us != 0 && c->now.mono_us - holder->contested_us < CONTEST_US;
     if (fight)
         holder->contested_us = c->now.mono_us;
@@ -264,7 +270,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     memcpy(key.name, msg->name, sizeof key.name);
     struct worker *old = RB_FIND(worker_name_tree, &c->names, &key);
     w = sessions_find(c, peer);
-    if (w == NULL && old != NULL && contested(c, old)) {
+    if (w == NULL && old != NULL && contested(c, old, msg)) {
         reject(c, peer, "conflict", "name: %s: another worker uses it; give each its own --name",
             msg->name);
         return;

@@ -211,8 +211,8 @@ struct job *jobs_find_lease(struct core *core, int64_t lease);
 struct job *jobs_accept(struct core *core, struct trace *trace, struct wire_error *err);
 
 /* The peer gets the result; false with *err if too many wait already. */
-bool jobs_wait(struct job *job, const struct core_peer *peer, const msgpack_object *req,
-    struct wire_error *err);
+bool jobs_wait(struct core *core, struct job *job, const struct core_peer *peer,
+    const msgpack_object *req, struct wire_error *err);
 
 /* Ends a job with the encoded body that its worker made. */
 void jobs_finish(struct core *core, struct job *job, const void *body, size_t size);

@@ -1,6 +1,7 @@
 #include "common/option.h"
 
 #include "common/log.h"
+#include "common/sock.h"
 #include "common/wire.h"
 
 #include <bsd/stdlib.h>
@@ -27,6 +28,13 @@ void option_name(
             state, EX_USAGE, 0, "%s %s: must be 1..%zu of A-Za-z0-9._:-", option, arg, size - 1);
     else
         memcpy(out, arg, length + 1);
+}
+
+const char *option_endpoint(struct argp_state *state, const char *option, const char *arg) {
+    const char *wrong = sock_wrong_endpoint(arg);
+    if (wrong != NULL)
+        argp_failure(state, EX_USAGE, 0, "%s %s: %s", option, arg, wrong);
+    return arg;
 }
 
 void option_host_name(char *out, size_t size) {

@@ -14,6 +14,9 @@ int64_t option_number(
 void option_name(
     struct argp_state *state, const char *option, const char *arg, char *out, size_t size);
 
+/* Checks that arg is an endpoint, and returns it. */
+const char *option_endpoint(struct argp_state *state, const char *option, const char *arg);
+
 /* This host's name, as a name: what may not stand there becomes '-', what is too long is cut. */
 void option_host_name(char *out, size_t size);
 

@@ -1,8 +1,12 @@
 #include "common/sock.h"
 
+#include <bsd/stdlib.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static void common_options(zsock_t *s) {
     zsock_set_sndtimeo(s, 0);
@@ -36,6 +40,32 @@ bool sock_is_local(const char *endpoint) {
            strncmp(endpoint, "tcp://localhost:", 16) == 0;
 }
 
+const char *sock_wrong_endpoint(const char *text) {
+    if (strncmp(text, "ipc://", 6) == 0)
+        return text[6] != '\0' && strlen(text + 6) < sizeof((struct sockaddr_un *)0)->sun_path
+                   ? NULL
+                   : "the path of an ipc endpoint must have 1..107 bytes";
+    const char *colon = strrchr(text, ':'), *wrong = NULL;
+    if (strncmp(text, "tcp://", 6) != 0 || colon <= text + 6)
+        return "must be tcp://HOST:PORT or ipc://PATH";
+    (void)strtonum(colon + 1, 1, 65535, &wrong);
+    return wrong == NULL ? NULL : "the port must be 1..65535";
+}
+
+/* libzmq unlinks the path of an ipc endpoint before it binds, and so takes it from whoever listens
+ * there. One that nobody listens at is left over, and free. */
+static bool ipc_in_use(const char *endpoint) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (strncmp(endpoint, "ipc://", 6) != 0 || endpoint[6] == '@')
+        return false;
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", endpoint + 6);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool in_use = fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return in_use;
+}
+
 bool sock_bind(zsock_t *s, const char *option, const char *endpoint, bool insecure) {
     if (!insecure && !sock_is_local(endpoint)) {
         (void)fprintf(stderr,
@@ -45,7 +75,9 @@ bool sock_bind(zsock_t *s, const char *option, const char *endpoint, bool insecu
             program_invocation_short_name, option, endpoint);
         return false;
     }
-    if (zsock_bind(s, "%s", endpoint) >= 0)
+    if (ipc_in_use(endpoint))
+        errno = EADDRINUSE;
+    else if (zsock_bind(s, "%s", endpoint) >= 0)
         return true;
     (void)fprintf(stderr, "%s: %s %s: cannot listen there: %s\n", program_invocation_short_name,
         option, endpoint, zmq_strerror(errno));

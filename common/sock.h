@@ -18,6 +18,10 @@
 /* A ROUTER or XPUB, not yet bound. Frames over max_bytes end their connection. */
 zsock_t *sock_new_bound(int type, int64_t max_bytes);
 
+/* Why text is not an endpoint that can be bound or dialled, tcp://HOST:PORT or ipc://PATH; NULL if
+ * it is one. libzmq takes ports modulo 65536. */
+const char *sock_wrong_endpoint(const char *text);
+
 /* Binds; false with a message on standard error that starts with `option`. */
 bool sock_bind(zsock_t *socket, const char *option, const char *endpoint, bool insecure);
 

@@ -132,11 +132,6 @@ static void on_bad_line(void *context) {
     mux_counters(d->mux)->bad_lines++;
 }
 
-static void on_skipped(void *context) {
-    struct daemon *d = context;
-    mux_skipped(d->mux);
-}
-
 static bool on_started(void *context, pid_t pid) {
     struct daemon *d = context;
     return berth_claim_id(d->berth, pid);
@@ -198,6 +193,8 @@ static void tick(void *context) {
         locator_tick(d->locator);
     for (int i = 0; i < d->config->broker_count; i++)
         agent_tick(d->brokers[i].agent, &t);
+    if (mux_timeout_us(d->mux) <= t.mono_us)
+        prober_read(d->prober);
     mux_tick(d->mux, t.mono_us);
     prober_flush(d->prober);
     prober_tick(d->prober, t.mono_us);
@@ -255,7 +252,7 @@ int daemon_run(const struct daemon_config *config) {
     d->config = config;
     d->reactor = reactor_new();
     const struct prober_sink prober_sink = {
-        d, on_prober_up, on_prober_down, on_reply, on_bad_line, on_skipped, on_started};
+        d, on_prober_up, on_prober_down, on_reply, on_bad_line, on_started};
     const struct mux_sink mux_sink = {d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
     d->mux = mux_new(config->pps, &mux_sink);
     d->prober = prober_new(d->reactor, &prober_sink);

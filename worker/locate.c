@@ -124,7 +124,11 @@ static void on_address(void *arg, int status, int timeouts, struct ares_addrinfo
                 from_endpoint(&at.dst, &e);
             }
     if (at.dst.af == 0)
-        fail(&at, STOP_UNRESOLVED, "not-found", "target: %.120s: %s", q->target,
+        fail(&at, STOP_UNRESOLVED,
+            status == ARES_SUCCESS || status == ARES_ENOTFOUND || status == ARES_ENODATA
+                ? "not-found"
+                : "unavailable",
+            "target: %.120s: %s", q->target,
             status == ARES_SUCCESS ? "no address of this family" : ares_strerror(status));
     else if (!addr_traceable(&at.dst))
         fail(&at, STOP_UNRESOLVED, "bad-request", "target: %.120s: %s", q->target,

@@ -53,7 +53,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
             argp_failure(
                 state, EX_USAGE, 0, "--broker %s: at most %d brokers", arg, DAEMON_MAX_BROKERS);
         else
-            config->brokers[config->broker_count++] = arg;
+            config->brokers[config->broker_count++] = option_endpoint(state, "--broker", arg);
         break;
     case OPT_NAME:
         option_name(state, "--name", arg, config->agent.name, sizeof config->agent.name);

@@ -22,6 +22,7 @@
 /* One probe in the prober. */
 struct slot {
     struct timeline_entry timer; /* first the trace's time, then the prober's */
+    TAILQ_ENTRY(slot) overdue;   /* while in one of the mux's lists of that name */
     TAILQ_ENTRY(slot) age;       /* free slots, or those in use from the oldest on */
     TAILQ_ENTRY(slot) sibling;   /* of the same job */
     struct mux_job *job;         /* NULL: nobody waits for it any more */
@@ -30,6 +31,7 @@ struct slot {
     uint32_t number;             /* its sequence number, from the start of the range */
     int64_t sent_us, give_up_us;
     bool used, tcp;
+    enum slot_wait { WAITS_FOR_LINE, WAITS_TO_ASK, WAITS_FOR_WORD } wait;
 };
 
 TAILQ_HEAD(slot_list, slot);
@@ -53,6 +55,7 @@ struct mux {
     struct timeline timeline;
     struct slot slots[MUX_SLOTS];
     struct slot_list free, in_use;
+    struct slot_list to_ask, asked; /* their trace's time is over; see mux_tick() */
     struct job_list jobs;
     struct job_list ready[2]; /* [1]: TCP, which has a limit of its own */
     unsigned turn;            /* whose turn it is, plain or TCP */
@@ -71,6 +74,8 @@ struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
     timeline_init(&m->timeline);
     TAILQ_INIT(&m->free);
     TAILQ_INIT(&m->in_use);
+    TAILQ_INIT(&m->to_ask);
+    TAILQ_INIT(&m->asked);
     TAILQ_INIT(&m->jobs);
     TAILQ_INIT(&m->ready[0]);
     TAILQ_INIT(&m->ready[1]);
@@ -127,14 +132,24 @@ static struct slot *slot_take(struct mux *m, struct mux_job *job, int64_t now_us
     return slot;
 }
 
+static void slot_stop_asking(struct mux *m, struct slot *slot) {
+    if (slot->wait == WAITS_TO_ASK)
+        TAILQ_REMOVE(&m->to_ask, slot, overdue);
+    else if (slot->wait == WAITS_FOR_WORD)
+        TAILQ_REMOVE(&m->asked, slot, overdue);
+    slot->wait = WAITS_FOR_LINE;
+}
+
 /* Its trace no longer waits for it; the prober still has it. */
 static void slot_orphan(struct mux *m, struct slot *slot) {
+    slot_stop_asking(m, slot);
     TAILQ_REMOVE(&slot->job->slots, slot, sibling);
     slot->job = NULL;
     timeline_set(&m->timeline, &slot->timer, slot->give_up_us);
 }
 
 static void slot_release(struct mux *m, struct slot *slot) {
+    slot_stop_asking(m, slot);
     if (slot->job != NULL)
         TAILQ_REMOVE(&slot->job->slots, slot, sibling);
     slot->job = NULL;
@@ -295,11 +310,6 @@ static bool number_free(struct mux *m, int64_t now_us) {
     return true;
 }
 
-void mux_skipped(struct mux *m) {
-    if (m->skips_out > 0)
-        m->skips_out--;
-}
-
 void mux_own(struct mux *m, unsigned slices) { m->sequence.owned = slices; }
 
 int64_t mux_slice_free_us(const struct mux *m, unsigned slice) {
@@ -349,7 +359,88 @@ static bool impossible(const struct slot *slot, const struct mtr_reply *reply, i
     return reply->addr.af != 0 && reply->rtt_us > now_us - slot->sent_us + CLOCK_SLACK_US;
 }
 
+void mux_prober(struct mux *m, const char *version) {
+    m->up = version != NULL;
+    m->stuck = false;
+    m->skips_out = 0;
+    if (m->up) {
+        sequence_start(&m->sequence, version);
+        return;
+    }
+    while (!TAILQ_EMPTY(&m->in_use)) {
+        struct slot *slot = TAILQ_FIRST(&m->in_use);
+        struct mux_job *job = slot->job;
+        unsigned index = slot->probe;
+        slot_release(m, slot);
+        m->counters.probes_lost++;
+        if (job != NULL) {
+            tracer_lost(job->tracer, index);
+            make_ready(m, job);
+        }
+    }
+}
+
+/* ---- overdue ---------------------------------------------------------------------------- */
+
+static void ask(struct mux *m) {
+    char line[MTR_LINE_BYTES];
+    struct slot *slot;
+    if (!m->up || !TAILQ_EMPTY(&m->asked) || TAILQ_EMPTY(&m->to_ask))
+        return;
+    while ((slot = TAILQ_FIRST(&m->to_ask)) != NULL) {
+        slot_stop_asking(m, slot);
+        slot->wait = WAITS_FOR_WORD;
+        TAILQ_INSERT_TAIL(&m->asked, slot, overdue);
+    }
+    m->sink.send(m->sink.context, line, mtr_line_feature(line, MUX_ASK_TOKEN, "version"));
+}
+
+static void stuck(struct mux *m) {
+    if (!m->stuck)
+        m->sink.stuck(m->sink.context);
+    m->stuck = true;
+}
+
+/* The prober has said a word: what it had not answered before that is over. */
+static void answered(struct mux *m, int64_t now_us) {
+    struct slot *slot;
+    while ((slot = TAILQ_FIRST(&m->asked)) != NULL) {
+        struct mux_job *job = slot->job;
+        unsigned index = slot->probe;
+        if (job == NULL) {
+            slot_stop_asking(m, slot);
+            stuck(m); /* its own timeout is long over, and it has forgotten the probe */
+            continue;
+        }
+        slot_orphan(m, slot);
+        tracer_timeout(job->tracer, index);
+        follow_up(m, job, now_us);
+    }
+    ask(m);
+}
+
+/* The timer of a slot: its trace's time is over, or the prober's (then nobody waits for it any
+ * more), or the prober's time to say a word. We may have been stopped ourselves for any time, so
+ * the prober is asked before it is judged. */
+static void slot_due(struct mux *m, struct slot *slot, int64_t now_us) {
+    if (slot->wait != WAITS_FOR_LINE) {
+        stuck(m);
+        return;
+    }
+    slot->wait = WAITS_TO_ASK;
+    TAILQ_INSERT_TAIL(&m->to_ask, slot, overdue);
+    timeline_set(&m->timeline, &slot->timer, now_us + MUX_GRACE_US);
+}
+
 void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
+    if (reply->token == MUX_ASK_TOKEN) {
+        answered(m, now_us);
+        return;
+    }
+    if (reply->token == MUX_SKIP_TOKEN) {
+        m->skips_out -= m->skips_out > 0;
+        return;
+    }
     struct slot *slot = slot_of(m, reply->token);
     if (slot == NULL) {
         m->counters.bad_tokens++;
@@ -376,42 +467,6 @@ void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     follow_up(m, job, now_us);
 }
 
-void mux_prober(struct mux *m, const char *version) {
-    m->up = version != NULL;
-    m->stuck = false;
-    m->skips_out = 0;
-    if (m->up) {
-        sequence_start(&m->sequence, version);
-        return;
-    }
-    while (!TAILQ_EMPTY(&m->in_use)) {
-        struct slot *slot = TAILQ_FIRST(&m->in_use);
-        struct mux_job *job = slot->job;
-        unsigned index = slot->probe;
-        slot_release(m, slot);
-        m->counters.probes_lost++;
-        if (job != NULL) {
-            tracer_lost(job->tracer, index);
-            make_ready(m, job);
-        }
-    }
-}
-
-/* The timer of a slot: first its trace's patience ends, then ours with the prober. */
-static void slot_due(struct mux *m, struct slot *slot, int64_t now_us) {
-    struct mux_job *job = slot->job;
-    if (job == NULL) {
-        if (!m->stuck)
-            m->sink.stuck(m->sink.context);
-        m->stuck = true;
-        return;
-    }
-    unsigned index = slot->probe;
-    slot_orphan(m, slot);
-    tracer_timeout(job->tracer, index);
-    follow_up(m, job, now_us);
-}
-
 static bool is_slot(const struct mux *m, const struct timeline_entry *entry) {
     const char *at = (const char *)entry;
     return at >= (const char *)m->slots && at < (const char *)(m->slots + MUX_SLOTS);
@@ -428,8 +483,11 @@ void mux_tick(struct mux *m, int64_t now_us) {
         tracer_end(job->tracer, STOP_DEADLINE, NULL, "");
         follow_up(m, job, now_us);
     }
+    ask(m);
     send_due(m, now_us);
 }
+
+int64_t mux_timeout_us(struct mux *m) { return timeline_next(&m->timeline); }
 
 int64_t mux_next(struct mux *m, int64_t now_us) {
     int64_t next = timeline_next(&m->timeline);

@@ -16,17 +16,21 @@
 #define MUX_SLOTS 900
 #define MUX_TCP_SLOTS 900
 
-/* Tokens below this are the prober shell's own (check-support). */
+/* Tokens of probes begin here; the two below are the mux's too, all others the prober shell's. */
 #define MUX_FIRST_TOKEN 2048
 
 /* The token of commands that only use up a sequence number, and how many may be unanswered. */
 #define MUX_SKIP_TOKEN (MUX_FIRST_TOKEN - 1)
+
+/* The token of the question whether the prober is there at all: see mux_tick(). */
+#define MUX_ASK_TOKEN (MUX_FIRST_TOKEN - 2)
 #define MUX_MAX_SKIPS 4096
 
 /* A TCP probe never waits longer, see docs/protocol.md, timeout_ms. */
 #define MUX_TCP_TIMEOUT_S 1
 
-/* A slot whose line has not come so long after the prober's own timeout: the prober hangs. */
+/* The prober hangs if it does not answer a question for so long; it is asked when a probe's line
+ * has not come so long after the prober's own timeout. */
 #define MUX_GRACE_US 2000000
 
 /* UDP ports at and over this are the prober's own range. */
@@ -80,11 +84,8 @@ void mux_cancel(struct mux *mux, struct mux_job *job, int64_t now_us);
 /* Drops a trace without a result. */
 void mux_forget(struct mux *mux, struct mux_job *job);
 
-/* A line of the prober with a token of MUX_FIRST_TOKEN or more. */
+/* A line of the prober with a token of MUX_ASK_TOKEN or more. */
 void mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
-
-/* The prober answered a skipping command. */
-void mux_skipped(struct mux *mux);
 
 /* The prober is there, or (NULL) gone with all that it held. */
 void mux_prober(struct mux *mux, const char *version);
@@ -95,11 +96,17 @@ void mux_own(struct mux *mux, unsigned slices);
 /* When no answer can come any more to the numbers of a slice. */
 int64_t mux_slice_free_us(const struct mux *mux, unsigned slice);
 
-/* Does what is due. */
+/* Does what is due. A probe whose own time is over is not taken as unanswered before the prober has
+ * answered a question that was asked then: what was waiting in its pipe comes before that, and a
+ * prober that hangs makes no hop silent. */
 void mux_tick(struct mux *mux, int64_t now_us);
 
 /* When mux_tick() wants to be called next; an early call is harmless. */
 int64_t mux_next(struct mux *mux, int64_t now_us);
+
+/* When some probe's time is over. Read the prober's pipe before mux_tick() acts on that: the answer
+ * may have waited there while this process did not run. */
+int64_t mux_timeout_us(struct mux *mux);
 
 struct mux_counters *mux_counters(struct mux *mux);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,7 +54,10 @@ struct prober {
 static char *find_program(void) {
     const char *named = getenv("MTR_PACKET");
     if (named != NULL && named[0] != '\0') {
-        if (access(named, X_OK) == 0)
+        struct stat file;
+        if (stat(named, &file) == 0 && S_ISDIR(file.st_mode))
+            errno = EISDIR;
+        else if (access(named, X_OK) == 0)
             return strdup(named);
         (void)fprintf(stderr, "hopmq-worker: MTR_PACKET=%s: %s; set it to the path of mtr-packet\n",
             named, strerror(errno));
@@ -259,10 +263,8 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
             LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size, line);
         return;
     }
-    if (reply.token >= MUX_FIRST_TOKEN)
+    if (reply.token >= MUX_ASK_TOKEN)
         p->sink.reply(p->sink.context, &reply, now_us);
-    else if (reply.token == MUX_SKIP_TOKEN)
-        p->sink.skipped(p->sink.context);
     else if (reply.class == MTR_FEATURE)
         feature_answer(p, &reply);
     else
@@ -270,13 +272,10 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
 }
 
 /* Reads all that is there before anything is written: the child's pipe must never fill. */
-static void on_readable(void *context, int fd, short events) {
-    (void)fd;
-    (void)events;
-    struct prober *p = context;
+void prober_read(struct prober *p) {
     char data[READ_BYTES];
     uint64_t overlong = p->framer.overlong;
-    for (int reads = 0; reads < REACTOR_DRAIN; reads++) {
+    for (int reads = 0; p->out >= 0 && reads < REACTOR_DRAIN; reads++) {
         ssize_t got = read(p->out, data, sizeof data);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             break;
@@ -292,6 +291,12 @@ static void on_readable(void *context, int fd, short events) {
     }
     for (; overlong < p->framer.overlong; overlong++)
         p->sink.bad_line(p->sink.context);
+}
+
+static void on_readable(void *context, int fd, short events) {
+    (void)fd;
+    (void)events;
+    prober_read(context);
 }
 
 /* ---- lines out -------------------------------------------------------------------------- */

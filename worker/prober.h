@@ -29,7 +29,6 @@ struct prober_sink {
     void (*down)(void *context);
     void (*reply)(void *context, const struct mtr_reply *reply, int64_t now_us);
     void (*bad_line)(void *context);
-    void (*skipped)(void *context);
     /* A child was started: false if another prober of the namespace has its ICMP id, which is
      * its pid modulo 65536; it is then replaced at once. */
     bool (*started)(void *context, pid_t pid);
@@ -49,6 +48,9 @@ void prober_replace(struct prober *prober);
  * rest when it can. */
 void prober_send(struct prober *prober, const char *line, size_t size);
 void prober_flush(struct prober *prober);
+
+/* Takes the lines that wait in the pipe. */
+void prober_read(struct prober *prober);
 
 int64_t prober_restarts(const struct prober *prober);
 

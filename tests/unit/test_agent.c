@@ -206,11 +206,11 @@ static void the_numbers_in_a_heartbeat(void **state) {
     from_broker(rig, "'hello'"); /* no message for a worker */
     text_clear(&rig->out);
     run_for(rig, SECOND);
-    expect(rig,
-        "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
-        "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,"
-        "'impossible_times':0,'sequence_waits':0,'numbers_skipped':0,'bad_tokens':0,'bad_lines':0,'bad_messages':1,"
-        "'prober_restarts':3,'dropped_to_broker':4}}\n");
+    expect(rig, "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
+                "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,"
+                "'impossible_times':0,'sequence_waits':0,'numbers_skipped':0,'bad_tokens':0,'bad_"
+                "lines':0,'bad_messages':1,"
+                "'prober_restarts':3,'dropped_to_broker':4}}\n");
     rig_end(rig);
 }
 

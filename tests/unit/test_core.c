@@ -2,6 +2,8 @@
 #include "tests/unit/check.h"
 
 #include "broker/core.h"
+#include "common/session.h"
+#include "tests/unit/golden.h"
 #include "tests/unit/notation.h"
 
 #include <string.h>
@@ -13,8 +15,24 @@ static struct wire_doc doc;
 static msgpack_sbuffer bytes;
 static const char *gone; /* the peer that takes nothing */
 
+#define MAX_SAID 64
+
+/* The last messages of the broker, as bytes. */
+static struct said {
+    unsigned char bytes[GOLDEN_MAX_BYTES];
+    size_t size;
+} said[MAX_SAID];
+static size_t said_count;
+
+static void remember(const void *at, size_t size) {
+    struct said *next = &said[said_count++ % MAX_SAID];
+    next->size = size < sizeof next->bytes ? size : sizeof next->bytes;
+    memcpy(next->bytes, at, next->size);
+}
+
 static void note(const char *who, const void *at, size_t size) {
     struct wire_error err;
+    remember(at, size);
     text_add(&log_text, "%s ", who);
     assert_true(wire_doc_read(&doc, at, size, 1048576, &err));
     note_print(&log_text, &doc.root);
@@ -45,6 +63,8 @@ static void publish(void *context, const char *topic, const void *at, size_t siz
     (void)context;
     if (strcmp(topic, "alive.") != 0)
         note(topic, at, size);
+    else
+        remember(at, size);
 }
 
 static void say(void *context, enum core_level level, const char *event, const char *detail) {
@@ -70,6 +90,7 @@ static void start(int64_t max_queued, int64_t keep_results) {
 static int set_up(void **state) {
     (void)state;
     gone = NULL;
+    said_count = 0;
     msgpack_sbuffer_init(&bytes);
     start(10, 10);
     return wire_doc_init(&doc) ? 0 : -1;
@@ -84,18 +105,22 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void say_to(const char *who, const char *text) {
+static void say_bytes(const char *who, const void *at, size_t size) {
     struct core_peer peer = {who, strlen(who), 0, false};
     if (who[peer.size - 1] == '+') {
         peer.enveloped = true;
         peer.size--;
     }
+    if (who[0] == 'w')
+        core_worker_message(core, &peer, at, size, &now);
+    else
+        core_client_message(core, &peer, at, size, &now);
+}
+
+static void say_to(const char *who, const char *text) {
     msgpack_sbuffer_clear(&bytes);
     note_pack(&bytes, text);
-    if (who[0] == 'w')
-        core_worker_message(core, &peer, bytes.data, bytes.size, &now);
-    else
-        core_client_message(core, &peer, bytes.data, bytes.size, &now);
+    say_bytes(who, bytes.data, bytes.size);
 }
 
 static void after_ms(int64_t ms) {
@@ -447,6 +472,145 @@ static void pong_names_the_endpoints(void **state) {
            "'seq':0,'results':['ipc://r']}\n");
 }
 
+/* ---- the golden blocks that the broker writes --------------------------------------------- */
+
+static struct golden golden;
+
+static int read_document(void **state) {
+    (void)state;
+    return golden_read(&golden);
+}
+
+/* As the examples of the document have it. */
+static void start_as_documented(void) {
+    const struct core_config config = {.name = "b1",
+        .version = "0.1.0",
+        .max_queued = 100,
+        .keep_results = 10,
+        .epoch = 1700000000000000,
+        .first_lease = 4660,
+        .results = {"tcp://127.0.0.1:7702"},
+        .result_count = 1};
+    const struct core_sink sink = {NULL, to_client, to_worker, publish, say};
+    core_destroy(&core);
+    now = (struct core_time){1000000, 1700000000000001};
+    core = core_new(&config, &sink, &now);
+}
+
+static void say_golden(const char *who, const char *name) {
+    const struct golden_block *block = golden_find(&golden, name);
+    say_bytes(who, block->bytes, block->size);
+}
+
+/* The broker has said just these bytes to somebody. */
+static void expect_golden(const char *name) {
+    const struct golden_block *block = golden_find(&golden, name);
+    size_t kept = said_count < MAX_SAID ? said_count : MAX_SAID;
+    for (size_t i = 0; i < kept; i++)
+        if (said[i].size == block->size && memcmp(said[i].bytes, block->bytes, block->size) == 0)
+            return;
+    for (size_t i = 0; i < kept; i++)
+        (void)golden_same(block, said[i].bytes, said[i].size);
+    fail_msg("golden %s: not among what the broker said", name);
+}
+
+/* `count` traces of the stream come and end. */
+static void end_traces(const char *stream, int count) {
+    struct text text = {0};
+    for (int i = 0; i < count; i++) {
+        text_add(&text, SUBMIT("", "{'target': '192.0.2.1', 'id': '%s-%d', 'stream': '%s'}"),
+            stream, i, stream);
+        say_to("c9", text.at);
+        text_clear(&text);
+        text_add(&text, "{'v': 1, 'op': 'cancel', 'ids': ['%s-%d']}", stream, i);
+        say_to("c9", text.at);
+        text_clear(&text);
+    }
+    text_free(&text);
+}
+
+/* The worker's part of the document's result: all from `target` on. */
+static void say_golden_body(const char *who, int64_t lease) {
+    const struct golden_block *block = golden_find(&golden, "result");
+    struct wire_doc whole;
+    struct wire_error err;
+    msgpack_sbuffer body;
+    msgpack_packer pk;
+    uint32_t first = 0;
+    assert_true(wire_doc_init(&whole));
+    assert_true(wire_doc_read(&whole, block->bytes, block->size, 1048576, &err));
+    const msgpack_object_map *map = &whole.root.via.map;
+    while (first < map->size && !wire_is(&map->ptr[first].key, "target"))
+        first++;
+    msgpack_sbuffer_init(&body);
+    msgpack_packer_init(&pk, &body, msgpack_sbuffer_write);
+    msgpack_pack_map(&pk, map->size - first);
+    for (uint32_t i = first; i < map->size; i++) {
+        msgpack_pack_object(&pk, map->ptr[i].key);
+        msgpack_pack_object(&pk, map->ptr[i].val);
+    }
+    msgpack_sbuffer_clear(&bytes);
+    msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
+    session_put(
+        &pk, &(struct session_msg){
+                 .op = SESSION_RESULT, .lease = lease, .body = body.data, .body_size = body.size});
+    say_bytes(who, bytes.data, bytes.size);
+    msgpack_sbuffer_destroy(&body);
+    wire_doc_free(&whole);
+}
+
+static void what_the_document_shows(void **state) {
+    (void)state;
+    start_as_documented();
+    say_golden("c1", "fetch");
+    expect_golden("results");
+    say_to("c1", "{'v': 1, 'op': 'trace', 'req': 7, 'target': '192.0.2.1', 'protocol': 'udp', "
+                 "'port': 99999}");
+    expect_golden("error");
+    say_golden("w9", "worker-drain");
+    expect_golden("worker-who");
+    say_to("w9",
+        "{'v': 1, 'op': 'hello', 'name': 'x', 'versions': [2, 3], 'prober': 'p', 'capacity': 1, "
+        "'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': []}");
+    expect_golden("worker-reject");
+    /* 11 results, those of another stream so long ago that it is not in `alive` any more */
+    end_traces("old", 9);
+    after_ms(60001);
+    end_traces("default", 2);
+    now.wall_us = 1700000001000000;
+    say_golden("w1", "worker-hello");
+    expect_golden("worker-welcome");
+    say_to("c1", "{'v': 1, 'op': 'trace', 'req': 7, 'target': '192.0.2.1', 'id': 'one'}");
+    expect_golden("worker-trace");
+    say_to("c1",
+        SUBMIT("", "{'target': '192.0.2.1', 'workers': {'site': 'fra'}}, {'target': '192.0.2.1', "
+                   "'workers': {'site': 'fra'}}, {'target': '192.0.2.1', 'id': 'two', 'workers': "
+                   "{'site': 'fra'}}"));
+    say_golden("c1", "status");
+    expect_golden("status-reply");
+    say_golden("w1", "worker-heartbeat");
+    expect_golden("worker-heartbeat-reply");
+    say_golden("c1", "cancel");
+    expect_golden("cancelled");
+    expect_golden("worker-cancel");
+    say_golden_body("w1", 4660);
+    expect_golden("result");
+    expect_golden("worker-done");
+    say_golden("c1", "ping");
+    expect_golden("pong");
+    after_ms(1000);
+    expect_golden("alive");
+}
+
+static void the_hop_that_the_document_shows(void **state) {
+    (void)state;
+    start_as_documented();
+    say_golden("w1", "worker-hello");
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'one', 'progress': true}"));
+    say_golden("w1", "worker-hop");
+    expect_golden("hop");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -466,6 +630,8 @@ int main(void) {
         CASE(drain_and_shutdown),
         CASE(errors_name_the_field),
         CASE(pong_names_the_endpoints),
+        CASE(what_the_document_shows),
+        CASE(the_hop_that_the_document_shows),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, read_document, NULL);
 }

@@ -25,7 +25,8 @@ struct rig {
     int64_t now_us;
     int32_t tokens[MAX_SENT];
     int64_t sent_us[MAX_SENT];
-    unsigned sent, stuck, skipped;
+    unsigned sent, stuck, skipped, asked;
+    bool hangs;
     bool quiet; /* sends are counted, not shown */
 };
 
@@ -34,6 +35,10 @@ static void on_send(void *context, const char *line, size_t size) {
     assert_true(rig->sent < MAX_SENT && size < MTR_LINE_BYTES);
     if (strtol(line, NULL, 10) == MUX_SKIP_TOKEN) {
         rig->skipped++;
+        return;
+    }
+    if (strtol(line, NULL, 10) == MUX_ASK_TOKEN) {
+        rig->asked++;
         return;
     }
     rig->tokens[rig->sent] = (int32_t)strtol(line, NULL, 10);
@@ -117,7 +122,15 @@ static struct mux_job *add(struct rig *rig, char *name, const struct trace *with
     return add_until(rig, name, with, FOREVER);
 }
 
-static void tick(struct rig *rig) { mux_tick(rig->mux, rig->now_us); }
+/* The prober answers the mux's own questions at once, unless it hangs. */
+static void tick(struct rig *rig) {
+    mux_tick(rig->mux, rig->now_us);
+    while (rig->asked > 0 && !rig->hangs) {
+        rig->asked--;
+        mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_ASK_TOKEN}, rig->now_us);
+        mux_tick(rig->mux, rig->now_us);
+    }
+}
 
 static void pass(struct rig *rig, int64_t us) {
     rig->now_us += us;
@@ -360,6 +373,51 @@ static void a_prober_that_hangs_on_tcp(void **state) {
     rig_end(rig);
 }
 
+/* It says nothing at all: that makes no hop silent, and what was out is sent again. */
+static void a_prober_that_is_mute(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.max_ttl = 1;
+    rig->quiet = true;
+    rig->hangs = true;
+    add(rig, A, &t);
+    run_for(rig, 60 * SECOND);
+    expect(rig, "5000000 stuck\n"); /* 1 s + 2 s of the trace + MUX_GRACE_US, and once */
+    mux_prober(rig->mux, NULL);
+    mux_prober(rig->mux, "0.95");
+    rig->hangs = false;
+    tick(rig);
+    assert_int_equal(rig->sent, 2);
+    rig->now_us += 200;
+    say(rig, 1, REPLY);
+    tick(rig);
+    expect(rig, "61000200 A hop 1: reply 100\n"
+                "61000200 A ends: reached, 2 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    rig_end(rig);
+}
+
+/* We were stopped for a minute: the answers that wait in the pipe count, and nobody is judged. */
+static void we_were_stopped_ourselves(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.max_ttl = 1;
+    rig->quiet = true;
+    add(rig, A, &t);
+    tick(rig);
+    rig->now_us += 60 * SECOND;
+    rig->hangs = true; /* its word comes after the line */
+    tick(rig);
+    say(rig, 0, REPLY);
+    rig->hangs = false;
+    tick(rig);
+    assert_int_equal(rig->stuck, 0);
+    expect(rig, "61000000 A hop 1: reply 100\n"
+                "61000000 A ends: reached, 1 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    rig_end(rig);
+}
+
 /* The prober's wall clock was set while the probe was out. */
 static void impossible_times(void **state) {
     (void)state;
@@ -536,7 +594,7 @@ static void numbers_of_others_are_skipped(void **state) {
     while (rig->sent == 0) {
         unsigned out = rig->skipped;
         for (unsigned i = 0; i < MUX_MAX_SKIPS; i++)
-            mux_skipped(rig->mux);
+            mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_SKIP_TOKEN}, rig->now_us);
         tick(rig);
         assert_true(rig->sent > 0 || rig->skipped > out);
     }
@@ -571,7 +629,7 @@ static void a_token_is_good_for_one_answer(void **state) {
 static void tokens_of_nobody(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
-    static const int32_t tokens[] = {0, 1, 2047, 2048, 2048 + MUX_SLOTS, 4095, INT32_MAX};
+    static const int32_t tokens[] = {0, 1, 2045, 2048, 2048 + MUX_SLOTS, 4095, INT32_MAX};
     for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
         struct mtr_reply reply = {.token = tokens[i], .class = MTR_SILENT, .rtt_us = -1};
         mux_reply(rig->mux, &reply, rig->now_us);
@@ -787,6 +845,8 @@ int main(void) {
         cmocka_unit_test(own_timeout_before_the_line),
         cmocka_unit_test(a_prober_that_hangs),
         cmocka_unit_test(a_prober_that_hangs_on_tcp),
+        cmocka_unit_test(a_prober_that_is_mute),
+        cmocka_unit_test(we_were_stopped_ourselves),
         cmocka_unit_test(impossible_times),
         cmocka_unit_test(evenly_spaced),
         cmocka_unit_test(a_pause_is_not_caught_up_with),

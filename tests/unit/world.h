@@ -60,6 +60,7 @@ struct world_probe {
 
 struct world {
     struct world_source source;
+    unsigned questions[2]; /* skipping commands, and asks, not answered yet */
     struct mux *mux;
     int64_t now_us, start_us, pps, sent, done, added, forgotten;
     bool up, stuck, hung;
@@ -91,8 +92,8 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
     WORLD_CHECK(w->up);
     WORLD_CHECK(w->out_count < MUX_SLOTS);
     long token = strtol(line, NULL, 10);
-    if (token == MUX_SKIP_TOKEN) { /* answered at once: it sends nothing */
-        mux_skipped(w->mux);
+    if (token == MUX_SKIP_TOKEN || token == MUX_ASK_TOKEN) {
+        w->questions[token == MUX_ASK_TOKEN]++;
         return;
     }
     WORLD_CHECK(token >= MUX_FIRST_TOKEN && token <= MTR_TOKEN_MAX);
@@ -272,12 +273,27 @@ static inline void world_prober(struct world *w, bool up) {
         w->stuck = false;
         w->hung = false;
     }
+    w->questions[0] = w->questions[1] = 0;
     w->up = up;
     mux_prober(w->mux, up ? "0.95" : NULL);
 }
 
+/* What sends nothing is answered at once, but in turn: a sink must not call back. */
+static inline void world_answer_questions(struct world *w) {
+    for (int kind = 0; kind < 2; kind++)
+        while (w->questions[kind] > 0) {
+            w->questions[kind]--;
+            mux_reply(w->mux,
+                &(struct mtr_reply){.token = kind == 0 ? MUX_SKIP_TOKEN : MUX_ASK_TOKEN},
+                w->now_us);
+            mux_tick(w->mux, w->now_us);
+        }
+}
+
 static inline void world_tick(struct world *w) {
     mux_tick(w->mux, w->now_us);
+    while (w->up && w->questions[0] + w->questions[1] > 0)
+        world_answer_questions(w);
     WORLD_CHECK(mux_next(w->mux, w->now_us) > w->now_us);
     for (int i = 0; i < WORLD_TRACES; i++)
         WORLD_CHECK(w->traces[i].job == NULL || w->traces[i].deadline_us > w->now_us);

@@ -204,6 +204,6 @@ uninstall:
 	  $(UNITDIR)/hopmq-broker.service $(UNITDIR)/hopmq-worker@.service
 
 clean:
-	rm -rf build
+	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -32,16 +32,17 @@ void core_say(struct core *c, enum core_level level, const char *event, const ch
 
 void core_to_client(struct core *c, const struct peer_id *id, const msgpack_sbuffer *bytes) {
     struct core_peer peer = peer_id_get(id);
-    if (!c->sink.to_client(c->sink.context, &peer, bytes->data, bytes->size))
+    if (c->sink.to_client(c->sink.context, &peer, bytes->data, bytes->size) != CORE_SENT)
         c->counters.dropped_to_clients++;
 }
 
-static bool to_peer(struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
+static enum core_sent to_peer(
+    struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
     msgpack_packer pk;
     state_packer(&pk, &c->out);
     session_put(&pk, msg);
-    bool sent = c->sink.to_worker(c->sink.context, peer, c->out.data, c->out.size);
-    c->counters.dropped_to_workers += !sent;
+    enum core_sent sent = c->sink.to_worker(c->sink.context, peer, c->out.data, c->out.size);
+    c->counters.dropped_to_workers += sent != CORE_SENT;
     return sent;
 }
 
@@ -49,7 +50,8 @@ void core_to_peer(struct core *c, const struct core_peer *peer, const struct ses
     (void)to_peer(c, peer, msg);
 }
 
-bool core_to_worker(struct core *c, const struct worker *worker, const struct session_msg *msg) {
+enum core_sent core_to_worker(
+    struct core *c, const struct worker *worker, const struct session_msg *msg) {
     struct core_peer peer = peer_id_get(&worker->peer);
     return to_peer(c, &peer, msg);
 }

@@ -51,13 +51,20 @@ struct core_peer {
     bool enveloped; /* with the empty frame of a REQ */
 };
 
+enum core_sent {
+    CORE_GONE, /* the peer is not there any more; the message is dropped */
+    CORE_SENT,
+    CORE_FULL, /* the peer does not read; the message is dropped */
+};
+
 enum core_level { CORE_WARN, CORE_INFO, CORE_DEBUG };
 
 struct core_sink {
     void *context;
-    /* False: the peer is gone or takes nothing; the message is dropped. */
-    bool (*to_client)(void *context, const struct core_peer *peer, const void *bytes, size_t size);
-    bool (*to_worker)(void *context, const struct core_peer *peer, const void *bytes, size_t size);
+    enum core_sent (*to_client)(
+        void *context, const struct core_peer *peer, const void *bytes, size_t size);
+    enum core_sent (*to_worker)(
+        void *context, const struct core_peer *peer, const void *bytes, size_t size);
     void (*publish)(void *context, const char *topic, const void *bytes, size_t size);
     void (*say)(void *context, enum core_level level, const char *event, const char *detail);
 };

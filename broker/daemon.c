@@ -24,8 +24,8 @@
  * REQUEST_MAX_BYTES is answered. */
 #define SUBMIT_CUT_BYTES (2 * REQUEST_MAX_BYTES)
 
-/* Subscriptions are short; a subscriber that sends more is cut. */
-#define RESULTS_CUT_BYTES 1024
+/* The longest topic has 137 bytes; a subscriber that sends more is cut. */
+#define RESULTS_CUT_BYTES 256
 
 struct daemon {
     const struct daemon_config *config;
@@ -44,17 +44,25 @@ static struct core_time now(void) {
 
 /* ---- what the core wants ---------------------------------------------------------------- */
 
-static bool to_client(void *context, const struct core_peer *peer, const void *bytes, size_t size) {
+/* EHOSTUNREACH tells that the peer is gone (ROUTER_MANDATORY), all else that it is full. */
+static enum core_sent outcome(bool sent) {
+    return sent ? CORE_SENT : errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
+}
+
+static enum core_sent to_client(
+    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
     struct daemon *d = context;
     const struct sock_frame frames[3] = {{peer->id, peer->size}, {"", 0}, {bytes, size}};
     const struct sock_frame bare[2] = {frames[0], frames[2]};
-    return peer->enveloped ? sock_send(d->submit, frames, 3) : sock_send(d->submit, bare, 2);
+    return outcome(
+        peer->enveloped ? sock_send(d->submit, frames, 3) : sock_send(d->submit, bare, 2));
 }
 
-static bool to_worker(void *context, const struct core_peer *peer, const void *bytes, size_t size) {
+static enum core_sent to_worker(
+    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
     struct daemon *d = context;
     const struct sock_frame frames[2] = {{peer->id, peer->size}, {bytes, size}};
-    return sock_send(d->workers, frames, 2);
+    return outcome(sock_send(d->workers, frames, 2));
 }
 
 static void publish(void *context, const char *topic, const void *bytes, size_t size) {

@@ -56,9 +56,11 @@ static void unload(struct core *c, struct worker *w) {
 
 /* After running, capacity or draining changed; call unload() before they change. */
 static void load(struct core *c, struct worker *w) {
-    if (w->lost || w->draining || w->running >= w->capacity)
+    if (w->lost || w->draining || w->full || w->running >= w->capacity)
         return;
-    (void)RB_INSERT(worker_load_tree, &c->free_workers, w);
+    const struct worker *same = RB_INSERT(worker_load_tree, &c->free_workers, w);
+    assert(same == NULL);
+    (void)same;
     w->in_load = true;
 }
 
@@ -100,10 +102,18 @@ void sessions_take(struct core *c, struct worker *w, struct job *job) {
         .deadline_ms = left_ms > 0 ? left_ms : 0,
         .trace_bytes = job->trace,
         .trace_size = job->trace_size};
-    if (!core_to_worker(c, w, &msg)) {
-        job->run--; /* it was never started */
-        sessions_lost(c, w, "takes no messages");
+    enum core_sent sent = core_to_worker(c, w, &msg);
+    if (sent == CORE_SENT)
+        return;
+    job->run--; /* it was never started */
+    c->counters.dispatched--;
+    if (sent == CORE_GONE) {
+        sessions_lost(c, w, "its connection is gone");
+        return;
     }
+    w->full = true;
+    unload(c, w);
+    jobs_again(c, job);
 }
 
 void sessions_release(struct core *c, struct job *job) {
@@ -161,6 +171,11 @@ void sessions_due(struct core *c, struct worker *w) { sessions_lost(c, w, "silen
 
 static void heard(struct core *c, struct worker *w) {
     w->heard_us = c->now.mono_us;
+    if (w->full) {
+        w->full = false;
+        unload(c, w);
+        load(c, w);
+    }
     timeline_set(&c->worker_times, &w->timer, c->now.mono_us + SESSION_DEAD_MS * 1000);
 }
 

@@ -95,6 +95,7 @@ struct worker {
     int64_t contested_us; /* when its name was last taken over or fought for; 0: never */
     uint64_t beats;
     bool draining, lost, in_load;
+    bool full;   /* took no more messages: nothing is given to it until it is heard again */
     void *stats; /* the encoded map of its last heartbeat */
     size_t stats_size;
 };
@@ -197,7 +198,8 @@ static inline void state_packer(msgpack_packer *pk, msgpack_sbuffer *buffer) {
 void core_say(struct core *core, enum core_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void core_to_client(struct core *core, const struct peer_id *peer, const msgpack_sbuffer *bytes);
-bool core_to_worker(struct core *core, const struct worker *worker, const struct session_msg *msg);
+enum core_sent core_to_worker(
+    struct core *core, const struct worker *worker, const struct session_msg *msg);
 void core_to_peer(struct core *core, const struct core_peer *peer, const struct session_msg *msg);
 void peer_id_set(struct peer_id *id, const struct core_peer *peer);
 struct core_peer peer_id_get(const struct peer_id *id);

@@ -29,5 +29,7 @@ bool addr_traceable(const struct addr *addr) {
     if (addr->af == 4)
         return memcmp(addr->bytes, zero, 4) != 0 && (addr->bytes[0] & 0xf0) != 0xe0 &&
                memcmp(addr->bytes, broadcast, 4) != 0;
-    return addr->af == 6 && memcmp(addr->bytes, zero, 16) != 0 && addr->bytes[0] != 0xff;
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    return addr->af == 6 && memcmp(addr->bytes, zero, 16) != 0 && addr->bytes[0] != 0xff &&
+           memcmp(addr->bytes, mapped, sizeof mapped) != 0;
 }

@@ -20,7 +20,8 @@ const char *addr_print(const struct addr *addr, char text[ADDR_TEXT]);
 
 bool addr_equal(const struct addr *a, const struct addr *b);
 
-/* False for what no trace can go to: unspecified, multicast, limited broadcast. */
+/* False for what no trace can go to: unspecified, multicast, limited broadcast, and IPv4 addresses
+ * in IPv6's clothes (::ffff:0:0/96). */
 bool addr_traceable(const struct addr *addr);
 
 #endif

@@ -1,6 +1,9 @@
 /* log: one line an event on standard error, in logfmt.
  *
  *   ts=2026-01-02T03:04:05.678Z level=info event=worker-up name=ams1
+ *
+ * Of one event at most 20 lines a second are written; the next one then says left_out=N. Writing
+ * never blocks.
  */
 #ifndef HOPMQ_LOG_H
 #define HOPMQ_LOG_H

@@ -80,8 +80,7 @@ static void to_prober(void *context, const char *line, size_t size) {
 
 static void prober_stuck(void *context) {
     struct daemon *d = context;
-    log_event(LOG_LEVEL_WARN, "prober-stuck", "why=\"no line within its own timeout\"");
-    prober_replace(d->prober);
+    prober_replace(d->prober, "hangs");
 }
 
 /* ---- what happens ----------------------------------------------------------------------- */

@@ -459,8 +459,9 @@ void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         return;
     }
     if (impossible(slot, reply, now_us)) {
+        const struct mtr_reply again = {.class = MTR_EXHAUSTED, .word = "impossible-time"};
         m->counters.impossible_times++;
-        tracer_lost(job->tracer, index);
+        tracer_answer(job->tracer, index, &again);
     } else {
         tracer_answer(job->tracer, index, reply);
     }

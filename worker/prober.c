@@ -41,7 +41,9 @@ struct prober {
     pid_t pid;
     int in, out; /* our ends: we write to `in`, read from `out`; -1 */
     bool waits_to_write;
-    int64_t due_us, backoff_us, restarts;
+    int64_t due_us, up_us, backoff_us, restarts;
+    int bad_lines;   /* of this child */
+    const char *why; /* it is replaced */
     struct mtr_framer framer;
     char version[HOP_WORD_BYTES + 1];
     unsigned families, protocols;
@@ -212,12 +214,15 @@ static void ended(struct prober *p, const char *why) {
         why, p->backoff_us / 1000);
     reap(p);
     p->restarts++;
+    if (was_up && reactor_now().mono_us - p->up_us > PROBER_STEADY_US)
+        p->backoff_us = PROBER_BACKOFF_MIN_US;
     schedule(p);
     if (was_up)
         p->sink.down(p->sink.context);
 }
 
-void prober_replace(struct prober *p) {
+void prober_replace(struct prober *p, const char *why) {
+    p->why = why;
     /* Not here and now: the caller stands in the middle of the mux. */
     p->state = PROBER_STARTING;
     p->due_us = 0;
@@ -235,6 +240,12 @@ void prober_destroy(struct prober **prober) {
 
 /* ---- lines in --------------------------------------------------------------------------- */
 
+static void bad_line(struct prober *p) {
+    p->sink.bad_line(p->sink.context);
+    if (++p->bad_lines == PROBER_MAX_BAD_LINES)
+        prober_replace(p, "too many lines that are no answers");
+}
+
 static void feature_answer(struct prober *p, const struct mtr_reply *reply) {
     int which = reply->token - 1;
     bool ok = strcmp(reply->support, "ok") == 0;
@@ -244,13 +255,18 @@ static void feature_answer(struct prober *p, const struct mtr_reply *reply) {
         p->families |= ok ? 1U << (which == 1 ? 4 : 6) : 0;
     else if (which < FEATURES)
         p->protocols |= ok ? 1U << (which - 3) : 0;
-    if (which != FEATURES - 1 || p->state != PROBER_STARTING)
+    if (p->state != PROBER_STARTING) {
+        bad_line(p);
+        return;
+    }
+    if (which != FEATURES - 1)
         return;
     if (p->version[0] == '\0')
         memcpy(p->version, "unknown", sizeof "unknown");
     p->state = PROBER_UP;
     p->due_us = INT64_MAX;
-    p->backoff_us = PROBER_BACKOFF_MIN_US;
+    p->up_us = reactor_now().mono_us;
+    p->bad_lines = 0;
     log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s", (int)p->pid, p->version);
     p->sink.up(p->sink.context, p->version, p->families, p->protocols);
 }
@@ -268,7 +284,7 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
     else if (reply.class == MTR_FEATURE)
         feature_answer(p, &reply);
     else
-        p->sink.bad_line(p->sink.context);
+        bad_line(p);
 }
 
 /* Reads all that is there before anything is written: the child's pipe must never fill. */
@@ -290,7 +306,7 @@ void prober_read(struct prober *p) {
             take_line(p, line, size, now_us);
     }
     for (; overlong < p->framer.overlong; overlong++)
-        p->sink.bad_line(p->sink.context);
+        bad_line(p);
 }
 
 static void on_readable(void *context, int fd, short events) {
@@ -317,7 +333,9 @@ void prober_flush(struct prober *p) {
         }
         if (errno == EINTR)
             continue;
-        break; /* full: wait; closed: the end of its output tells */
+        if (errno != EAGAIN)
+            prober_replace(p, "reads no more");
+        break;
     }
     p->queued -= done;
     memmove(p->queue, p->queue + done, p->queued);
@@ -330,8 +348,10 @@ void prober_flush(struct prober *p) {
 }
 
 void prober_send(struct prober *p, const char *line, size_t size) {
-    if (size > sizeof p->queue - p->queued)
-        abort(); /* the mux sent more than it has slots */
+    if (size > sizeof p->queue - p->queued) {
+        prober_replace(p, "answers what it has not read");
+        return;
+    }
     memcpy(p->queue + p->queued, line, size);
     p->queued += size;
 }
@@ -345,7 +365,7 @@ void prober_tick(struct prober *p, int64_t now_us) {
         prober_start(p);
     } else if (p->due_us == 0) {
         p->state = PROBER_UP;
-        ended(p, "hung");
+        ended(p, p->why);
     } else {
         ended(p, "did not say what it can");
     }

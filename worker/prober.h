@@ -14,6 +14,12 @@
 #define PROBER_BACKOFF_MIN_US 100000
 #define PROBER_BACKOFF_MAX_US 5000000
 
+/* A child that lived so long does not count as one that does not come up. */
+#define PROBER_STEADY_US 10000000
+
+/* Lines that are no answers, after which a child is replaced. */
+#define PROBER_MAX_BAD_LINES 100
+
 /* From start to the last answer of check-support. */
 #define PROBER_START_US 5000000
 
@@ -41,8 +47,8 @@ void prober_destroy(struct prober **prober);
 /* Starts the child. */
 void prober_start(struct prober *prober);
 
-/* Ends the child, as if it had died. */
-void prober_replace(struct prober *prober);
+/* Ends the child, as if it had died; `why` is for the log. */
+void prober_replace(struct prober *prober, const char *why);
 
 /* Queues a command; prober_flush() writes what is queued as far as the pipe takes it, and the
  * rest when it can. */

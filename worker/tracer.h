@@ -16,7 +16,7 @@
 #define TRACER_WINDOW 6
 
 /* How often one hop is tried again for what was not the network's doing: a TCP answer that beat
- * the raw socket, a prober without a free slot. */
+ * the raw socket, a prober without a free slot, a time that cannot be. */
 #define TRACER_MAX_REPEATS 8
 
 struct tracer;

@@ -208,6 +208,16 @@ class Client:
                 return reply
         raise AssertionError(f"{op}: not so within {timeout} s: {reply}")
 
+    def wait_until_message(self, condition, ask, timeout=PATIENCE):
+        """Asks, and passes over what else comes until a message fulfils the condition."""
+        ask()
+        deadline = time.monotonic() + timeout
+        while True:
+            message = self.receive(max(0, deadline - time.monotonic()))
+            assert message is not None, f"no such message in {timeout} s"
+            if condition(message):
+                return message
+
     def close(self):
         self.socket.close()
 
@@ -261,16 +271,16 @@ class System:
         self.clients.append(client)
         return client
 
-    def subscriber(self, *topics):
-        """A SUB that has been subscribed: it has seen an alive message."""
+    def subscriber(self, *topics, wait=True):
+        """A SUB that has been subscribed: it has seen an alive message, or will be waited for."""
         socket = zmq.Context.instance().socket(zmq.SUB)
         socket.linger = 0
         socket.rcvhwm = 0
         socket.connect(self.results)
         for topic in ("alive.", *topics):
             socket.subscribe(topic)
-        assert socket.poll(PATIENCE * 1000), "no alive message"
         self.clients.append(socket)
+        assert not wait or socket.poll(PATIENCE * 1000), "no alive message"
         return socket
 
     def hopmq(self, *argv, timeout=PATIENCE, **kwargs):

@@ -13,7 +13,7 @@ static struct core_time now;
 static struct text log_text; /* what the broker sent since it was last compared */
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
-static const char *gone; /* the peer that takes nothing */
+static const char *gone, *full; /* peers that are not there, or do not read */
 
 #define MAX_SAID 64
 
@@ -39,22 +39,26 @@ static void note(const char *who, const void *at, size_t size) {
     text_add(&log_text, "\n");
 }
 
-static bool to_peer(const struct core_peer *peer, const void *at, size_t size) {
+static enum core_sent to_peer(const struct core_peer *peer, const void *at, size_t size) {
     char who[16];
     (void)snprintf(who, sizeof who, "%.*s%s", (int)peer->size, (const char *)peer->id,
         peer->enveloped ? "+" : "");
+    if (full != NULL && strcmp(who, full) == 0)
+        return CORE_FULL;
     if (gone != NULL && strcmp(who, gone) == 0)
-        return false;
+        return CORE_GONE;
     note(who, at, size);
-    return true;
+    return CORE_SENT;
 }
 
-static bool to_client(void *context, const struct core_peer *peer, const void *at, size_t size) {
+static enum core_sent to_client(
+    void *context, const struct core_peer *peer, const void *at, size_t size) {
     (void)context;
     return to_peer(peer, at, size);
 }
 
-static bool to_worker(void *context, const struct core_peer *peer, const void *at, size_t size) {
+static enum core_sent to_worker(
+    void *context, const struct core_peer *peer, const void *at, size_t size) {
     (void)context;
     return to_peer(peer, at, size);
 }
@@ -89,7 +93,7 @@ static void start(int64_t max_queued, int64_t keep_results) {
 
 static int set_up(void **state) {
     (void)state;
-    gone = NULL;
+    gone = full = NULL;
     said_count = 0;
     msgpack_sbuffer_init(&bytes);
     start(10, 10);
@@ -400,6 +404,22 @@ static void handed_back_goes_to_another(void **state) {
             GIVEN("w2", "102", "1", "120000", "'target':'192.0.2.1','id':'b'"));
 }
 
+/* A worker that does not read is not lost: its traces go to others, and count no run. */
+static void a_full_worker_is_passed_over(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "4", ""));
+    say_to("w2", HELLO("two", "1", ""));
+    text_clear(&log_text);
+    full = "w1";
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
+                            "'b'}"));
+    EXPECT(ACCEPTED("c1", "'a','b'")
+            GIVEN("w2", "101", "1", "120000", "'target':'192.0.2.1','id':'a'"));
+    full = NULL;
+    say_to("w1", BEAT(""));
+    EXPECT(BEAT_BACK("w1") GIVEN("w1", "102", "1", "120000", "'target':'192.0.2.1','id':'b'"));
+}
+
 static void full_is_busy(void **state) {
     (void)state;
     core_destroy(&core);
@@ -408,8 +428,11 @@ static void full_is_busy(void **state) {
                             "'b'}, {'target': '192.0.2.1', 'id': 'c'}"));
     EXPECT(ACCEPTED("c1", "'a','b',{'code':'busy','message':'queue: 2: full; send again later',"
                           "'field':'queue'}"));
-    for (int i = 0; i < 16; i++)
-        say_to("c2", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'id': 'a'}");
+    for (int i = 0; i < 32; i++) { /* asked twice, it is one that waits */
+        char who[16];
+        (void)snprintf(who, sizeof who, "k%d", i / 2);
+        say_to(who, "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'id': 'a'}");
+    }
     EXPECT("");
     say_to("c2", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'id': 'a'}");
     EXPECT("c2 {'v':1,'op':'error','code':'busy','message':'id: a: 16 sockets wait for it "
@@ -626,6 +649,7 @@ int main(void) {
         CASE(cancel_and_deadline),
         CASE(what_a_worker_must_not_say),
         CASE(handed_back_goes_to_another),
+        CASE(a_full_worker_is_passed_over),
         CASE(full_is_busy),
         CASE(drain_and_shutdown),
         CASE(errors_name_the_field),

@@ -32,19 +32,21 @@ static void receive(const void *at, size_t size) {
     wire_doc_free(&got);
 }
 
-static bool to_client(void *context, const struct core_peer *peer, const void *at, size_t size) {
+static enum core_sent to_client(
+    void *context, const struct core_peer *peer, const void *at, size_t size) {
     (void)context;
     (void)peer;
     receive(at, size);
-    return true;
+    return CORE_SENT;
 }
 
-static bool to_worker(void *context, const struct core_peer *peer, const void *at, size_t size) {
+static enum core_sent to_worker(
+    void *context, const struct core_peer *peer, const void *at, size_t size) {
     (void)context;
     (void)peer;
     (void)at;
     (void)size;
-    return true;
+    return CORE_SENT;
 }
 
 static void publish(void *context, const char *topic, const void *at, size_t size) {

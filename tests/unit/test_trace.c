@@ -165,7 +165,7 @@ static void targets(void **state) {
     } cases[] = {
         {"'192.0.2.1'", "192.0.2.1"},
         {"'2001:DB8:0:0:0:0:0:1'", "2001:db8::1"},
-        {"'::ffff:192.0.2.1'", "::ffff:192.0.2.1"},
+        {"'::ffff:192.0.2.1'", WRONG("target", "::ffff:192.0.2.1: no trace can go there")},
         {"'::1'", "::1"},
         {"'127.0.0.1'", "127.0.0.1"},
         {"'example.org'", "example.org"},

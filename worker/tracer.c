@@ -12,11 +12,16 @@
 /* One ttl. It is open once a probe was sent, and settled when nothing more can change it. */
 struct hop {
     uint8_t sent, answered, outstanding, repeats;
+    uint8_t unconfirmed; /* confirmations that got no answer */
+    bool holds;          /* an answer that is to be confirmed, in `held` */
+    bool confirmed;      /* the target does answer at this ttl */
+    unsigned held;       /* the index of its record */
 };
 
 /* What a record of the probe list is. */
 enum record_state {
     RECORD_OUT,  /* sent, nothing known yet */
+    RECORD_HELD, /* answered, but not believed yet */
     RECORD_DONE, /* its outcome stands in the probe */
     RECORD_VOID, /* sent in vain, through no fault of the network; never reported */
 };
@@ -24,6 +29,7 @@ enum record_state {
 struct record {
     struct hop_probe probe;
     enum record_state state;
+    bool confirms; /* sent for a held answer; no attempt, and not counted in hop.sent */
 };
 
 struct tracer {
@@ -35,6 +41,7 @@ struct tracer {
     int floor;    /* the first ttl that is not settled */
     int reported; /* the next ttl that tracer_settled() gives out */
     int end_ttl;  /* the lowest ttl with a terminal answer */
+    int held_ttl; /* the lowest ttl that holds an answer */
     int gap;      /* silent hops in a row that end before floor */
     bool ended;
     enum result_stop stop, end_stop; /* end_stop: what end_ttl's answer means */
@@ -55,7 +62,7 @@ struct tracer *tracer_new(const struct trace *options, const struct addr *dst) {
     t->gap_limit = (int)options->gap_limit;
     t->window = options->window != 0 ? (int)options->window : TRACER_WINDOW;
     t->tcp = options->protocol == TRACE_TCP;
-    t->end_ttl = NO_END;
+    t->end_ttl = t->held_ttl = NO_END;
     return t;
 }
 
@@ -74,6 +81,8 @@ void tracer_destroy(struct tracer **tracer) {
 static struct hop *hop_of(struct tracer *t, int ttl) { return &t->hops[ttl - t->first_ttl]; }
 
 static bool wants_probe(const struct tracer *t, const struct hop *hop) {
+    if (hop->holds)
+        return hop->outstanding == 0;
     return hop->answered + hop->outstanding < t->probes && hop->sent < t->attempts;
 }
 
@@ -81,8 +90,10 @@ static bool settled(const struct tracer *t, const struct hop *hop) {
     return hop->outstanding == 0 && !wants_probe(t, hop);
 }
 
+/* Beyond an answer of the target, be it confirmed or not, no probe is sent. */
 static int last_ttl(const struct tracer *t) {
-    return t->end_ttl < t->max_ttl ? t->end_ttl : t->max_ttl;
+    int last = t->end_ttl < t->held_ttl ? t->end_ttl : t->held_ttl;
+    return last < t->max_ttl ? last : t->max_ttl;
 }
 
 static void add_record(struct tracer *t, struct hop_probe probe) {
@@ -103,11 +114,12 @@ bool tracer_next(struct tracer *t, int64_t sent_us, unsigned *index, uint8_t *tt
             in_flight += hop->outstanding > 0;
             continue;
         }
-        hop->sent++;
+        hop->sent += !hop->holds;
         hop->outstanding++;
         *index = t->record_count;
         *ttl = (uint8_t)at;
         add_record(t, (struct hop_probe){.ttl = *ttl, .rtt_us = -1, .sent_us = sent_us});
+        t->records[*index].confirms = hop->holds;
         return true;
     }
     return false;
@@ -137,11 +149,59 @@ static struct record *take(struct tracer *t, unsigned index) {
 
 static void make_void(struct tracer *t, struct record *record) {
     record->state = RECORD_VOID;
-    hop_of(t, record->probe.ttl)->sent--;
+    hop_of(t, record->probe.ttl)->sent -= !record->confirms;
+}
+
+/* A probe whose outcome in `probe` counts as an answer. */
+static void believe(struct tracer *t, struct record *record) {
+    const struct hop_probe *probe = &record->probe;
+    record->state = RECORD_DONE;
+    hop_of(t, probe->ttl)->answered++;
+    if (probe->verdict != HOP_TTL_EXPIRED && probe->ttl < t->end_ttl) {
+        t->end_ttl = probe->ttl;
+        t->end_stop = STOP_UNREACHABLE;
+    }
+    if (probe->verdict == HOP_REPLY && probe->ttl == t->end_ttl)
+        t->end_stop = STOP_REACHED; /* whatever others at this ttl say, and when */
+}
+
+static void hold(struct tracer *t, unsigned index) {
+    int ttl = t->records[index].probe.ttl;
+    struct hop *hop = hop_of(t, ttl);
+    t->records[index].state = RECORD_HELD;
+    hop->holds = true;
+    hop->held = index;
+    if (ttl < t->held_ttl)
+        t->held_ttl = ttl;
+}
+
+/* The held answer of a ttl is believed, or turns out not to be the target's. */
+static void let_go(struct tracer *t, int ttl, bool true_answer) {
+    struct hop *hop = hop_of(t, ttl);
+    struct record *record = &t->records[hop->held];
+    hop->holds = false;
+    t->held_ttl = NO_END;
+    for (int at = t->max_ttl; at >= t->floor; at--)
+        if (hop_of(t, at)->holds)
+            t->held_ttl = at;
+    if (true_answer) {
+        hop->confirmed = true;
+        believe(t, record);
+    } else {
+        make_void(t, record);
+    }
 }
 
 static void silent(struct tracer *t, unsigned index, enum hop_verdict verdict, const char *word) {
     struct record *record = take(t, index);
+    struct hop *hop = hop_of(t, record->probe.ttl);
+    if (record->confirms && hop->holds) {
+        make_void(t, record);
+        if (++hop->unconfirmed == TRACER_CONFIRMATIONS)
+            let_go(t, record->probe.ttl, true);
+        advance(t);
+        return;
+    }
     record->state = RECORD_DONE;
     record->probe.verdict = verdict;
     if (verdict == HOP_OTHER)
@@ -154,7 +214,7 @@ static void answered(
     struct tracer *t, unsigned index, enum hop_verdict verdict, const struct mtr_reply *reply) {
     struct record *record = take(t, index);
     struct hop_probe *probe = &record->probe;
-    record->state = RECORD_DONE;
+    struct hop *hop = hop_of(t, probe->ttl);
     probe->verdict = verdict;
     probe->addr = reply->addr;
     probe->rtt_us = reply->rtt_us < INT32_MAX ? (int32_t)reply->rtt_us : INT32_MAX;
@@ -164,13 +224,19 @@ static void answered(
     }
     if (verdict == HOP_REPLY && !addr_equal(&reply->addr, &t->dst))
         probe->flags |= HOP_OTHER_ADDRESS;
-    hop_of(t, probe->ttl)->answered++;
-    if (verdict != HOP_TTL_EXPIRED && probe->ttl < t->end_ttl) {
-        t->end_ttl = probe->ttl;
-        t->end_stop = STOP_UNREACHABLE;
+    if (t->tcp && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
+        hold(t, index);
+        return;
     }
-    if (verdict == HOP_REPLY && probe->ttl == t->end_ttl)
-        t->end_stop = STOP_REACHED; /* whatever others at this ttl say, and when */
+    if (hop->holds)
+        let_go(t, probe->ttl, verdict == HOP_REPLY);
+    if (record->confirms && hop->confirmed) {
+        make_void(t, record); /* it has done what it was sent for */
+    } else {
+        hop->sent += record->confirms;
+        record->confirms = false;
+        believe(t, record);
+    }
     advance(t);
 }
 

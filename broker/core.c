@@ -176,10 +176,10 @@ static void alive(struct core *c) {
 void core_tick(struct core *c, const struct core_time *now) {
     c->now = *now;
     struct timeline_entry *due;
-    while ((due = timeline_pop(&c->job_times, now->mono_us)) != NULL)
-        jobs_due(c, (struct job *)due);
     while ((due = timeline_pop(&c->worker_times, now->mono_us)) != NULL)
         sessions_due(c, (struct worker *)due);
+    while ((due = timeline_pop(&c->job_times, now->mono_us)) != NULL)
+        jobs_due(c, (struct job *)due);
     if (now->mono_us >= c->next_alive_us)
         alive(c);
     queue_dispatch(c);

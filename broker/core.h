@@ -21,7 +21,7 @@
 #define CORE_ALIVE_US 1000000   /* between two alive messages */
 #define CORE_ACTIVE_US 60000000 /* a stream is active so long after its last result */
 #define CORE_MAX_ALIVE_STREAMS 1000
-#define CORE_MAX_FETCH_BYTES (1024 * 1024)
+#define CORE_MAX_FETCH_BYTES (512 * 1024) /* so that its values are below a reader's limit */
 #define CORE_RATE_SECONDS 10
 #define CORE_MAX_RESULT_ENDPOINTS 8
 

@@ -68,7 +68,9 @@ struct job *jobs_accept(struct core *c, struct trace *trace, struct wire_error *
         wire_fail(err, "busy", "", "this broker is draining; send again later, or to another");
         return NULL;
     }
-    if (trace->id[0] == '\0')
+    /* A client may have named a trace so; then the next one. */
+    for (bool made = trace->id[0] == '\0'; made;
+         made = jobs_find(c, trace->id, strlen(trace->id)) != NULL)
         (void)snprintf(trace->id, sizeof trace->id, "%" PRIx64 "-%" PRIu64,
             (uint64_t)c->config.epoch / 1000, c->next_id++);
     msgpack_packer pk;
@@ -115,8 +117,9 @@ static bool waits_already(
     const struct job *job, const struct core_peer *peer, const msgpack_object *req) {
     const struct waiter *w;
     SLIST_FOREACH(w, &job->waiters, link)
-    if (w->peer.size == peer->size && memcmp(w->peer.bytes, peer->id, peer->size) == 0 &&
-        w->has_req == (req != NULL) && (req == NULL || msgpack_object_equal(w->req, *req)))
+    if (w->peer.socket == peer->socket && w->peer.size == peer->size &&
+        memcmp(w->peer.bytes, peer->id, peer->size) == 0 && w->has_req == (req != NULL) &&
+        (req == NULL || msgpack_object_equal(w->req, *req)))
         return true;
     return false;
 }

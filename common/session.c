@@ -181,7 +181,9 @@ static bool get_values(struct session_msg *msg, msgpack_zone *zone, struct wire_
     if (in->body != NULL && in->body->type != MSGPACK_OBJECT_BIN)
         return refuse(err, "body", "must be bin");
     return (in->labels == NULL || labels_check(in->labels, "labels", err)) &&
-           (msg->probes == NULL || hop_check_probes(msg->probes, "", err));
+           (msg->probes == NULL || (hop_check_probes(msg->probes, "", err) &&
+                                       (wire_portable(msg->probes, SESSION_PROBES_DEPTH) ||
+                                           refuse(err, "probes", "not portable"))));
 }
 
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err) {

@@ -12,6 +12,7 @@
 #define SESSION_NAME_BYTES 64
 #define SESSION_MAX_CAPACITY 100000
 #define SESSION_MAX_STATS 32
+#define SESSION_PROBES_DEPTH 8
 
 /* The worker's silence after which its traces go to others, and the other way round. */
 #define SESSION_HEARTBEAT_MS 1000

@@ -7,24 +7,15 @@
 #include "common/result.h"
 #include "common/session.h"
 #include "common/trace.h"
+#include "tests/unit/golden.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_BLOCKS 64
-#define MAX_BYTES 4096
 #define MAX_PROBES 32
 
-struct block {
-    char name[64];
-    unsigned char bytes[MAX_BYTES];
-    size_t size;
-};
-
-static struct block blocks[MAX_BLOCKS];
-static size_t block_count;
+static struct golden golden;
 
 /* What a case decoded and encoded again, and why it could not. */
 struct again {
@@ -34,49 +25,9 @@ struct again {
     msgpack_packer pk;
 };
 
-/* ---- the document ----------------------------------------------------------------------- */
-
-static void read_hex(struct block *block, const char *line) {
-    unsigned byte;
-    int used;
-    while (sscanf(line, " %2x%n", &byte, &used) == 1) {
-        if (block->size == MAX_BYTES)
-            fail_msg("%s: over %d bytes", block->name, MAX_BYTES);
-        block->bytes[block->size++] = (unsigned char)byte;
-        line += used;
-    }
-    if (strspn(line, " \n") != strlen(line))
-        fail_msg("%s: not hex: %s", block->name, line);
-}
-
 static int read_document(void **state) {
     (void)state;
-    const char *source = getenv("HOPMQ_SOURCE");
-    char path[4096], *line = NULL;
-    size_t room = 0;
-    (void)snprintf(path, sizeof path, "%s/docs/protocol.md", source != NULL ? source : ".");
-    FILE *file = fopen(path, "r");
-    if (file == NULL) {
-        fprintf(stderr, "%s: cannot be read; HOPMQ_SOURCE names the source tree\n", path);
-        return -1;
-    }
-    enum { OUTSIDE, JSON, HEX } part = OUTSIDE;
-    while (getline(&line, &room, file) > 0) {
-        if (part == OUTSIDE && strncmp(line, "```golden ", 10) == 0) {
-            assert_true(block_count < MAX_BLOCKS);
-            (void)sscanf(line + 10, "%63s", blocks[block_count].name);
-            part = JSON;
-        } else if (part == JSON) {
-            part = HEX;
-        } else if (part == HEX && strncmp(line, "```", 3) == 0) {
-            block_count++;
-            part = OUTSIDE;
-        } else if (part == HEX) {
-            read_hex(&blocks[block_count], line);
-        }
-    }
-    free(line);
-    return fclose(file);
+    return golden_read(&golden);
 }
 
 /* ---- cases ------------------------------------------------------------------------------ */
@@ -397,15 +348,8 @@ static const struct kind *kind_of(const char *name) {
     return NULL;
 }
 
-static void show(const char *what, const void *bytes, size_t size) {
-    fprintf(stderr, "  %s", what);
-    for (size_t i = 0; i < size; i++)
-        fprintf(stderr, " %02x", ((const unsigned char *)bytes)[i]);
-    fprintf(stderr, "\n");
-}
-
 /* False if the block does not come back as it was; says why unless it is expected. */
-static bool same_again(const struct block *block, bool expected) {
+static bool same_again(const struct golden_block *block, bool expected) {
     struct again a = {.err = {0}};
     const struct kind *kind = kind_of(block->name);
     if (kind == NULL) {
@@ -422,11 +366,8 @@ static bool same_again(const struct block *block, bool expected) {
                 memcmp(a.bytes.data, block->bytes, block->size) == 0;
     if (!decoded && !expected)
         fprintf(stderr, "golden %s: %s\n", block->name, a.err.message);
-    else if (!same && !expected) {
-        fprintf(stderr, "golden %s: encoded differently\n", block->name);
-        show("document", block->bytes, block->size);
-        show("ours    ", a.bytes.data, a.bytes.size);
-    }
+    else if (!same && !expected)
+        (void)golden_same(block, a.bytes.data, a.bytes.size);
     msgpack_sbuffer_destroy(&a.bytes);
     wire_doc_free(&a.doc);
     return same;
@@ -435,8 +376,8 @@ static bool same_again(const struct block *block, bool expected) {
 static void every_block_comes_back_as_it_was(void **state) {
     (void)state;
     unsigned wrong = 0;
-    for (size_t i = 0; i < block_count; i++)
-        wrong += !same_again(&blocks[i], false);
+    for (size_t i = 0; i < golden.count; i++)
+        wrong += !same_again(&golden.blocks[i], false);
     assert_int_equal(wrong, 0);
 }
 
@@ -445,8 +386,8 @@ static void every_case_has_its_block(void **state) {
     (void)state;
     for (size_t i = 0; i < KINDS; i++) {
         size_t found = 0;
-        for (size_t j = 0; j < block_count; j++)
-            found += strcmp(blocks[j].name, kinds[i].name) == 0;
+        for (size_t j = 0; j < golden.count; j++)
+            found += strcmp(golden.blocks[j].name, kinds[i].name) == 0;
         if (found != 1)
             fail_msg("golden %s: %zu times in the document", kinds[i].name, found);
     }
@@ -455,8 +396,8 @@ static void every_case_has_its_block(void **state) {
 /* The comparison must be able to fail. */
 static void a_changed_byte_is_found(void **state) {
     (void)state;
-    for (size_t i = 0; i < block_count; i++) {
-        struct block changed = blocks[i];
+    for (size_t i = 0; i < golden.count; i++) {
+        struct golden_block changed = golden.blocks[i];
         changed.bytes[1] ^= 1; /* the length of the first key */
         assert_false(same_again(&changed, true));
     }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 
 /* What the last results get to leave the process. */
@@ -187,6 +188,16 @@ static int64_t next(void *context) {
 
 /* ---- life ------------------------------------------------------------------------------- */
 
+/* A descriptor for each peer, up to what the administrator allows: libzmq ends the process when an
+ * ipc listener finds none. */
+static void raise_descriptor_limit(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static zsock_t *listen_at(int type, int64_t max_bytes, const char *option,
     const struct daemon_endpoints *endpoints, bool insecure) {
     zsock_t *s = sock_new_bound(type, max_bytes);
@@ -266,6 +277,7 @@ int daemon_run(const struct daemon_config *config) {
     struct daemon *d = mem_new(1, sizeof *d);
     int status = EX_OK;
     d->config = config;
+    raise_descriptor_limit();
     d->reactor = reactor_new();
     d->core = make_core(d);
     if (listen_all(d)) {

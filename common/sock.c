@@ -34,9 +34,10 @@ zsock_t *sock_new_bound(int type, int64_t max_bytes) {
     return s;
 }
 
-bool sock_is_local(const char *endpoint) {
-    return strncmp(endpoint, "ipc://", 6) == 0 || strncmp(endpoint, "inproc://", 9) == 0 ||
-           strncmp(endpoint, "tcp://127.", 10) == 0 || strncmp(endpoint, "tcp://[::1]:", 12) == 0 ||
+/* Loopback or ipc: what is open by default. */
+static bool is_local(const char *endpoint) {
+    return strncmp(endpoint, "ipc://", 6) == 0 || strncmp(endpoint, "tcp://127.", 10) == 0 ||
+           strncmp(endpoint, "tcp://[::1]:", 12) == 0 ||
            strncmp(endpoint, "tcp://localhost:", 16) == 0;
 }
 
@@ -67,7 +68,7 @@ static bool ipc_in_use(const char *endpoint) {
 }
 
 bool sock_bind(zsock_t *s, const char *option, const char *endpoint, bool insecure) {
-    if (!insecure && !sock_is_local(endpoint)) {
+    if (!insecure && !is_local(endpoint)) {
         (void)fprintf(stderr,
             "%s: %s %s: not a loopback or ipc endpoint: anybody who reaches it could send traces; "
             "use "

@@ -52,7 +52,4 @@ bool sock_send(zsock_t *socket, const struct sock_frame *frames, unsigned count)
 /* Closes after up to linger_ms of trying to deliver what is queued. */
 void sock_destroy(zsock_t **socket, int linger_ms);
 
-/* Loopback or ipc: what is open by default. */
-bool sock_is_local(const char *endpoint);
-
 #endif

@@ -365,6 +365,7 @@ void mux_prober(struct mux *m, const char *version) {
     m->skips_out = 0;
     if (m->up) {
         sequence_start(&m->sequence, version);
+        sequence_skipped(&m->sequence, MUX_SHELL_PROBES);
         return;
     }
     while (!TAILQ_EMPTY(&m->in_use)) {

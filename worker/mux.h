@@ -22,6 +22,9 @@
 /* The token of commands that only use up a sequence number, and how many may be unanswered. */
 #define MUX_SKIP_TOKEN (MUX_FIRST_TOKEN - 1)
 
+/* Numbers that the prober shell has used when the prober is up: one probe, to see its rights. */
+#define MUX_SHELL_PROBES 1
+
 /* The token of the question whether the prober is there at all: see mux_tick(). */
 #define MUX_ASK_TOKEN (MUX_FIRST_TOKEN - 2)
 #define MUX_MAX_SKIPS 4096

@@ -3,12 +3,14 @@ from the request, the worker what only its host knows, the programs what is wron
 line."""
 
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
-from system import BUILD, program, until
+from system import BUILD, Island, program, until
 
 WRONG_FIELDS = [  # the request, the field of the answer, and what its message says
     ({"protocol": "udp", "port": 0}, "port", "0: must be 1..65535"),
@@ -208,6 +210,30 @@ def test_prober_that_says_nothing_it_should(system):
     until(lambda: worker.log().count("event=prober-ended") >= 3, "no restarts")
     assert worker.popen.poll() is None
     assert "prober-bad-line" in worker.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to give up rights, one must have them: needs root")
+def test_prober_without_raw_sockets(system):
+    """mtr-packet falls back to unprivileged sockets, which report wrong hops: it is not used."""
+    with tempfile.TemporaryDirectory() as shared:  # readable by nobody, unlike the system's own
+        os.chmod(shared, 0o755)
+        copy = os.path.join(shared, "mtr-packet")
+        shutil.copyfile(shutil.which("mtr-packet"), copy)  # without its file capabilities
+        os.chmod(copy, 0o755)
+        own = shutil.copy(program("hopmq-worker"), shared)
+        range_file = "/proc/sys/net/ipv4/ping_group_range"
+        argv = ["sh", "-c", f"echo 0 2147483647 >{range_file}; exec \"$@\"", "sh", "setpriv"]
+        argv += ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]
+        argv += ["--bounding-set=-all", own, "--broker", system.workers]
+        island = Island(system.path("island.log"))
+        try:
+            worker = system.run(island.enter(argv), "w1", env={**os.environ, "MTR_PACKET": copy})
+            until(lambda: "event=prober-without-rights" in worker.log(), "no word of the rights")
+            assert f"setcap cap_net_raw+ep {copy}" in worker.log()
+            assert "event=prober-up" not in worker.log()
+            worker.stop()
+        finally:
+            island.stop()
 
 
 # ---- command lines -------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -150,7 +151,9 @@ void locator_find(struct locator *l, void *owner, int64_t lease, const struct tr
     q->af = trace->af;
     memcpy(q->target, trace->target, sizeof q->target);
     memcpy(q->source, trace->source, sizeof q->source);
-    if (addr_parse(&at.dst, trace->target)) {
+    /* RFC 6761, section 6.3: known without asking, whatever /etc/hosts says. */
+    bool local = strcasecmp(trace->target, "localhost") == 0;
+    if (addr_parse(&at.dst, local ? (trace->af == 6 ? "::1" : "127.0.0.1") : trace->target)) {
         find_route(&at, q);
         l->found(owner, lease, &at);
         free(q);

@@ -192,6 +192,7 @@ void prober_start(struct prober *p) {
     p->state = PROBER_STARTING;
     p->due_us = reactor_now().mono_us + PROBER_START_US;
     memset(&p->framer, 0, sizeof p->framer);
+    p->bad_lines = 0;
     reactor_fd(p->reactor, p->out, ZMQ_POLLIN, on_readable, p);
     ask_features(p);
 }
@@ -269,6 +270,8 @@ static void feature_answer(struct prober *p, const struct mtr_reply *reply) {
         p->families |= ok ? 1U << (which == 1 ? 4 : 6) : 0;
     else if (which < FEATURES)
         p->protocols |= ok ? 1U << (which - 3) : 0;
+    else
+        bad_line(p);
 }
 
 /* Any other word than no-reply, such as that there is no loopback here, says nothing about it. */
@@ -289,7 +292,6 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
     p->state = PROBER_UP;
     p->due_us = INT64_MAX;
     p->up_us = reactor_now().mono_us;
-    p->bad_lines = 0;
     log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s", (int)p->pid, p->version);
     p->sink.up(p->sink.context, p->version, p->families, p->protocols);
 }
@@ -297,7 +299,7 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
 static void take_line(struct prober *p, const char *line, size_t size, int64_t now_us) {
     struct mtr_reply reply;
     if (!mtr_line_parse(&reply, line, size) || reply.token == 0) {
-        p->sink.bad_line(p->sink.context);
+        bad_line(p);
         log_event(
             LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size, line);
         return;

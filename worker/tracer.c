@@ -180,6 +180,7 @@ static void let_go(struct tracer *t, int ttl, bool true_answer) {
     struct hop *hop = hop_of(t, ttl);
     struct record *record = &t->records[hop->held];
     hop->holds = false;
+    hop->unconfirmed = 0;
     t->held_ttl = NO_END;
     for (int at = t->max_ttl; at >= t->floor; at--)
         if (hop_of(t, at)->holds)

@@ -56,16 +56,18 @@ static bool read_hop(struct hop *hop, const msgpack_object *probes) {
 }
 
 static void add_time(struct lines *text, const struct hop_probe *probe) {
-    if (probe->addr.af != 0)
+    static const char marks[] = "ALSPC"; /* by bit of enum hop_flag */
+    if (probe->rtt_us >= 0)
         lines_add(text, "  %8.3f ms", probe->rtt_us / 1000.0);
     else
-        lines_add(text, "  %8s   ", "*");
+        lines_add(text, "  %8s   ", probe->addr.af != 0 ? "?" : "*");
     if (probe->verdict == HOP_UNREACHABLE)
         lines_add(text, " !U");
     else if (probe->verdict == HOP_OTHER)
         lines_add(text, " !%s", probe->word);
-    if ((probe->flags & HOP_OTHER_ADDRESS) != 0)
-        lines_add(text, " !A");
+    for (unsigned bit = 0; marks[bit] != '\0'; bit++)
+        if ((probe->flags >> bit & 1) != 0)
+            lines_add(text, " !%c", marks[bit]);
 }
 
 static bool same_labels(const struct hop_probe *a, const struct hop_probe *b) {
@@ -176,6 +178,8 @@ static const char *gloss(const struct result_body *body, char *buffer, size_t si
     case STOP_MAX_TTL:
         (void)snprintf(buffer, size, "not reached with ttl %d", (int)body->max_ttl);
         return buffer;
+    case STOP_LOOP:
+        return "responders answer again behind others";
     case STOP_DEADLINE:
         return "the deadline came first";
     case STOP_CANCELLED:
@@ -224,7 +228,7 @@ static void add_last_rtt(struct lines *text, const msgpack_object *hops) {
         count > 0 ? wire_find(&hops->via.array.ptr[count - 1], "probes") : NULL;
     if (probes != NULL && read_hop(&hop, probes))
         for (unsigned i = 0; i < hop.count; i++)
-            if (hop.probes[i].addr.af != 0) {
+            if (hop.probes[i].rtt_us >= 0) {
                 lines_add(text, " %9.3f ms", hop.probes[i].rtt_us / 1000.0);
                 return;
             }

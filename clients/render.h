@@ -13,7 +13,11 @@
 /* The marks after a time, explained; for --help. */
 #define RENDER_MARKS                                                                               \
     "Marks: * no answer in time; !U a router or the target says that the target cannot be "        \
-    "reached; !A a reply from another address than the target's; !WORD what else the prober said."
+    "reached; !A a reply from another address than the target's; !L late; !S the time may "        \
+    "include a "                                                                                   \
+    "repeated SYN; !P the prober lagged; !C the clock was set, so there is no time (?); !WORD "    \
+    "what "                                                                                        \
+    "else the prober said."
 
 /* "trace to 192.0.2.1, icmp, 30 hops at most" */
 void render_header(struct lines *text, const struct trace *trace);

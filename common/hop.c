@@ -15,7 +15,13 @@ static const char *const verdict_names[] = {
 static const struct flag_name {
     enum hop_flag flag;
     const char *name;
-} flag_names[] = {{HOP_OTHER_ADDRESS, "other-address"}};
+} flag_names[] = {
+    {HOP_OTHER_ADDRESS, "other-address"},
+    {HOP_LATE, "late"},
+    {HOP_SYN_RETRANSMIT, "syn-retransmit"},
+    {HOP_PROBER_LAG, "prober-lag"},
+    {HOP_CLOCK_STEP, "clock-step"},
+};
 
 #define FLAGS (sizeof flag_names / sizeof flag_names[0])
 
@@ -192,8 +198,8 @@ bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
     const char *wrong = NULL;
     if (in.addr[0] != '\0' && !addr_parse(&probe->addr, in.addr))
         wrong = "addr: must be an address or nil";
-    else if ((in.addr[0] == '\0') != (in.rtt_us < 0))
-        wrong = "addr and rtt_us: both or neither";
+    else if (in.addr[0] == '\0' && in.rtt_us >= 0)
+        wrong = "rtt_us: only with an addr";
     else if (in.mpls != NULL && !get_mpls(in.mpls, probe, mpls))
         wrong = "mpls: must be an array of at most 8 [label, tc, s, ttl]";
     else if (in.flags != NULL && !get_flags(in.flags, probe))

@@ -16,8 +16,14 @@ enum hop_verdict {
     HOP_OTHER, /* the prober's own word, in `word` */
 };
 
-/* Bits of hop_probe.flags. */
-enum hop_flag { HOP_OTHER_ADDRESS = 1 };
+/* Bits of hop_probe.flags; docs/protocol.md says what each means. */
+enum hop_flag {
+    HOP_OTHER_ADDRESS = 1 << 0,
+    HOP_LATE = 1 << 1,
+    HOP_SYN_RETRANSMIT = 1 << 2,
+    HOP_PROBER_LAG = 1 << 3,
+    HOP_CLOCK_STEP = 1 << 4,
+};
 
 /* One label stack entry as quoted in an ICMP extension (RFC 4950). */
 struct mpls_label {
@@ -31,7 +37,7 @@ struct hop_probe {
     uint8_t flags;
     uint8_t mpls_count;
     struct addr addr; /* af 0: no answer */
-    int32_t rtt_us;   /* -1: no answer */
+    int32_t rtt_us;   /* -1: no answer, or none that can be trusted */
     int64_t sent_us;  /* since the trace was started */
     enum hop_verdict verdict;
     char word[HOP_WORD_BYTES + 1];

@@ -15,6 +15,7 @@ enum result_stop {
     STOP_UNREACHABLE,
     STOP_GAP_LIMIT,
     STOP_MAX_TTL,
+    STOP_LOOP,
     STOP_DEADLINE,
     STOP_CANCELLED,
     STOP_UNRESOLVED,
@@ -33,6 +34,8 @@ struct result_body {
     int protocol;
     int64_t port; /* 0: absent */
     int64_t flow; /* -1: absent */
+    bool constant_flow;
+    int64_t src_port; /* 0: absent */
     int64_t first_ttl, max_ttl;
     int64_t started_us, finished_us;
     char prober[65]; /* empty: absent */

@@ -27,6 +27,7 @@ static const struct wire_field fields[] = {
     {"attempts", WIRE_INT, AT(attempts), 1, 32, NULL, NULL, false, false},
     {"timeout_ms", WIRE_INT, AT(timeout_ms), 100, 30000, NULL, NULL, false, false},
     {"gap_limit", WIRE_INT, AT(gap_limit), 0, 255, NULL, NULL, false, false},
+    {"loop_limit", WIRE_INT, AT(loop_limit), 0, 255, NULL, NULL, false, false},
     {"window", WIRE_INT, AT(window), 0, 64, NULL, NULL, false, false},
     {"flow", WIRE_INT, AT(flow), 0, 1023, NULL, NULL, false, false},
     {"size", WIRE_INT, AT(size), IPV4_SIZE_MIN, 1500, NULL, NULL, false, false},
@@ -60,6 +61,7 @@ void trace_defaults(struct trace *trace) {
     trace->probes = 1;
     trace->timeout_ms = 2000;
     trace->gap_limit = 5;
+    trace->loop_limit = 3;
     trace->flow = -1;
     trace->size = 64;
     trace->priority = 4;

@@ -27,9 +27,10 @@ struct trace {
     int64_t probes;
     int64_t attempts; /* probes + 1 unless given */
     int64_t timeout_ms;
-    int64_t gap_limit; /* 0: off */
-    int64_t window;    /* 0: the worker chooses */
-    int64_t flow;      /* -1: none */
+    int64_t gap_limit;  /* 0: off */
+    int64_t loop_limit; /* 0: off */
+    int64_t window;     /* 0: the worker chooses */
+    int64_t flow;       /* -1: none */
     int64_t size, tos, bit_pattern;
     int64_t priority; /* 0 is first */
     int64_t deadline_ms;

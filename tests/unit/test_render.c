@@ -86,6 +86,10 @@ static void hops(void **state) {
         {6, ANSWER(1, "10.0.0.1", 1000, "'unreachable'"), " 6  10.0.0.1            1.000 ms !U\n"},
         {7, ANSWER(1, "10.0.0.1", 1000, "'reply', 'flags': ['other-address', 'new']"),
             " 7  10.0.0.1            1.000 ms !A\n"},
+        {7,
+            "{'attempt': 1, 'addr': '10.0.0.1', 'rtt_us': null, 'sent_us': 0, 'verdict': "
+            "'ttl-expired', 'flags': ['clock-step', 'late']}",
+            " 7  10.0.0.1                ?    !L !C\n"},
         {8, ANSWER(1, "10.0.0.1", 1000, "'odd'"), " 8  10.0.0.1            1.000 ms !odd\n"},
         {9,
             "{'attempt': 1, 'addr': null, 'rtt_us': null, 'sent_us': 0, 'verdict': "

@@ -59,6 +59,7 @@ static void integers(void **state) {
         {"attempts", 1, 32, "'probes': 1"},
         {"timeout_ms", 100, 30000, "'af': 4"},
         {"gap_limit", 0, 255, "'af': 4"},
+        {"loop_limit", 0, 255, "'af': 4"},
         {"window", 0, 64, "'af': 4"},
         {"flow", 0, 1023, "'protocol': 'udp'"},
         {"size", 28, 1500, "'af': 4"},
@@ -319,14 +320,15 @@ static void equal_traces_give_equal_bytes(void **state) {
         "{'target':'192.0.2.1'}");
     expect_put("{'port': 80, 'protocol': 'tcp', 'attempts': 4, 'probes': 3, 'target': '0::1'}",
         "{'target':'::1','protocol':'tcp','probes':3}");
-    expect_put("{'meta': null, 'flow': 0, 'protocol': 'udp', 'progress': true, 'attempts': 3,"
-               "'probes': 3, 'workers': {'a': 'b'}, 'target': 'x', 'id': 'i', 'stream': 's',"
-               "'af': 6, 'port': 9, 'source': '::0:2', 'first_ttl': 2, 'max_ttl': 3,"
-               "'timeout_ms': 100, 'gap_limit': 0, 'window': 1, 'size': 1500, 'tos': 255,"
-               "'bit_pattern': 1, 'priority': 0, 'deadline_ms': 86400000}",
+    expect_put(
+        "{'meta': null, 'flow': 0, 'protocol': 'udp', 'progress': true, 'attempts': 3,"
+        "'probes': 3, 'workers': {'a': 'b'}, 'target': 'x', 'id': 'i', 'stream': 's',"
+        "'af': 6, 'port': 9, 'source': '::0:2', 'first_ttl': 2, 'max_ttl': 3,"
+        "'timeout_ms': 100, 'gap_limit': 0, 'loop_limit': 9, 'window': 1, 'size': 1500, 'tos': 255,"
+        "'bit_pattern': 1, 'priority': 0, 'deadline_ms': 86400000}",
         "{'target':'x','id':'i','stream':'s','af':6,'protocol':'udp','port':9,'source':'::2',"
         "'first_ttl':2,'max_ttl':3,'probes':3,'attempts':3,'timeout_ms':100,'gap_limit':0,"
-        "'window':1,'flow':0,'size':1500,'tos':255,'bit_pattern':1,'priority':0,"
+        "'loop_limit':9,'window':1,'flow':0,'size':1500,'tos':255,'bit_pattern':1,'priority':0,"
         "'deadline_ms':86400000,'workers':{'a':'b'},'progress':true,'meta':null}");
 }
 

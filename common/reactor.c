@@ -12,6 +12,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* Two clocks read within this time are read together; so often it is tried. */
+#define READ_TOGETHER_US 100
+#define READ_TRIES 4
+
 struct watch {
     TAILQ_ENTRY(watch) link;
     struct reactor *reactor;
@@ -43,7 +47,15 @@ static int64_t clock_us(clockid_t clock) {
 }
 
 struct reactor_time reactor_now(void) {
-    return (struct reactor_time){clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
+    struct reactor_time t;
+    /* Their distance is used to see that the clock was set: it must not show that we were stopped
+     * between the two. */
+    for (int tries = 0; tries < READ_TRIES; tries++) {
+        t = (struct reactor_time){clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
+        if (clock_us(CLOCK_MONOTONIC) - t.mono_us <= READ_TOGETHER_US)
+            break;
+    }
+    return t;
 }
 
 static void arm(struct reactor *r, int64_t due_us) {

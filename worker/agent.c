@@ -2,6 +2,7 @@
 
 #include "common/mem.h"
 #include "common/timeline.h"
+#include "worker/fit.h"
 
 #include <bsd/sys/tree.h>
 #include <inttypes.h>
@@ -118,7 +119,13 @@ static void send_heartbeat(struct agent *a) {
         {"replies", c->replies},
         {"no_replies", c->no_replies},
         {"late_replies", c->late_replies},
+        {"late_taken", c->late_taken},
         {"impossible_times", c->impossible_times},
+        {"clock_steps", c->clock_steps},
+        {"probes_beyond", c->probes_beyond},
+        {"prober_lag_us", c->prober_lag_us},
+        {"near_waits", c->near_waits},
+        {"near_limited", c->near_limited},
         {"sequence_waits", c->sequence_waits},
         {"numbers_skipped", c->numbers_skipped},
         {"bad_tokens", c->bad_tokens},
@@ -180,6 +187,8 @@ static void finish(struct agent *a, struct lease *lease, const struct result_bod
     memcpy(body.error_message, end->error_message, sizeof body.error_message);
     body.stop = end->stop;
     body.probes_sent = end->probes_sent;
+    body.constant_flow = end->constant_flow;
+    body.src_port = end->src_port;
     body.started_us = lease->started_wall_us;
     body.finished_us = a->now.wall_us;
     msgpack_packer pk;
@@ -233,7 +242,7 @@ void agent_located(struct agent *a, int64_t id, const struct agent_location *loc
     memcpy(end.error_code, location->error_code, sizeof end.error_code);
     memcpy(end.error_message, location->error_message, sizeof end.error_message);
     if (location->error_code[0] != '\0' ||
-        !mux_fits(&lease->trace, location->dst.af, a->protocols, a->version, &end)) {
+        !fit_check(&lease->trace, location->dst.af, a->protocols, a->version, &end)) {
         finish(a, lease, &end, NULL, 0);
         return;
     }

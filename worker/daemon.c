@@ -38,6 +38,7 @@ struct daemon {
     struct berth *berth;
     struct broker brokers[DAEMON_MAX_BROKERS];
     int64_t drain_until_us; /* 0: not draining */
+    int64_t wall_read_us;   /* when the mux was told the wall clock */
     int status;
 };
 
@@ -109,7 +110,7 @@ static void on_prober_up(
     void *context, const char *version, unsigned families, unsigned protocols) {
     struct daemon *d = context;
     struct agent_time t = now();
-    mux_prober(d->mux, version);
+    mux_prober(d->mux, version, t.mono_us);
     for (int i = 0; i < d->config->broker_count; i++) {
         agent_shell_counters(d->brokers[i].agent)->prober_restarts = prober_restarts(d->prober);
         agent_prober_up(d->brokers[i].agent, version, families, protocols, &t);
@@ -118,11 +119,20 @@ static void on_prober_up(
 
 static void on_prober_down(void *context) {
     struct daemon *d = context;
-    mux_prober(d->mux, NULL);
+    mux_prober(d->mux, NULL, now().mono_us);
+}
+
+static void tell_wall(struct daemon *d, const struct agent_time *t) {
+    mux_wall_offset(d->mux, t->wall_us - t->mono_us);
+    d->wall_read_us = t->mono_us;
 }
 
 static void on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
     struct daemon *d = context;
+    if (now_us > d->wall_read_us) {
+        struct agent_time t = now();
+        tell_wall(d, &t);
+    }
     mux_reply(d->mux, reply, now_us);
 }
 
@@ -194,6 +204,7 @@ static void tick(void *context) {
         agent_tick(d->brokers[i].agent, &t);
     if (mux_timeout_us(d->mux) <= t.mono_us)
         prober_read(d->prober);
+    tell_wall(d, &t);
     mux_tick(d->mux, t.mono_us);
     prober_flush(d->prober);
     prober_tick(d->prober, t.mono_us);

@@ -2,20 +2,30 @@
 
 #include "common/trace.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Every word of 0.88 to HEAD (packet/command.c, probe.c, probe_unix.c), and since when it is said
+ * for what it means here. Those with an address mean more: see meaning_of(). */
 static const struct meaning {
     const char *word;
     enum mtr_class class;
 } meanings[] = {
     {"reply", MTR_REPLY}, {"ttl-expired", MTR_EXPIRED}, {"no-reply", MTR_SILENT},
-    {"no-route", MTR_NO_ROUTE}, {"no-route-host", MTR_NO_ROUTE}, {"no-route-network", MTR_NO_ROUTE},
-    {"network-down", MTR_NO_ROUTE}, {"host-down", MTR_NO_ROUTE},
+    {"wait-tcp-respone-timeout", MTR_SILENT}, /* 0.96, in its own spelling */
+    {"no-route", MTR_NO_ROUTE},               /* up to 0.95; with an address since 0.93 */
+    {"no-route-host", MTR_NO_ROUTE},          /* 0.96; with an address: any unreachable */
+    {"no-route-network", MTR_NO_ROUTE},       /* 0.96 */
+    {"network-down", MTR_NO_ROUTE}, {"host-down", MTR_NO_ROUTE}, /* 0.96 */
+    {"address-not-available", MTR_NO_ROUTE}, /* 0.96: the source is none of this host's */
     {"probes-exhausted", MTR_EXHAUSTED}, {"permission-denied", MTR_DENIED},
     {"invalid-argument", MTR_INVALID}, {"feature-support", MTR_FEATURE},
-    {"wait-tcp-respone-timeout", MTR_SILENT}, /* 0.96's own spelling */
+    {"address-in-use", MTR_TROUBLE},
+    {"unexpected-error", MTR_TROUBLE}, /* errno tells more: see meaning_of() */
+    {"unknown-command", MTR_TROUBLE}, {"command-parse-error", MTR_TROUBLE}, /* with token 0 */
+    {"command-buffer-overflow", MTR_TROUBLE},                               /* with token 0 */
 };
 
 size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) {
@@ -47,11 +57,15 @@ size_t mtr_line_skip(char line[MTR_LINE_BYTES], int32_t token) {
     return (size_t)snprintf(line, MTR_LINE_BYTES, "%d send-probe ip-4 0\n", token);
 }
 
-bool mtr_since_0_96(const char *version) {
+int mtr_minor(const char *version) {
     char *end;
     long major = strtol(version, &end, 10);
     long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-    return major > 0 || minor >= 96;
+    return major > 0 ? MTR_MINOR_OF_1 : (int)minor;
+}
+
+bool mtr_keeps_flow(const char *version, int af) {
+    return mtr_minor(version) >= (af == 4 ? 93 : 96);
 }
 
 /* ---- replies ---------------------------------------------------------------------------- */
@@ -141,6 +155,8 @@ static bool read_argument(
         return whole_number(value, INT64_MAX, &reply->rtt_us);
     if (is(name, "mpls"))
         return read_mpls(reply, value);
+    if (is(name, "errno"))
+        return whole_number(value, INT32_MAX, &reply->error_number);
     if (is(name, "support"))
         return copy_word(reply->support, value);
     return true;
@@ -151,6 +167,8 @@ static enum mtr_class meaning_of(const struct mtr_reply *reply) {
     for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
         if (strcmp(reply->word, meanings[i].word) == 0)
             class = meanings[i].class;
+    if (reply->error_number == EMSGSIZE)
+        return MTR_TOO_LONG;
     bool answered = reply->addr.af != 0 && reply->rtt_us >= 0;
     if (class == MTR_NO_ROUTE && answered)
         return MTR_UNREACHABLE;

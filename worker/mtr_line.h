@@ -36,8 +36,13 @@ size_t mtr_line_feature(char line[MTR_LINE_BYTES], int32_t token, const char *fe
  * invalid-argument (measured, 0.88 to 0.96). Returns its length. */
 size_t mtr_line_skip(char line[MTR_LINE_BYTES], int32_t token);
 
-/* True for versions from 0.96 on; they may carry a suffix such as -12-gabcdef. */
-bool mtr_since_0_96(const char *version);
+/* The N of version 0.N, which may carry a suffix such as -12-gabcdef; 0 if it cannot be read. */
+int mtr_minor(const char *version);
+#define MTR_MINOR_OF_1 1000 /* for 1.0 and later */
+
+/* True if UDP probes with both ports given keep the five-tuple and are answered: IPv4 since 0.93
+ * (before, targets see a wrong checksum), IPv6 since 0.96 (before, there are no replies). */
+bool mtr_keeps_flow(const char *version, int af);
 
 /* What the words of all versions mean to a trace. */
 enum mtr_class {
@@ -49,8 +54,9 @@ enum mtr_class {
     MTR_EXHAUSTED,   /* the prober has no free slot */
     MTR_DENIED,
     MTR_INVALID,
-    MTR_FEATURE, /* the answer to check-support, in `support` */
-    MTR_TROUBLE, /* any other word: data, never fatal */
+    MTR_TOO_LONG, /* than the interface lets out: 0.96 sends it in fragments instead */
+    MTR_FEATURE,  /* the answer to check-support, in `support` */
+    MTR_TROUBLE,  /* any other word: data, never fatal */
 };
 
 struct mtr_reply {
@@ -58,8 +64,9 @@ struct mtr_reply {
     enum mtr_class class;
     char word[HOP_WORD_BYTES + 1];
     char support[HOP_WORD_BYTES + 1];
-    struct addr addr; /* af 0: none */
-    int64_t rtt_us;   /* -1: none */
+    struct addr addr;     /* af 0: none */
+    int64_t rtt_us;       /* -1: none */
+    int64_t error_number; /* 0: none */
     uint8_t mpls_count;
     struct mpls_label mpls[HOP_MPLS_MAX];
 };

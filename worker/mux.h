@@ -9,12 +9,12 @@
 
 #include "worker/mtr_line.h"
 #include "worker/sequence.h"
+#include "worker/slots.h"
 #include "worker/tracer.h"
 
-/* Slots of one prober. mtr-packet refuses beyond MAX_PROBES, 1024 up to 0.95, and TCP probes take
- * a descriptor each from the 1024 that select() can watch. */
-#define MUX_SLOTS 900
-#define MUX_TCP_SLOTS 900
+/* With fewer probes out than this, traces send ahead of what they surely need. What answers at
+ * once must fit the prober's socket: 277 small replies at Linux's default (measured). */
+#define MUX_AHEAD 128
 
 /* Tokens of probes begin here; the two below are the mux's too, all others the prober shell's. */
 #define MUX_FIRST_TOKEN 2048
@@ -29,19 +29,21 @@
 #define MUX_ASK_TOKEN (MUX_FIRST_TOKEN - 2)
 #define MUX_MAX_SKIPS 4096
 
-/* A TCP probe never waits longer, see docs/protocol.md, timeout_ms. */
-#define MUX_TCP_TIMEOUT_S 1
+/* A probe over a socket (TCP, SCTP) never waits longer, see docs/protocol.md, timeout_ms. */
+#define MUX_STREAM_TIMEOUT_S 1
 
-/* The prober hangs if it does not answer a question for so long; it is asked when a probe's line
- * has not come so long after the prober's own timeout. */
+/* The prober is asked whether it hangs when a probe's line has not come so long after the
+ * prober's own timeout. */
 #define MUX_GRACE_US 2000000
 
-/* UDP ports at and over this are the prober's own range. */
-#define MUX_PORT_LIMIT 33000
+/* How far the wall clock, by which the prober measures, may move against the monotonic one while
+ * a probe is out before its time is doubted. */
+#define MUX_CLOCK_STEP_US 1000
 
-/* With `flow`: probes go from local port MUX_FLOW_PORT + flow to the discard port, RFC 863,
- * unless the trace names another one. */
-#define MUX_FLOW_PORT 20000
+/* A trace whose probes were lost with so many probers may be what kills them. */
+#define MUX_MAX_DEATHS 5
+
+/* With `flow`, probes go to the discard port, RFC 863, unless the trace names another one. */
 #define MUX_DISCARD_PORT 9
 
 struct mux;
@@ -64,18 +66,21 @@ struct mux_sink {
 };
 
 struct mux_counters {
-    int64_t probes_sent, replies, no_replies, late_replies, bad_lines, bad_tokens, impossible_times,
-        probes_lost, in_flight, sequence_waits, numbers_skipped;
+    int64_t probes_sent, replies, no_replies, bad_lines, bad_tokens, probes_lost, in_flight,
+        sequence_waits, numbers_skipped;
+    int64_t late_replies;     /* that nobody waited for any more */
+    int64_t late_taken;       /* that their trace could still use */
+    int64_t impossible_times; /* and clock_steps: answers whose time was not believed */
+    int64_t clock_steps;
+    int64_t probes_beyond; /* sent beyond the last hop that counted */
+    int64_t near_waits;    /* probes that waited for their turn at a router near by */
+    int64_t near_limited;  /* ttls near by whose routers limit their answers now */
+    int64_t prober_lag_us; /* as measured last */
 };
 
 /* pps: 1..1000000 probes a second, spread evenly; 0: as fast as slots allow. */
 struct mux *mux_new(int64_t pps, const struct mux_sink *sink);
 void mux_destroy(struct mux **mux);
-
-/* Checks what the prober could not do with a trace. Fills error_code and error_message of body
- * and its stop if it cannot. */
-bool mux_fits(const struct trace *options, int af, unsigned protocols, const char *version,
-    struct result_body *body);
 
 /* Takes a trace on. deadline_us is absolute. `owner` comes back in the sink's calls. */
 struct mux_job *mux_add(struct mux *mux, const struct trace *options, const struct addr *dst,
@@ -91,7 +96,10 @@ void mux_forget(struct mux *mux, struct mux_job *job);
 void mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
 
 /* The prober is there, or (NULL) gone with all that it held. */
-void mux_prober(struct mux *mux, const char *version);
+void mux_prober(struct mux *mux, const char *version, int64_t now_us);
+
+/* The wall clock less the monotonic clock, now: tell before time passes in the other calls. */
+void mux_wall_offset(struct mux *mux, int64_t offset_us);
 
 /* The slices of sequence numbers that are this worker's, a bit each: all, until told otherwise. */
 void mux_own(struct mux *mux, unsigned slices);

@@ -20,7 +20,7 @@
 #define READ_BYTES 65536
 
 /* Commands wait here while the pipe is full; slots bound how much that can be. */
-#define OUT_BYTES (MUX_SLOTS * MTR_LINE_BYTES + MUX_MAX_SKIPS * 32)
+#define OUT_BYTES (SLOTS_MAX * MTR_LINE_BYTES + MUX_MAX_SKIPS * 32)
 
 /* What the child is asked when it starts, with tokens from 1; then, with RIGHTS_TOKEN, one UDP
  * probe to ourselves, whose answer makes it usable. Only raw sockets see the answer: a child that

@@ -3,7 +3,7 @@
 #include "worker/mtr_line.h"
 
 void sequence_start(struct sequence *s, const char *version) {
-    s->count = mtr_since_0_96(version) ? 65535 - 33434 + 1 : 65535 - 33000 + 1;
+    s->count = mtr_minor(version) >= 96 ? 65535 - 33434 + 1 : 65535 - 33000 + 1;
     s->position = 0;
 }
 

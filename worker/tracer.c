@@ -1,4 +1,4 @@
-#include "worker/tracer.h"
+#include "worker/tracer_state.h"
 
 #include "common/mem.h"
 
@@ -7,51 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_END 256 /* beyond every ttl */
-
-/* One ttl. It is open once a probe was sent, and settled when nothing more can change it. */
-struct hop {
-    uint8_t sent, answered, outstanding, repeats;
-    uint8_t unconfirmed; /* confirmations that got no answer */
-    bool holds;          /* an answer that is to be confirmed, in `held` */
-    bool confirmed;      /* the target does answer at this ttl */
-    unsigned held;       /* the index of its record */
-};
-
-/* What a record of the probe list is. */
-enum record_state {
-    RECORD_OUT,  /* sent, nothing known yet */
-    RECORD_HELD, /* answered, but not believed yet */
-    RECORD_DONE, /* its outcome stands in the probe */
-    RECORD_VOID, /* sent in vain, through no fault of the network; never reported */
-};
-
-struct record {
-    struct hop_probe probe;
-    enum record_state state;
-    bool confirms; /* sent for a held answer; no attempt, and not counted in hop.sent */
-};
-
-struct tracer {
-    struct addr dst;
-    int first_ttl, max_ttl, probes, attempts, gap_limit, window;
-    bool tcp;
-    struct record *records; /* in the order of sending, until tracer_result() */
-    unsigned record_count, record_room;
-    int floor;    /* the first ttl that is not settled */
-    int reported; /* the next ttl that tracer_settled() gives out */
-    int end_ttl;  /* the lowest ttl with a terminal answer */
-    int held_ttl; /* the lowest ttl that holds an answer */
-    int gap;      /* silent hops in a row that end before floor */
-    bool ended;
-    enum result_stop stop, end_stop; /* end_stop: what end_ttl's answer means */
-    const char *error_code;          /* static */
-    char error_message[160];
-    struct hop_probe *view; /* what tracer_settled() and tracer_result() returned last */
-    struct hop hops[];      /* by ttl - first_ttl */
-};
-
-struct tracer *tracer_new(const struct trace *options, const struct addr *dst) {
+struct tracer *tracer_new(const struct trace *options, const struct addr *dst, int distance) {
     size_t hops = (size_t)(options->max_ttl - options->first_ttl + 1);
     struct tracer *t = mem_new(1, sizeof *t + hops * sizeof t->hops[0]);
     t->dst = *dst;
@@ -60,9 +16,15 @@ struct tracer *tracer_new(const struct trace *options, const struct addr *dst) {
     t->probes = (int)options->probes;
     t->attempts = (int)options->attempts;
     t->gap_limit = (int)options->gap_limit;
-    t->window = options->window != 0 ? (int)options->window : TRACER_WINDOW;
-    t->tcp = options->protocol == TRACE_TCP;
+    t->loop_limit = (int)options->loop_limit;
+    t->window = (int)options->window;
+    t->distance = distance;
+    t->timeout_us = options->timeout_ms * 1000;
+    t->stream = trace_is_stream(options->protocol);
+    t->seen = t->first_ttl - 1;
     t->end_ttl = t->held_ttl = NO_END;
+    for (size_t i = 0; i < hops; i++)
+        t->hops[i].first_sent_us = -1;
     return t;
 }
 
@@ -80,62 +42,36 @@ void tracer_destroy(struct tracer **tracer) {
 
 static struct hop *hop_of(struct tracer *t, int ttl) { return &t->hops[ttl - t->first_ttl]; }
 
-static bool wants_probe(const struct tracer *t, const struct hop *hop) {
-    if (hop->holds)
-        return hop->outstanding == 0;
-    return hop->answered + hop->outstanding < t->probes && hop->sent < t->attempts;
-}
+/* ---- outcomes --------------------------------------------------------------------------- */
 
-static bool settled(const struct tracer *t, const struct hop *hop) {
-    return hop->outstanding == 0 && !wants_probe(t, hop);
-}
-
-/* Beyond an answer of the target, be it confirmed or not, no probe is sent. */
-static int last_ttl(const struct tracer *t) {
-    int last = t->end_ttl < t->held_ttl ? t->end_ttl : t->held_ttl;
-    return last < t->max_ttl ? last : t->max_ttl;
-}
-
-static void add_record(struct tracer *t, struct hop_probe probe) {
-    if (t->record_count == t->record_room) {
-        t->record_room = t->record_room == 0 ? 16 : t->record_room * 2;
-        t->records = mem_grow(t->records, t->record_room, sizeof *t->records);
-    }
-    t->records[t->record_count++] = (struct record){.probe = probe, .state = RECORD_OUT};
-}
-
-bool tracer_next(struct tracer *t, int64_t sent_us, unsigned *index, uint8_t *ttl) {
-    if (t->ended)
-        return false;
-    int in_flight = 0;
-    for (int at = t->floor; at <= last_ttl(t) && in_flight < t->window; at++) {
-        struct hop *hop = hop_of(t, at);
-        if (!wants_probe(t, hop)) {
-            in_flight += hop->outstanding > 0;
-            continue;
-        }
-        hop->sent += !hop->holds;
-        hop->outstanding++;
-        *index = t->record_count;
-        *ttl = (uint8_t)at;
-        add_record(t, (struct hop_probe){.ttl = *ttl, .rtt_us = -1, .sent_us = sent_us});
-        t->records[*index].confirms = hop->holds;
-        return true;
+/* True if the responder at ttl has answered before, and another one since. */
+static bool loops_back(struct tracer *t, int ttl) {
+    const struct addr *responder = &hop_of(t, ttl)->responder;
+    bool another = false;
+    while (responder->af != 0 && --ttl >= t->first_ttl) {
+        const struct addr *earlier = &hop_of(t, ttl)->responder;
+        bool same = addr_equal(earlier, responder);
+        if (same && another)
+            return true;
+        if (same)
+            return false;
+        another |= earlier->af != 0;
     }
     return false;
 }
 
-/* ---- outcomes --------------------------------------------------------------------------- */
-
 /* Moves the floor over settled hops and ends the trace where a rule says so. */
 static void advance(struct tracer *t) {
-    while (!t->ended && t->floor <= last_ttl(t) && settled(t, hop_of(t, t->floor))) {
+    while (
+        !t->ended && t->floor <= tracer_last_ttl(t) && tracer_hop_settled(t, hop_of(t, t->floor))) {
         t->gap = hop_of(t, t->floor)->answered > 0 ? 0 : t->gap + 1;
         int ttl = t->floor++;
         if (ttl == t->end_ttl)
             tracer_end(t, t->end_stop, NULL, "");
         else if (t->gap_limit > 0 && t->gap == t->gap_limit)
             tracer_end(t, STOP_GAP_LIMIT, NULL, "");
+        else if (t->loop_limit > 0 && loops_back(t, ttl) && ++t->loops == t->loop_limit)
+            tracer_end(t, STOP_LOOP, NULL, "");
         else if (ttl == t->max_ttl)
             tracer_end(t, STOP_MAX_TTL, NULL, "");
     }
@@ -148,15 +84,25 @@ static struct record *take(struct tracer *t, unsigned index) {
 }
 
 static void make_void(struct tracer *t, struct record *record) {
+    struct hop *hop = hop_of(t, record->probe.ttl);
     record->state = RECORD_VOID;
-    hop_of(t, record->probe.ttl)->sent -= !record->confirms;
+    hop->sent -= !record->confirms;
+    if (hop->sent == 0)
+        hop->first_sent_us = -1;
 }
 
 /* A probe whose outcome in `probe` counts as an answer. */
 static void believe(struct tracer *t, struct record *record) {
     const struct hop_probe *probe = &record->probe;
+    struct hop *hop = hop_of(t, probe->ttl);
     record->state = RECORD_DONE;
-    hop_of(t, probe->ttl)->answered++;
+    hop->answered++;
+    if (probe->verdict == HOP_TTL_EXPIRED && hop->responder.af == 0)
+        hop->responder = probe->addr;
+    if (probe->verdict == HOP_TTL_EXPIRED && probe->ttl > t->seen)
+        t->seen = probe->ttl;
+    if (probe->rtt_us > t->longest_us)
+        t->longest_us = probe->rtt_us;
     if (probe->verdict != HOP_TTL_EXPIRED && probe->ttl < t->end_ttl) {
         t->end_ttl = probe->ttl;
         t->end_stop = STOP_UNREACHABLE;
@@ -211,26 +157,36 @@ static void silent(struct tracer *t, unsigned index, enum hop_verdict verdict, c
     advance(t);
 }
 
-static void answered(
-    struct tracer *t, unsigned index, enum hop_verdict verdict, const struct mtr_reply *reply) {
-    struct record *record = take(t, index);
-    struct hop_probe *probe = &record->probe;
-    struct hop *hop = hop_of(t, probe->ttl);
+/* Fills in an answer. rtt_us is -1 where the reply's cannot be trusted. */
+static void note_answer(struct tracer *t, struct hop_probe *probe, enum hop_verdict verdict,
+    const struct mtr_reply *reply, int64_t rtt_us, unsigned flags) {
     probe->verdict = verdict;
     probe->addr = reply->addr;
-    probe->rtt_us = reply->rtt_us < INT32_MAX ? (int32_t)reply->rtt_us : INT32_MAX;
+    probe->rtt_us = rtt_us < INT32_MAX ? (int32_t)rtt_us : INT32_MAX;
+    probe->flags = (uint8_t)flags;
     if (reply->mpls_count > 0) {
         probe->mpls = mem_copy(reply->mpls, reply->mpls_count * sizeof reply->mpls[0]);
         probe->mpls_count = reply->mpls_count;
     }
     if (verdict == HOP_REPLY && !addr_equal(&reply->addr, &t->dst))
         probe->flags |= HOP_OTHER_ADDRESS;
-    if (t->tcp && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
+    if (rtt_us > t->timeout_us)
+        probe->flags |= HOP_LATE;
+    if (t->stream && rtt_us >= TRACER_SYN_AGAIN_US)
+        probe->flags |= HOP_SYN_RETRANSMIT;
+}
+
+static void answered(struct tracer *t, unsigned index, enum hop_verdict verdict,
+    const struct mtr_reply *reply, int64_t rtt_us, unsigned flags) {
+    struct record *record = take(t, index);
+    struct hop *hop = hop_of(t, record->probe.ttl);
+    note_answer(t, &record->probe, verdict, reply, rtt_us, flags);
+    if (t->stream && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
         hold(t, index);
         return;
     }
     if (hop->holds)
-        let_go(t, probe->ttl, verdict == HOP_REPLY);
+        let_go(t, record->probe.ttl, verdict == HOP_REPLY);
     if (record->confirms && hop->confirmed) {
         make_void(t, record); /* it has done what it was sent for */
     } else {
@@ -241,37 +197,56 @@ static void answered(
     advance(t);
 }
 
-/* Sends again without counting an attempt, as often as is allowed; then it is the prober's own
- * word that is reported. */
-static void repeat(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
+/* Has it sent again without counting an attempt, as often as is allowed. */
+static bool again(struct tracer *t, unsigned index) {
     struct hop *hop = hop_of(t, t->records[index].probe.ttl);
-    if (hop->repeats == TRACER_MAX_REPEATS) {
-        silent(t, index, HOP_OTHER, reply->word);
-        return;
-    }
+    if (hop->repeats == TRACER_MAX_REPEATS)
+        return false;
     hop->repeats++;
     make_void(t, take(t, index));
+    return true;
+}
+
+/* As often as is allowed; then it is the prober's own word that is reported. */
+static void repeat(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
+    if (!again(t, index))
+        silent(t, index, HOP_OTHER, reply->word);
 }
 
 static void hopeless(struct tracer *t, unsigned index, enum result_stop stop, const char *code,
     const struct mtr_reply *reply) {
     char message[120], text[ADDR_TEXT];
-    (void)snprintf(message, sizeof message, "mtr-packet says %s for %s", reply->word,
-        addr_print(&t->dst, text));
+    if (reply->class == MTR_TOO_LONG)
+        (void)snprintf(message, sizeof message,
+            "size: longer than the interface's MTU, and this mtr-packet does not fragment");
+    else
+        (void)snprintf(message, sizeof message, "mtr-packet says %s for %s", reply->word,
+            addr_print(&t->dst, text));
     tracer_end(t, stop, code, message);
     silent(t, index, HOP_OTHER, reply->word);
 }
 
-void tracer_answer(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
+/* What an answer of this class means to a hop; HOP_NO_REPLY: it is none. */
+static enum hop_verdict verdict_of(enum mtr_class class) {
+    switch (class) {
+    case MTR_REPLY:
+        return HOP_REPLY;
+    case MTR_EXPIRED:
+        return HOP_TTL_EXPIRED;
+    case MTR_UNREACHABLE:
+        return HOP_UNREACHABLE;
+    default:
+        return HOP_NO_REPLY;
+    }
+}
+
+void tracer_answer(
+    struct tracer *t, unsigned index, const struct mtr_reply *reply, unsigned flags) {
     switch (reply->class) {
     case MTR_REPLY:
-        answered(t, index, HOP_REPLY, reply);
-        break;
     case MTR_EXPIRED:
-        answered(t, index, HOP_TTL_EXPIRED, reply);
-        break;
     case MTR_UNREACHABLE:
-        answered(t, index, HOP_UNREACHABLE, reply);
+        answered(t, index, verdict_of(reply->class), reply, reply->rtt_us, flags);
         break;
     case MTR_SILENT:
         silent(t, index, HOP_NO_REPLY, "");
@@ -279,7 +254,7 @@ void tracer_answer(struct tracer *t, unsigned index, const struct mtr_reply *rep
     case MTR_NO_ROUTE:
         /* To TCP it is also what remains when an ICMP error reached the TCP socket before the
          * raw one: the answer came, and was lost inside the prober. */
-        if (t->tcp)
+        if (t->stream)
             repeat(t, index, reply);
         else
             hopeless(t, index, STOP_NO_ROUTE, "unavailable", reply);
@@ -290,6 +265,7 @@ void tracer_answer(struct tracer *t, unsigned index, const struct mtr_reply *rep
     case MTR_DENIED:
         hopeless(t, index, STOP_DENIED, "denied", reply);
         break;
+    case MTR_TOO_LONG:
     case MTR_INVALID:
         hopeless(t, index, STOP_PROBER_ERROR, "bad-request", reply);
         break;
@@ -298,6 +274,29 @@ void tracer_answer(struct tracer *t, unsigned index, const struct mtr_reply *rep
         silent(t, index, HOP_OTHER, reply->word);
         break;
     }
+}
+
+void tracer_untimed(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
+    enum hop_verdict verdict = verdict_of(reply->class);
+    if (again(t, index))
+        return;
+    if (verdict == HOP_NO_REPLY)
+        silent(t, index, verdict, "");
+    else
+        answered(t, index, verdict, reply, -1, HOP_CLOCK_STEP);
+}
+
+bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply, unsigned flags) {
+    struct record *record = &t->records[index];
+    enum hop_verdict verdict = verdict_of(reply->class);
+    /* A stream's answer would have to be asked for once more, which is not worth it. */
+    if (t->ended || t->stream || verdict == HOP_NO_REPLY || record->probe.ttl < t->floor ||
+        record->state != RECORD_DONE || record->probe.verdict != HOP_NO_REPLY)
+        return false;
+    note_answer(t, &record->probe, verdict, reply, reply->rtt_us, flags | HOP_LATE);
+    believe(t, record);
+    advance(t);
+    return true;
 }
 
 void tracer_timeout(struct tracer *t, unsigned index) { silent(t, index, HOP_NO_REPLY, ""); }
@@ -314,6 +313,17 @@ void tracer_end(struct tracer *t, enum result_stop stop, const char *code, const
 }
 
 bool tracer_ended(const struct tracer *t) { return t->ended; }
+
+int tracer_distance(const struct tracer *t) {
+    return t->end_ttl < NO_END && t->end_stop == STOP_REACHED ? t->end_ttl : 0;
+}
+
+unsigned tracer_beyond(const struct tracer *t) {
+    unsigned beyond = 0;
+    for (unsigned i = 0; i < t->record_count; i++)
+        beyond += t->records[i].probe.ttl >= t->floor;
+    return beyond;
+}
 
 /* ---- what is reported ------------------------------------------------------------------- */
 

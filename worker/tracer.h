@@ -11,9 +11,17 @@
 #include "common/trace.h"
 #include "worker/mtr_line.h"
 
-/* Hops in flight where the trace leaves it to the worker (window 0). More than the default
- * gap_limit, so that a silent target costs attempts x timeout and not gap_limit times that. */
-#define TRACER_WINDOW 6
+/* Without `window`, a trace sends what it surely needs: the ttl behind the last router that
+ * answered, and one more each time that the last one has been silent for longer than this trace's
+ * answers take, up to gap_limit of them. So a silent target costs attempts x timeout, and next to
+ * nothing is sent beyond a target. Ahead of that it sends while there is room: up to the ttl at
+ * which the target is known to be, otherwise so many ttls, which is beyond most targets. */
+#define TRACER_AHEAD 20
+
+/* Bounds of "longer than answers take": twice the longest so far, within these. All of it within
+ * a second for a whole gap_limit, and within half of timeout_ms. */
+#define TRACER_PATIENCE_MIN_US 10000
+#define TRACER_PATIENCE_ALL_US 900000
 
 /* How often one hop is tried again for what was not the network's doing: a TCP answer that beat
  * the raw socket, a prober without a free slot, a time that cannot be. */
@@ -25,25 +33,53 @@
  * time exceeded. */
 #define TRACER_CONFIRMATIONS 2
 
+/* The kernel sends a SYN again after a second, then after 2 s and 4 s more: a time from here on may
+ * be that of a later one. */
+#define TRACER_SYN_AGAIN_US 1000000
+
 struct tracer;
 
-/* Copies what it needs of options. */
-struct tracer *tracer_new(const struct trace *options, const struct addr *dst);
+/* Copies what it needs of options. `distance` is the ttl at which the target is thought to be,
+ * 0: no idea. */
+struct tracer *tracer_new(const struct trace *options, const struct addr *dst, int distance);
 void tracer_destroy(struct tracer **tracer);
 
-/* If a probe may be sent now: registers it, names it (its index) and its ttl, and returns true.
- * sent_us counts from the trace's start. */
-bool tracer_next(struct tracer *tracer, int64_t sent_us, unsigned *index, uint8_t *ttl);
+/* What may be sent at a time. */
+struct tracer_may {
+    int64_t at_us; /* since the trace's start */
+    uint32_t held; /* bit n: nothing with ttl n now; up to 31 */
+    bool ahead;    /* also what may turn out not to be needed */
+};
 
-/* What came of a probe: the prober's line. Call it once for each index that tracer_next() named,
- * or one of the two below. */
-void tracer_answer(struct tracer *tracer, unsigned index, const struct mtr_reply *reply);
+/* If a probe may be sent: registers it, names it (its index) and its ttl, and returns true. */
+bool tracer_next(
+    struct tracer *tracer, const struct tracer_may *may, unsigned *index, uint8_t *ttl);
+
+/* The lowest held ttl that tracer_next() would name but for that, or 0. */
+int tracer_held(const struct tracer *tracer, const struct tracer_may *may);
+
+/* When more is needed without an answer, since the trace's start; INT64_MAX: not before one. */
+int64_t tracer_more_us(const struct tracer *tracer, int64_t at_us);
+
+/* What came of a probe: the prober's line, and flags (enum hop_flag) for what is known to be
+ * doubtful about its time. Call it once for each index that tracer_next() named, or one of the
+ * three below. */
+void tracer_answer(
+    struct tracer *tracer, unsigned index, const struct mtr_reply *reply, unsigned flags);
+
+/* The same, where its time cannot be trusted at all: the hop is asked again. */
+void tracer_untimed(struct tracer *tracer, unsigned index, const struct mtr_reply *reply);
 
 /* The trace's own time for the probe is over. */
 void tracer_timeout(struct tracer *tracer, unsigned index);
 
 /* The probe went down with its prober: it counts as never sent. */
 void tracer_lost(struct tracer *tracer, unsigned index);
+
+/* The prober's line for a probe that tracer_timeout() had settled: an answer is taken, with the
+ * flag `late`, if its hop still waits for one. True if it was. */
+bool tracer_late(
+    struct tracer *tracer, unsigned index, const struct mtr_reply *reply, unsigned flags);
 
 /* Ends a trace that has not ended, with what is settled. The message may be empty. */
 void tracer_end(
@@ -54,6 +90,12 @@ void tracer_end(
 const struct hop_probe *tracer_settled(struct tracer *tracer, size_t *count);
 
 bool tracer_ended(const struct tracer *tracer);
+
+/* The ttl at which the target answered, as far as is known; 0: none. */
+int tracer_distance(const struct tracer *tracer);
+
+/* Of an ended trace: how many of its probes went beyond the last hop that counts. */
+unsigned tracer_beyond(const struct tracer *tracer);
 
 /* Of an ended trace: sets stop, error and probes_sent, and returns the probes of all hops that
  * count, ordered by ttl and attempt. They belong to the tracer. */

@@ -127,7 +127,7 @@ static void expect(struct rig *rig, const char *expected) {
 }
 
 static void prober_up(struct rig *rig) {
-    mux_prober(rig->mux, "0.95");
+    mux_prober(rig->mux, "0.95", rig->now.mono_us);
     agent_prober_up(
         rig->agent, "0.95", 1U << 4 | 1U << 6, 1U << TRACE_ICMP | 1U << TRACE_UDP, &rig->now);
 }
@@ -206,11 +206,14 @@ static void the_numbers_in_a_heartbeat(void **state) {
     from_broker(rig, "'hello'"); /* no message for a worker */
     text_clear(&rig->out);
     run_for(rig, SECOND);
-    expect(rig, "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
-                "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,"
-                "'impossible_times':0,'sequence_waits':0,'numbers_skipped':0,'bad_tokens':0,'bad_"
-                "lines':0,'bad_messages':1,"
-                "'prober_restarts':3,'dropped_to_broker':4}}\n");
+    expect(rig,
+        "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
+        "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,'late_"
+        "taken':0,"
+        "'impossible_times':0,'clock_steps':0,'probes_beyond':0,'prober_lag_us':0,'near_waits':0,'"
+        "near_limited':0,'sequence_waits':0,'numbers_skipped':0,'bad_tokens':0,'bad_"
+        "lines':0,'bad_messages':1,"
+        "'prober_restarts':3,'dropped_to_broker':4}}\n");
     rig_end(rig);
 }
 

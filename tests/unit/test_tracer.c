@@ -28,8 +28,12 @@ static struct trace options(void) {
     struct trace t;
     trace_defaults(&t);
     t.attempts = 2;
+    t.window = 6;
     return t;
 }
+
+/* The time does not matter to a trace with a window. */
+static const struct tracer_may NOW = {0};
 
 /* ---- harness ---------------------------------------------------------------------------- */
 
@@ -83,7 +87,7 @@ static void ask(struct play *p, bool once) {
     unsigned index;
     uint8_t ttl;
     bool any = false;
-    while (tracer_next(p->tracer, 0, &index, &ttl)) {
+    while (tracer_next(p->tracer, &NOW, &index, &ttl)) {
         assert_int_equal(index, p->sent);
         text_add(&p->out, "%s %u:%d", any ? "" : "send", index, ttl);
         p->sent++;
@@ -148,7 +152,7 @@ static void event(struct play *p, unsigned index, char what) {
     else if (what == 'l')
         tracer_lost(p->tracer, index);
     else
-        tracer_answer(p->tracer, index, &reply);
+        tracer_answer(p->tracer, index, &reply, 0);
 }
 
 static void run(struct play *p, const char *script) {
@@ -169,7 +173,7 @@ static void run(struct play *p, const char *script) {
 
 static void expect(const struct trace *with, const char *script, const char *expected) {
     const struct addr dst = addr("192.0.2.1");
-    struct play p = {.tracer = tracer_new(with, &dst)};
+    struct play p = {.tracer = tracer_new(with, &dst, 0)};
     run(&p, script);
     bool same = text_is(&p.out, expected);
     tracer_destroy(&p.tracer);
@@ -286,7 +290,7 @@ static void gap_limit(void **state) {
     for (int window = 1; window <= 6; window++) {
         const struct addr dst = addr("192.0.2.1");
         t.window = window;
-        struct play p = {.tracer = tracer_new(&t, &dst)};
+        struct play p = {.tracer = tracer_new(&t, &dst, 0)};
         for (unsigned next = 0; !tracer_ended(p.tracer); next++) {
             run(&p, "send");
             event(&p, next, next == 0 ? 'e' : 't');
@@ -350,7 +354,7 @@ static void ended_from_outside(void **state) {
     (void)state;
     const struct trace t = options();
     const struct addr dst = addr("192.0.2.1");
-    struct play p = {.tracer = tracer_new(&t, &dst)};
+    struct play p = {.tracer = tracer_new(&t, &dst, 0)};
     run(&p, "send 0e 2e");
     tracer_end(p.tracer, STOP_DEADLINE, "code", "why");
     tracer_end(p.tracer, STOP_CANCELLED, "other", "second");
@@ -369,7 +373,7 @@ static void ended_before_anything(void **state) {
     (void)state;
     const struct trace t = options();
     const struct addr dst = addr("192.0.2.1");
-    struct play p = {.tracer = tracer_new(&t, &dst)};
+    struct play p = {.tracer = tracer_new(&t, &dst, 0)};
     tracer_end(p.tracer, STOP_CANCELLED, NULL, "");
     show_news(&p);
     assert_true(text_is(&p.out, "cancelled, 0 sent\n"));
@@ -576,10 +580,10 @@ static void a_reply_without_address_is_no_reply_of_the_target(void **state) {
     uint8_t ttl;
     size_t count = 0;
     t.attempts = 1;
-    struct tracer *tracer = tracer_new(&t, &dst);
-    assert_true(tracer_next(tracer, 0, &index, &ttl));
+    struct tracer *tracer = tracer_new(&t, &dst, 0);
+    assert_true(tracer_next(tracer, &NOW, &index, &ttl));
     if (mtr_line_parse(&reply, "1 reply", 7))
-        tracer_answer(tracer, index, &reply);
+        tracer_answer(tracer, index, &reply, 0);
     else
         tracer_timeout(tracer, index); /* a line that is refused is as good */
     const struct hop_probe *probes = tracer_settled(tracer, &count);
@@ -615,7 +619,7 @@ static void random_options(struct random_run *r) {
     t->probes = 1 + rng_below(&r->rng, 4);
     t->attempts = t->probes + rng_below(&r->rng, 3);
     t->gap_limit = rng_below(&r->rng, 6);
-    t->window = rng_below(&r->rng, 9);
+    t->window = 1 + rng_below(&r->rng, 8);
     t->protocol = rng_below(&r->rng, 2) ? TRACE_TCP : TRACE_ICMP;
 }
 
@@ -700,7 +704,7 @@ static void check_settled(struct random_run *r) {
 static void check_window(const struct random_run *r) {
     bool open[256] = {false};
     int hops = 0;
-    int64_t window = r->options.window != 0 ? r->options.window : TRACER_WINDOW;
+    int64_t window = r->options.window;
     for (unsigned i = 0; i < r->out_count; i++) {
         hops += !open[r->ttl_of[r->out[i]]];
         open[r->ttl_of[r->out[i]]] = true;
@@ -711,7 +715,7 @@ static void check_window(const struct random_run *r) {
 static void random_send(struct random_run *r) {
     unsigned index;
     uint8_t ttl;
-    if (r->sent == MAX_OUT || !tracer_next(r->tracer, r->sent, &index, &ttl))
+    if (r->sent == MAX_OUT || !tracer_next(r->tracer, &NOW, &index, &ttl))
         return;
     assert_int_equal(index, r->sent);
     assert_in_range(ttl, (uintmax_t)r->options.first_ttl, (uintmax_t)r->options.max_ttl);
@@ -757,7 +761,7 @@ static void random_schedules_keep_the_rules(void **state) {
         memset(&r, 0, sizeof r);
         r.rng = rng_next(&seeds);
         random_options(&r);
-        r.tracer = tracer_new(&r.options, &dst);
+        r.tracer = tracer_new(&r.options, &dst, 0);
         r.reported = (int)r.options.first_ttl;
         int distance = (int)r.options.first_ttl + (int)rng_below(&r.rng, 14);
         bool outside = false;

@@ -1,0 +1,215 @@
+#include "worker/mux_state.h"
+
+/* ---- whose turn it is ------------------------------------------------------------------- */
+
+static bool is_stream(const struct mux_job *job) { return trace_is_stream(job->probe.protocol); }
+
+static struct job_list *near_list(struct mux *m, const struct mux_job *job, int ttl) {
+    return &m->nears[job->probe.target.af == 6][ttl - 1];
+}
+
+static void set_turn(struct mux *m, struct mux_job *job, enum mux_turn turn) {
+    if (job->turn < TURN_NONE)
+        TAILQ_REMOVE(&m->turns[job->turn][is_stream(job)], job, turns);
+    job->turn = turn;
+    if (turn < TURN_NONE)
+        TAILQ_INSERT_TAIL(&m->turns[turn][is_stream(job)], job, turns);
+}
+
+void mux_ready(struct mux *m, struct mux_job *job) {
+    if (job->turn == TURN_AHEAD || job->turn == TURN_NONE)
+        set_turn(m, job, TURN_NEEDED);
+}
+
+void mux_not_ready(struct mux *m, struct mux_job *job) {
+    if (job->turn == TURN_PORT)
+        TAILQ_REMOVE(&m->portless, job, turns);
+    else
+        set_turn(m, job, TURN_NONE);
+    job->turn = TURN_NONE;
+    timeline_unset(&m->wakes, &job->wake);
+    if (job->near_ttl != 0)
+        TAILQ_REMOVE(near_list(m, job, job->near_ttl), job, nears);
+    job->near_ttl = 0;
+}
+
+static bool room_ahead(const struct mux *m) { return m->slots.in_flight < MUX_AHEAD; }
+
+static bool waits(const struct mux *m, enum mux_turn turn) {
+    return !TAILQ_EMPTY(&m->turns[turn][0]) ||
+           (!TAILQ_EMPTY(&m->turns[turn][1]) && slots_free(&m->slots, true));
+}
+
+static bool may_send(const struct mux *m) {
+    return m->up && m->sequence.owned != 0 && slots_free(&m->slots, false) &&
+           (waits(m, TURN_NEEDED) || (room_ahead(m) && waits(m, TURN_AHEAD)));
+}
+
+/* The next job that may send: what is needed before what may not be, plain and stream in turn,
+ * and in turn within each. */
+static struct mux_job *next_job(struct mux *m) {
+    enum mux_turn turn = waits(m, TURN_NEEDED) ? TURN_NEEDED : TURN_AHEAD;
+    for (int tried = 0; tried < 2; tried++) {
+        unsigned kind = m->next_kind++ % 2;
+        struct mux_job *job = TAILQ_FIRST(&m->turns[turn][kind]);
+        if (job != NULL && (kind == 0 || slots_free(&m->slots, true)))
+            return job;
+    }
+    return NULL;
+}
+
+/* ---- routers near by -------------------------------------------------------------------- */
+
+/* Whoever comes while others wait for a turn waits behind them. */
+static uint32_t near_held(struct mux *m, const struct mux_job *job, int64_t now_us) {
+    uint32_t held = 0;
+    for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
+        if (!TAILQ_EMPTY(near_list(m, job, ttl)) ||
+            near_next_us(&m->near, job->probe.target.af, ttl, now_us) > now_us)
+            held |= 1U << ttl;
+    return held & ~job->near_turns;
+}
+
+static void near_wait(struct mux *m, struct mux_job *job, int ttl, int64_t now_us) {
+    if (job->near_ttl != 0 || ttl == 0)
+        return;
+    job->near_ttl = ttl;
+    job->near_since_us = now_us;
+    TAILQ_INSERT_TAIL(near_list(m, job, ttl), job, nears);
+    m->counters.near_waits++;
+}
+
+/* When the first of those who wait at a router has its turn: when the router can answer, but no
+ * later than a probe may take, so that a router's limit costs hops rather than traces. */
+static int64_t near_turn_us(struct mux *m, int family, int ttl, int64_t now_us) {
+    const struct mux_job *first = TAILQ_FIRST(&m->nears[family][ttl - 1]);
+    if (first == NULL)
+        return INT64_MAX;
+    int64_t next_us = near_next_us(&m->near, family == 1 ? 6 : 4, ttl, now_us);
+    int64_t patient_us = first->near_since_us + first->timeout_us;
+    return next_us < patient_us ? next_us : patient_us;
+}
+
+static void near_turns(struct mux *m, int64_t now_us) {
+    for (int family = 0; family < 2; family++)
+        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
+            while (near_turn_us(m, family, ttl, now_us) <= now_us) {
+                struct mux_job *job = TAILQ_FIRST(&m->nears[family][ttl - 1]);
+                TAILQ_REMOVE(&m->nears[family][ttl - 1], job, nears);
+                job->near_ttl = 0;
+                job->near_turns |= 1U << ttl;
+                near_take(&m->near, job->probe.target.af, ttl, now_us);
+                mux_ready(m, job);
+            }
+}
+
+/* ---- sending ---------------------------------------------------------------------------- */
+
+/* Uses up numbers that are not ours, or not free yet, some at a time: each is answered with a
+ * line. False if no probe may be sent now. */
+static bool number_free(struct mux *m, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    uint32_t skip;
+    int64_t wait_us;
+    if (!sequence_plan(&m->sequence, now_us, &skip, &wait_us)) {
+        m->counters.sequence_waits++;
+        return false;
+    }
+    size_t size = mtr_line_skip(line, MUX_SKIP_TOKEN);
+    for (; skip > 0; skip--) {
+        if (m->skips_out == MUX_MAX_SKIPS)
+            return false;
+        m->sink.send(m->sink.context, line, size);
+        m->skips_out++;
+        m->counters.numbers_skipped++;
+        sequence_skipped(&m->sequence, 1);
+    }
+    return true;
+}
+
+static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    int64_t forgotten_us = now_us + job->probe.timeout_s * INT64_C(1000000);
+    struct slot *slot = slots_take(&m->slots, is_stream(job));
+    slot->job = job;
+    slot->probe = index;
+    slot->ttl = job->probe.ttl;
+    slot->sent_us = now_us;
+    slot->give_up_us = forgotten_us + MUX_GRACE_US;
+    slot->wall_offset_us = m->wall_offset_us;
+    slot->number = sequence_use(&m->sequence, forgotten_us);
+    TAILQ_INSERT_TAIL(&job->slots, slot, sibling);
+    timeline_set(&m->slot_times, &slot->timer, now_us + job->timeout_us);
+    job->probe.token = slots_token(&m->slots, slot);
+    m->sink.send(m->sink.context, line, mtr_line_probe(line, &job->probe));
+    m->counters.probes_sent++;
+    pace_take(&m->pace, now_us);
+}
+
+static bool try_send(struct mux *m, struct mux_job *job, bool ahead, int64_t now_us) {
+    unsigned index;
+    const struct tracer_may may = {now_us - job->started_us, near_held(m, job, now_us), ahead};
+    int af = job->probe.target.af;
+    if (!tracer_next(job->tracer, &may, &index, &job->probe.ttl)) {
+        near_wait(m, job, tracer_held(job->tracer, &may), now_us);
+        return false;
+    }
+    int ttl = job->probe.ttl;
+    if (ttl > NEAR_TTLS || (job->near_turns >> ttl & 1) == 0)
+        near_take(&m->near, af, ttl, now_us);
+    else
+        job->near_turns &= ~(1U << ttl);
+    near_sent(&m->near, af, ttl, now_us);
+    send_probe(m, job, index, now_us);
+    return true;
+}
+
+/* It has sent what it needs: when it will need more, if nothing is heard. */
+static void set_wake(struct mux *m, struct mux_job *job, int64_t now_us) {
+    int64_t more_us = tracer_more_us(job->tracer, now_us - job->started_us);
+    if (more_us < INT64_MAX)
+        timeline_set(&m->wakes, &job->wake, job->started_us + more_us);
+    else
+        timeline_unset(&m->wakes, &job->wake);
+}
+
+void mux_send_due(struct mux *m, int64_t now_us) {
+    struct timeline_entry *due;
+    while ((due = timeline_pop(&m->wakes, now_us)) != NULL)
+        mux_ready(m, (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, wake)));
+    near_turns(m, now_us);
+    while (may_send(m) && pace_ready(&m->pace, now_us)) {
+        struct mux_job *job = next_job(m);
+        bool ahead = job->turn == TURN_AHEAD;
+        if (!number_free(m, now_us))
+            return;
+        if (try_send(m, job, ahead, now_us)) {
+            set_turn(m, job, job->turn); /* behind the others */
+        } else if (ahead) {
+            set_turn(m, job, TURN_NONE);
+        } else {
+            set_turn(m, job, TURN_AHEAD);
+            set_wake(m, job, now_us);
+        }
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+int64_t mux_send_next_us(struct mux *m, int64_t now_us) {
+    int64_t next_us = timeline_next(&m->wakes);
+    for (int family = 0; family < 2; family++)
+        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
+            next_us = earlier(next_us, near_turn_us(m, family, ttl, now_us));
+    if (!may_send(m))
+        return next_us;
+    uint32_t skip;
+    int64_t wait_us, send_us = pace_next_us(&m->pace);
+    if (send_us < now_us)
+        send_us = now_us;
+    if (!sequence_plan(&m->sequence, now_us, &skip, &wait_us))
+        send_us = send_us > wait_us ? send_us : wait_us;
+    else if (skip > 0 && m->skips_out == MUX_MAX_SKIPS)
+        return next_us; /* the next answer to a skipping command brings us here again */
+    return earlier(next_us, send_us);
+}

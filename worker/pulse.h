@@ -1,0 +1,40 @@
+/* pulse: whether the prober is there, and how far it lags. Pure.
+ *
+ * mtr-packet answers commands and takes answers off the network in one loop, and stamps answers
+ * when it takes them. So the time that it needs to answer a question is about what it adds to the
+ * times that it reports just then.
+ */
+#ifndef HOPMQ_PULSE_H
+#define HOPMQ_PULSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* While probes are out it is asked so often. */
+#define PULSE_EVERY_US 100000
+
+/* Times that it reports while it lags more are marked. */
+#define PULSE_LAG_US 2000
+
+/* It hangs if it does not answer for so long. */
+#define PULSE_DEAD_US 2000000
+
+struct pulse {
+    bool out; /* a question is unanswered */
+    int64_t asked_us, next_us;
+    int64_t lag_us; /* of the last answer */
+};
+
+void pulse_start(struct pulse *pulse, int64_t now_us);
+void pulse_asked(struct pulse *pulse, int64_t now_us);
+void pulse_answered(struct pulse *pulse, int64_t now_us);
+
+/* What the prober lags by now, as far as is known. */
+int64_t pulse_lag_us(const struct pulse *pulse, int64_t now_us);
+
+bool pulse_dead(const struct pulse *pulse, int64_t now_us);
+
+/* When there is something to be done: ask again (while probes are out), or see that it is dead. */
+int64_t pulse_next_us(const struct pulse *pulse, bool probes_out);
+
+#endif

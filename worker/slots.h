@@ -1,0 +1,72 @@
+/* slots: the probes that the prober holds, one slot each. Pure.
+ *
+ * A slot is taken when a probe is sent and held until the prober's own line for it comes, however
+ * long ago its trace lost interest: mtr-packet has a fixed number of slots and no way to cancel.
+ * Its token names the slot and this use of it, so that a line that comes twice finds nobody.
+ */
+#ifndef HOPMQ_SLOTS_H
+#define HOPMQ_SLOTS_H
+
+#include "common/timeline.h"
+
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* mtr-packet has 1024 slots up to 0.95 and 10240 since, and is slow with many that stay silent: it
+ * looks through all of them for each answer. Probes over sockets (TCP, SCTP) take a descriptor
+ * each of the 1024 that select() can watch, beyond which it aborts. */
+#define SLOTS_MAX 2000
+#define SLOTS_BEFORE_0_96 900
+#define SLOTS_STREAM 900
+
+/* The bits of a token that name the slot; the others count its uses from 1. */
+#define SLOTS_TOKEN_BITS 11
+
+struct mux_job;
+
+struct slot {
+    struct timeline_entry timer;
+    TAILQ_ENTRY(slot) age;     /* free slots, or those in use from the oldest on */
+    TAILQ_ENTRY(slot) sibling; /* of the same job */
+    TAILQ_ENTRY(slot) overdue; /* while it waits for the prober's word */
+    struct mux_job *job;       /* NULL: nobody waits for it any more */
+    unsigned probe;            /* the tracer's index */
+    uint32_t use;              /* tells this use of the slot from earlier ones */
+    uint32_t number;           /* its sequence number, from the start of the range */
+    int64_t sent_us, give_up_us;
+    int64_t wall_offset_us; /* wall clock less monotonic clock when it was sent */
+    uint8_t ttl;
+    bool used, stream;
+    bool settled; /* its trace has taken it as unanswered */
+    enum slot_wait { WAITS_FOR_LINE, WAITS_TO_ASK, WAITS_FOR_WORD } wait;
+};
+
+TAILQ_HEAD(slot_list, slot);
+
+struct slots {
+    struct slot at[SLOTS_MAX];
+    struct slot_list free, in_use;
+    unsigned limit; /* how many the prober takes */
+    unsigned in_flight, streams;
+};
+
+void slots_init(struct slots *slots);
+
+/* For a prober of this version; mtr_minor() says how it is counted. */
+void slots_limit(struct slots *slots, int minor);
+
+bool slots_free(const struct slots *slots, bool stream);
+
+/* A free slot, all of it zero but its use; there must be one. */
+struct slot *slots_take(struct slots *slots, bool stream);
+
+/* Its token is not used again before all other free slots had their turn. */
+void slots_release(struct slots *slots, struct slot *slot);
+
+int32_t slots_token(const struct slots *slots, const struct slot *slot);
+
+/* NULL for a token that is not in use. */
+struct slot *slots_find(struct slots *slots, int32_t token);
+
+#endif

@@ -133,6 +133,8 @@ static void let_go(struct tracer *t, int ttl, bool true_answer) {
             t->held_ttl = at;
     if (true_answer) {
         hop->confirmed = true;
+        hop->sent += record->confirms;
+        record->confirms = false;
         believe(t, record);
     } else {
         make_void(t, record);
@@ -142,9 +144,9 @@ static void let_go(struct tracer *t, int ttl, bool true_answer) {
 static void silent(struct tracer *t, unsigned index, enum hop_verdict verdict, const char *word) {
     struct record *record = take(t, index);
     struct hop *hop = hop_of(t, record->probe.ttl);
-    if (record->confirms && hop->holds) {
+    if (record->confirms) {
         make_void(t, record);
-        if (++hop->unconfirmed == TRACER_CONFIRMATIONS)
+        if (hop->holds && ++hop->unconfirmed == TRACER_CONFIRMATIONS)
             let_go(t, record->probe.ttl, true);
         advance(t);
         return;
@@ -187,7 +189,8 @@ static void answered(struct tracer *t, unsigned index, enum hop_verdict verdict,
     }
     if (hop->holds)
         let_go(t, record->probe.ttl, verdict == HOP_REPLY);
-    if (record->confirms && hop->confirmed) {
+    bool surplus = hop->answered >= t->probes || hop->sent >= t->attempts;
+    if (record->confirms ? hop->confirmed || surplus : hop->twin && hop->answered >= t->probes) {
         make_void(t, record); /* it has done what it was sent for */
     } else {
         hop->sent += record->confirms;

@@ -83,6 +83,16 @@ static int pick_in_window(const struct tracer *t, const struct tracer_may *may) 
     return 0;
 }
 
+/* Where a stream's target is thought to be, its answer will have to be confirmed: an idle worker
+ * need not wait for that answer. */
+static bool wants_twin(const struct tracer *t) {
+    if (!t->stream || t->distance < t->floor || t->distance > tracer_last_ttl(t))
+        return false;
+    const struct hop *hop = hop_at(t, t->distance);
+    return hop->sent == 1 && hop->sent < t->attempts && hop->outstanding == 1 &&
+           hop->repeats == 0 && !hop->twin;
+}
+
 /* The ttl to send next, or 0. Ahead, a hop is asked once: what it needs besides can wait. */
 static int pick(const struct tracer *t, const struct tracer_may *may) {
     if (t->ended)
@@ -98,7 +108,9 @@ static int pick(const struct tracer *t, const struct tracer_may *may) {
     }
     /* An answer that is to be confirmed is needed wherever it is. */
     bool confirm = t->held_ttl <= tracer_last_ttl(t) && wants_probe(t, hop_at(t, t->held_ttl));
-    return confirm && !is_held(may, t->held_ttl) ? t->held_ttl : 0;
+    if (confirm && !is_held(may, t->held_ttl))
+        return t->held_ttl;
+    return may->ahead && wants_twin(t) && !is_held(may, t->distance) ? t->distance : 0;
 }
 
 int tracer_held(const struct tracer *t, const struct tracer_may *may) {
@@ -129,7 +141,9 @@ bool tracer_next(struct tracer *t, const struct tracer_may *may, unsigned *index
     if (chosen == 0)
         return false;
     struct hop *hop = &t->hops[chosen - t->first_ttl];
-    hop->sent += !hop->holds;
+    bool confirms = hop->holds || !wants_probe(t, hop);
+    hop->twin |= confirms;
+    hop->sent += !confirms;
     hop->outstanding++;
     if (hop->first_sent_us < 0)
         hop->first_sent_us = may->at_us;
@@ -137,6 +151,6 @@ bool tracer_next(struct tracer *t, const struct tracer_may *may, unsigned *index
     *ttl = (uint8_t)chosen;
     add_record(t, (struct record){.probe = {.ttl = *ttl, .rtt_us = -1, .sent_us = may->at_us},
                       .state = RECORD_OUT,
-                      .confirms = hop->holds});
+                      .confirms = confirms});
     return true;
 }

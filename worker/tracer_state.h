@@ -14,6 +14,7 @@ struct hop {
     uint8_t unconfirmed;   /* confirmations that got no answer */
     bool holds;            /* an answer that is to be confirmed, in `held` */
     bool confirmed;        /* the target does answer at this ttl */
+    bool twin;             /* it was asked twice at once, to save a round trip */
     unsigned held;         /* the index of its record */
     struct addr responder; /* the first router that answered */
 };
@@ -29,7 +30,7 @@ enum record_state {
 struct record {
     struct hop_probe probe;
     enum record_state state;
-    bool confirms; /* sent for a held answer; no attempt, and not counted in hop.sent */
+    bool confirms; /* sent to confirm an answer; no attempt, and not counted in hop.sent */
 };
 
 struct tracer {

@@ -280,7 +280,7 @@ static bool time_doubtful(struct mux *m, const struct slot *slot, const struct m
     const struct mtr_reply *reply, int64_t now_us) {
     int64_t out_us = now_us - slot->sent_us, step_us = m->wall_offset_us - slot->wall_offset_us;
     if (reply->addr.af == 0)
-        return reply->class == MTR_SILENT &&
+        return strcmp(reply->word, "no-reply") == 0 &&
                out_us < job->probe.timeout_s * INT64_C(1000000) - MUX_CLOCK_STEP_US;
     if (step_us >= MUX_CLOCK_STEP_US || step_us <= -MUX_CLOCK_STEP_US)
         m->counters.clock_steps++;

@@ -2,18 +2,16 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/trace.h"
+#include "worker/child.h"
+#include "worker/interview.h"
 #include "worker/mux.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,15 +19,6 @@
 
 /* Commands wait here while the pipe is full; slots bound how much that can be. */
 #define OUT_BYTES (SLOTS_MAX * MTR_LINE_BYTES + MUX_MAX_SKIPS * 32)
-
-/* What the child is asked when it starts, with tokens from 1; then, with RIGHTS_TOKEN, one UDP
- * probe to ourselves, whose answer makes it usable. Only raw sockets see the answer: a child that
- * fell back to unprivileged ones says no-reply, and would report wrong hops (measured, 0.95 to
- * HEAD). */
-static const char *const features[] = {"version", "ip-4", "ip-6", "icmp", "udp", "tcp", "sctp"};
-
-#define FEATURES ((int)(sizeof features / sizeof features[0]))
-#define RIGHTS_TOKEN (FEATURES + 1)
 
 enum prober_state {
     PROBER_OFF,      /* waits for its time to start */
@@ -49,46 +38,21 @@ struct prober {
     int bad_lines;   /* of this child */
     const char *why; /* it is replaced */
     struct mtr_framer framer;
-    char version[HOP_WORD_BYTES + 1];
-    unsigned families, protocols;
+    struct interview said;
     size_t queued;
     char queue[OUT_BYTES];
 };
 
 /* ---- finding and starting --------------------------------------------------------------- */
 
-static char *find_program(void) {
-    const char *named = getenv("MTR_PACKET");
-    if (named != NULL && named[0] != '\0') {
-        struct stat file;
-        if (stat(named, &file) == 0 && S_ISDIR(file.st_mode))
-            errno = EISDIR;
-        else if (access(named, X_OK) == 0)
-            return strdup(named);
-        (void)fprintf(stderr, "hopmq-worker: MTR_PACKET=%s: %s; set it to the path of mtr-packet\n",
-            named, strerror(errno));
+struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sink) {
+    char why[CHILD_WHY_BYTES];
+    const char *mend;
+    char *path = child_find(why, &mend);
+    if (path == NULL) {
+        (void)fprintf(stderr, "hopmq-worker: %s; %s\n", why, mend);
         return NULL;
     }
-    const char *path = getenv("PATH");
-    char *list = strdup(path != NULL ? path : ""), *rest = list, *dir;
-    char *found = NULL;
-    while (found == NULL && (dir = strsep(&rest, ":")) != NULL)
-        if (asprintf(&found, "%s/mtr-packet", dir) >= 0 && access(found, X_OK) != 0) {
-            free(found);
-            found = NULL;
-        }
-    free(list);
-    if (found == NULL)
-        (void)fprintf(stderr, "hopmq-worker: mtr-packet: not found in PATH; install it (Debian: "
-                              "apt-get install mtr-tiny) "
-                              "or set MTR_PACKET to its path\n");
-    return found;
-}
-
-struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sink) {
-    char *path = find_program();
-    if (path == NULL)
-        return NULL;
     struct prober *p = mem_new(1, sizeof *p);
     p->reactor = reactor;
     p->sink = *sink;
@@ -102,25 +66,8 @@ struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sin
 int64_t prober_restarts(const struct prober *p) { return p->restarts; }
 
 static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, to_child[0], STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, from_child[1], STDOUT_FILENO);
-    posix_spawnattr_init(&attr);
-    sigset_t defaults;
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawnattr_setsigmask(&attr, reactor_original_mask(p->reactor));
-    /* A group of its own: Ctrl-C on our terminal is for us, and the child must outlive a drain. */
-    posix_spawnattr_setpgroup(&attr, 0);
-    (void)posix_spawnattr_setflags(
-        &attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    char *argv[] = {p->path, NULL};
-    int failed = posix_spawn(&p->pid, p->path, &actions, &attr, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attr);
+    int failed = child_spawn(
+        &p->pid, p->path, to_child[0], from_child[1], reactor_original_mask(p->reactor));
     if (failed != 0) {
         log_event(
             LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path, strerror(failed));
@@ -133,24 +80,15 @@ static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
             continue;
         return false;
     }
-    const struct rlimit files = {PROBER_NOFILE, PROBER_NOFILE};
-    (void)prlimit(p->pid, RLIMIT_NOFILE, &files, NULL);
     return true;
 }
 
 static void on_readable(void *context, int fd, short events);
 
 static void ask_features(struct prober *p) {
-    char line[MTR_LINE_BYTES] = "";
-    p->version[0] = '\0';
-    p->families = p->protocols = 0;
-    for (int i = 0; i < FEATURES; i++)
-        prober_send(p, line, mtr_line_feature(line, i + 1, features[i]));
-    struct mtr_probe probe = {
-        .token = RIGHTS_TOKEN, .protocol = TRACE_UDP, .ttl = 64, .timeout_s = 1, .size = 64};
-    (void)addr_parse(&probe.target, "127.0.0.1");
-    probe.local = probe.target;
-    prober_send(p, line, mtr_line_probe(line, &probe));
+    char questions[INTERVIEW_BYTES];
+    memset(&p->said, 0, sizeof p->said);
+    prober_send(p, questions, interview_ask(questions));
     prober_flush(p);
 }
 
@@ -258,23 +196,10 @@ static void bad_line(struct prober *p) {
 }
 
 static void feature_answer(struct prober *p, const struct mtr_reply *reply) {
-    if (p->state != PROBER_STARTING) {
-        bad_line(p);
-        return;
-    }
-    int which = reply->token - 1;
-    bool ok = strcmp(reply->support, "ok") == 0;
-    if (which == 0)
-        memcpy(p->version, reply->support, sizeof p->version);
-    else if (which <= 2)
-        p->families |= ok ? 1U << (which == 1 ? 4 : 6) : 0;
-    else if (which < FEATURES)
-        p->protocols |= ok ? 1U << (which - 3) : 0;
-    else
+    if (p->state != PROBER_STARTING || !interview_feature(&p->said, reply))
         bad_line(p);
 }
 
-/* Any other word than no-reply, such as that there is no loopback here, says nothing about it. */
 static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
     if (p->state != PROBER_STARTING) {
         bad_line(p);
@@ -287,13 +212,13 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
         prober_replace(p, "has no raw sockets");
         return;
     }
-    if (p->version[0] == '\0')
-        memcpy(p->version, "unknown", sizeof "unknown");
+    if (p->said.version[0] == '\0')
+        memcpy(p->said.version, "unknown", sizeof "unknown");
     p->state = PROBER_UP;
     p->due_us = INT64_MAX;
     p->up_us = reactor_now().mono_us;
-    log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s", (int)p->pid, p->version);
-    p->sink.up(p->sink.context, p->version, p->families, p->protocols);
+    log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s", (int)p->pid, p->said.version);
+    p->sink.up(p->sink.context, p->said.version, p->said.families, p->said.protocols);
 }
 
 static void take_line(struct prober *p, const char *line, size_t size, int64_t now_us) {
@@ -306,7 +231,7 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
     }
     if (reply.token >= MUX_ASK_TOKEN)
         p->sink.reply(p->sink.context, &reply, now_us);
-    else if (reply.token == RIGHTS_TOKEN)
+    else if (reply.token == INTERVIEW_RIGHTS_TOKEN)
         rights_answer(p, &reply);
     else if (reply.class == MTR_FEATURE)
         feature_answer(p, &reply);

@@ -23,9 +23,6 @@
 /* From start to the last answer of check-support. */
 #define PROBER_START_US 5000000
 
-/* mtr-packet watches its descriptors with select(): beyond FD_SETSIZE it aborts. */
-#define PROBER_NOFILE 1024
-
 struct prober;
 
 struct prober_sink {

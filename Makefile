@@ -29,9 +29,9 @@ JANSSON := $(call pkg,--libs,jansson)
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/hop common/labels common/mem common/request common/result \
 	common/session common/timeline common/trace common/wire \
-	worker/agent worker/distance worker/fit worker/flows worker/interview worker/mtr_line worker/mux \
-	worker/mux_send worker/near worker/pace worker/pulse worker/sequence worker/slots worker/tracer \
-	worker/tracer_plan \
+	worker/agent worker/distance worker/doctor worker/fit worker/flows worker/interview \
+	worker/mtr_line worker/mux worker/mux_send worker/near worker/pace worker/pulse worker/sequence \
+	worker/slots worker/tracer worker/tracer_plan \
 	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/render \
 	clients/stats_text clients/submission clients/submission_answer \
 	$(patsubst %.c,%,$(filter-out broker/main.c broker/daemon.c,$(wildcard broker/*.c)))

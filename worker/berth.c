@@ -11,8 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ICMP_IDS 65536
-
 struct berth {
     struct reactor *reactor;
     struct berth_sink sink;
@@ -145,8 +143,45 @@ static void seek(struct berth *b, int64_t now_us) {
 bool berth_claim_id(struct berth *b, pid_t pid) {
     if (b->id >= 0)
         (void)close(b->id);
-    b->id = claim("icmp-id", (unsigned)pid % ICMP_IDS);
+    b->id = claim("icmp-id", (unsigned)pid % BERTH_ICMP_IDS);
     return b->id >= 0;
+}
+
+/* ---- looking ---------------------------------------------------------------------------- */
+
+/* The number of a name of this kind, or -1. */
+static long number_of(const char *name, const char *kind) {
+    size_t size = strlen(kind);
+    char *end;
+    if (strncmp(name, kind, size) != 0)
+        return -1;
+    long number = strtol(name + size, &end, 10);
+    return end == name + size || *end != '\n' ? -1 : number;
+}
+
+bool berth_survey(struct berth_survey *survey, pid_t pid) {
+    unsigned slices = 0;
+    char *line = NULL;
+    const char *name;
+    size_t size = 0;
+    memset(survey, 0, sizeof *survey);
+    FILE *list = fopen("/proc/self/net/unix", "re");
+    if (list == NULL)
+        return false;
+    while (getline(&line, &size, list) >= 0) {
+        /* '@' stands for the first byte of an abstract name. */
+        if ((name = strchr(line, '@')) == NULL)
+            continue;
+        long slice = number_of(name, "@hopmq/slice/"), id = number_of(name, "@hopmq/icmp-id/");
+        if (slice >= 0 && slice < SEQUENCE_SLICES)
+            slices |= 1U << slice;
+        survey->workers += id >= 0;
+        survey->id_taken = survey->id_taken || id == (long)pid % BERTH_ICMP_IDS;
+    }
+    survey->slices = (unsigned)__builtin_popcount(slices);
+    free(line);
+    (void)fclose(list);
+    return true;
 }
 
 /* ---- life ------------------------------------------------------------------------------- */

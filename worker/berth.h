@@ -21,6 +21,9 @@
 /* Then it gives up: longer than any probe, and so any slice, can be held. */
 #define BERTH_PATIENCE_US 40000000
 
+/* A prober's ICMP id is its pid modulo this. */
+#define BERTH_ICMP_IDS 65536
+
 struct berth;
 
 struct berth_sink {
@@ -39,6 +42,18 @@ void berth_destroy(struct berth **berth);
 
 /* Claims the ICMP id of a prober's pid; false if another holds it. It replaces the last one. */
 bool berth_claim_id(struct berth *berth, pid_t pid);
+
+/* What is held in this network namespace. */
+struct berth_survey {
+    unsigned slices;  /* how many */
+    unsigned workers; /* how many have an ICMP id */
+    bool id_taken;    /* the one asked for */
+};
+
+/* Looks around, also for the ICMP id of a pid. It reads the kernel's list of sockets: a name that
+ * we bound, be it for a moment, would be missed by a worker that starts then, and to connect to a
+ * slice is to ask for it. False if there is no such list. */
+bool berth_survey(struct berth_survey *survey, pid_t pid);
 
 /* As a core's: what is due, and when next. */
 void berth_tick(struct berth *berth, int64_t now_us);

@@ -1,5 +1,6 @@
 /* hopmq-worker: runs traces for a broker through its own mtr-packet. */
 #include "common/option.h"
+#include "worker/checkup.h"
 #include "worker/daemon.h"
 
 #include <argp.h>
@@ -16,7 +17,21 @@
 
 const char *argp_program_version = "hopmq-worker " HOPMQ_VERSION;
 
-enum { OPT_BROKER = 256, OPT_NAME, OPT_LABEL, OPT_PPS, OPT_CAPACITY, OPT_DRAIN, OPT_LOG };
+enum {
+    OPT_BROKER = 256,
+    OPT_NAME,
+    OPT_LABEL,
+    OPT_PPS,
+    OPT_CAPACITY,
+    OPT_DRAIN,
+    OPT_LOG,
+    OPT_CHECK,
+};
+
+struct command {
+    struct daemon_config config;
+    bool check;
+};
 
 static const struct argp_option options[] = {
     {"broker", OPT_BROKER, "ENDPOINT", 0,
@@ -33,6 +48,8 @@ static const struct argp_option options[] = {
     {"drain", OPT_DRAIN, "SECONDS", 0,
         "On SIGTERM or Ctrl-C, give running traces so long to finish, 0..3600 [30]", 0},
     {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
+    {"check", OPT_CHECK, NULL, 0,
+        "Tell what of this host is right for a worker, and how to mend what is not; then exit", 0},
     {0},
 };
 
@@ -43,10 +60,12 @@ static const char doc[] =
     "mtr-packet needs the right to open raw sockets: Debian's package gives it that.\n\n"
     "Example: hopmq-worker --broker tcp://127.0.0.1:7703 --name ams1 --label site=ams --pps "
     "5000\n\n"
-    "Exit status: 0 after a drain, 64 wrong usage, 69 no prober, 71 the system refused something.";
+    "Exit status: 0 after a drain, 64 wrong usage, 69 no prober, or, with --check, "
+    "something prevents traces, 71 the system refused something.";
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
-    struct daemon_config *config = state->input;
+    struct command *command = state->input;
+    struct daemon_config *config = &command->config;
     switch (key) {
     case OPT_BROKER:
         if (config->broker_count == DAEMON_MAX_BROKERS)
@@ -76,6 +95,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case OPT_LOG:
         option_log(state, arg);
         break;
+    case OPT_CHECK:
+        command->check = true;
+        break;
     case ARGP_KEY_ARG:
         argp_failure(state, EX_USAGE, 0, "%s: takes options only", arg);
         break;
@@ -92,16 +114,19 @@ static void default_name(struct agent_config *config) {
 }
 
 int main(int argc, char **argv) {
-    struct daemon_config config = {
-        .agent = {.capacity = DEFAULT_CAPACITY},
-        .pps = DEFAULT_PPS,
-        .drain_ms = DEFAULT_DRAIN_S * 1000,
-    };
+    struct command command = {.config = {
+                                  .agent = {.capacity = DEFAULT_CAPACITY},
+                                  .pps = DEFAULT_PPS,
+                                  .drain_ms = DEFAULT_DRAIN_S * 1000,
+                              }};
+    struct daemon_config *config = &command.config;
     const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
     argp_err_exit_status = EX_USAGE;
-    default_name(&config.agent);
-    (void)argp_parse(&argp, argc, argv, 0, NULL, &config);
-    if (config.broker_count == 0)
-        config.brokers[config.broker_count++] = DEFAULT_BROKER;
-    return daemon_run(&config);
+    default_name(&config->agent);
+    (void)argp_parse(&argp, argc, argv, 0, NULL, &command);
+    if (command.check)
+        return checkup_run(config->pps);
+    if (config->broker_count == 0)
+        config->brokers[config->broker_count++] = DEFAULT_BROKER;
+    return daemon_run(config);
 }

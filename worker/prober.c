@@ -86,7 +86,7 @@ static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
 static void on_readable(void *context, int fd, short events);
 
 static void ask_features(struct prober *p) {
-    char questions[INTERVIEW_BYTES];
+    char questions[INTERVIEW_BYTES] = "";
     memset(&p->said, 0, sizeof p->said);
     prober_send(p, questions, interview_ask(questions));
     prober_flush(p);

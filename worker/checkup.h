@@ -1,0 +1,12 @@
+/* checkup: gathers a doctor's facts about this host, and prints what it makes of them. */
+#ifndef HOPMQ_CHECKUP_H
+#define HOPMQ_CHECKUP_H
+
+#include <stdint.h>
+
+/* Prints a line for each check on standard output. Starts an mtr-packet for it, and sends nothing
+ * but one UDP probe to 127.0.0.1. `pps` as for mux_new(). Returns EX_OK, or EX_UNAVAILABLE if
+ * something prevents traces; within PROBER_START_US. */
+int checkup_run(int64_t pps);
+
+#endif

@@ -37,11 +37,13 @@ static int claim(const char *kind, unsigned number) {
     struct sockaddr_un at;
     socklen_t size = name(&at, kind, number);
     int fd = stream_socket();
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, size) != 0) {
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, size) == 0)
+        return fd;
+    if (errno != EADDRINUSE)
+        log_event(LOG_LEVEL_ERROR, "claim", "what=%s error=\"%s\"", kind, strerror(errno));
+    if (fd >= 0)
         (void)close(fd);
-        return -1;
-    }
-    return fd;
+    return -1;
 }
 
 static unsigned owned(const struct berth *b) {

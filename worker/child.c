@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +10,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* False with errno. */
+static bool is_program(const char *path) {
+    struct stat file;
+    if (stat(path, &file) == 0 && S_ISDIR(file.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
+    return access(path, X_OK) == 0;
+}
+
 char *child_find(char why[CHILD_WHY_BYTES], const char **mend) {
     const char *named = getenv("MTR_PACKET");
     if (named != NULL && named[0] != '\0') {
-        struct stat file;
-        if (stat(named, &file) == 0 && S_ISDIR(file.st_mode))
-            errno = EISDIR;
-        else if (access(named, X_OK) == 0)
+        if (is_program(named))
             return strdup(named);
         (void)snprintf(why, CHILD_WHY_BYTES, "MTR_PACKET=%s: %s", named, strerror(errno));
         *mend = "set it to the path of mtr-packet";
@@ -25,7 +33,7 @@ char *child_find(char why[CHILD_WHY_BYTES], const char **mend) {
     char *list = strdup(path != NULL ? path : ""), *rest = list, *dir;
     char *found = NULL;
     while (found == NULL && (dir = strsep(&rest, ":")) != NULL)
-        if (asprintf(&found, "%s/mtr-packet", dir) >= 0 && access(found, X_OK) != 0) {
+        if (asprintf(&found, "%s/mtr-packet", dir) >= 0 && !is_program(found)) {
             free(found);
             found = NULL;
         }

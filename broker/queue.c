@@ -131,7 +131,7 @@ static struct worker *fitting(struct core *c, const struct demand *demand) {
 bool queue_servable(struct core *c, const struct demand *demand) {
     struct worker *worker;
     RB_FOREACH(worker, worker_name_tree, &c->names)
-    if (!worker->draining && labels_fit(&worker->labels, demand->labels))
+    if (sessions_serves(worker) && labels_fit(&worker->labels, demand->labels))
         return true;
     return false;
 }

@@ -54,9 +54,11 @@ static void unload(struct core *c, struct worker *w) {
     w->in_load = false;
 }
 
-/* After running, capacity or draining changed; call unload() before they change. */
+bool sessions_serves(const struct worker *w) { return !w->draining && w->trouble[0] == '\0'; }
+
+/* After running, capacity, draining or trouble changed; call unload() before they change. */
 static void load(struct core *c, struct worker *w) {
-    if (w->lost || w->draining || w->full || w->running >= w->capacity)
+    if (w->lost || !sessions_serves(w) || w->full || w->running >= w->capacity)
         return;
     const struct worker *same = RB_INSERT(worker_load_tree, &c->free_workers, w);
     assert(same == NULL);
@@ -211,13 +213,25 @@ static bool contested(struct core *c, struct worker *holder, const struct sessio
     return fight;
 }
 
-static void fill(struct worker *w, const struct session_msg *msg) {
+/* Call unload() before, and load() after. */
+static void set_trouble(struct core *c, struct worker *w, const char *trouble) {
+    if (strcmp(w->trouble, trouble) == 0)
+        return;
+    if (trouble[0] != '\0')
+        core_say(c, CORE_WARN, "worker-trouble", "name=%s why=\"%s\"", w->name, trouble);
+    else
+        core_say(c, CORE_INFO, "worker-well", "name=%s", w->name);
+    (void)snprintf(w->trouble, sizeof w->trouble, "%s", trouble);
+}
+
+static void fill(struct core *c, struct worker *w, const struct session_msg *msg) {
     memcpy(w->prober, msg->prober, sizeof w->prober);
     w->capacity = msg->capacity;
     w->labels = msg->labels;
     w->families = msg->families;
     w->protocols = msg->protocols;
     w->draining = false;
+    set_trouble(c, w, msg->trouble);
 }
 
 static struct worker *join(
@@ -226,12 +240,12 @@ static struct worker *join(
     peer_id_set(&w->peer, peer);
     memcpy(w->name, msg->name, sizeof w->name);
     TAILQ_INIT(&w->jobs);
-    fill(w, msg);
     (void)RB_INSERT(worker_peer_tree, &c->peers, w);
     c->worker_count++;
     c->counters.workers_joined++;
     core_say(c, CORE_INFO, "worker-joined", "name=%s prober=\"%s\" capacity=%" PRId64, w->name,
-        w->prober, w->capacity);
+        msg->prober, msg->capacity);
+    fill(c, w, msg);
     return w;
 }
 
@@ -299,7 +313,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
         w->contested_us = old != NULL ? c->now.mono_us : 0;
     } else {
         unload(c, w);
-        fill(w, msg);
+        fill(c, w, msg);
         load(c, w);
     }
     w->beats++;
@@ -336,6 +350,9 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
     adopt(c, w, msg, w);
     sweep(c, w, SESSION_DEAD_MS * 1000);
     disown(c, w, msg);
+    unload(c, w);
+    set_trouble(c, w, msg->trouble);
+    load(c, w);
     if (msg->stats != NULL) {
         msgpack_packer pk;
         state_packer(&pk, &c->body);
@@ -439,7 +456,7 @@ void sessions_message(struct core *c, const struct core_peer *peer, const struct
 /* ---- stats ------------------------------------------------------------------------------ */
 
 static void put_worker(struct core *c, msgpack_packer *pk, const struct worker *w) {
-    msgpack_pack_map(pk, 9U + (w->stats != NULL));
+    msgpack_pack_map(pk, 9U + (w->trouble[0] != '\0') + (w->stats != NULL));
     wire_put_key_text(pk, "name", w->name);
     wire_put_text(pk, "labels");
     labels_put(pk, &w->labels);
@@ -447,21 +464,17 @@ static void put_worker(struct core *c, msgpack_packer *pk, const struct worker *
     wire_put_key_int(pk, "running", w->running);
     wire_put_key_text(pk, "prober", w->prober);
     wire_put_text(pk, "af");
-    msgpack_pack_array(pk, (size_t)__builtin_popcount(w->families));
-    for (unsigned af = 4; af <= 6; af += 2)
-        if ((w->families >> af & 1) != 0)
-            msgpack_pack_uint8(pk, (uint8_t)af);
+    session_put_families(pk, w->families);
     wire_put_text(pk, "protocols");
-    msgpack_pack_array(pk, (size_t)__builtin_popcount(w->protocols));
-    for (unsigned p = 0; trace_protocol_names[p] != NULL; p++)
-        if ((w->protocols >> p & 1) != 0)
-            wire_put_text(pk, trace_protocol_names[p]);
+    session_put_protocols(pk, w->protocols);
     wire_put_text(pk, "draining");
     if (w->draining)
         msgpack_pack_true(pk);
     else
         msgpack_pack_false(pk);
     wire_put_key_int(pk, "seen_ms", (c->now.mono_us - w->heard_us) / 1000);
+    if (w->trouble[0] != '\0')
+        wire_put_key_text(pk, "trouble", w->trouble);
     if (w->stats != NULL) {
         wire_put_text(pk, "stats");
         (void)pk->callback(pk->data, w->stats, w->stats_size);

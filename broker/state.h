@@ -87,6 +87,7 @@ struct worker {
     RB_ENTRY(worker) by_load; /* only those that can take a job */
     struct peer_id peer;
     char name[SESSION_NAME_BYTES + 1], prober[65];
+    char trouble[SESSION_TROUBLE_BYTES + 1]; /* why it can run no trace; empty: it can */
     struct labels labels;
     unsigned families, protocols;
     int64_t capacity, running;
@@ -263,6 +264,10 @@ void sessions_take(struct core *core, struct worker *worker, struct job *job);
 void sessions_release(struct core *core, struct job *job);
 struct worker *sessions_find(struct core *core, const struct core_peer *peer);
 void sessions_free_all(struct core *core);
+
+/* True if it takes traces, unless it is busy. */
+bool sessions_serves(const struct worker *worker);
+
 void sessions_put_stats(struct core *core, msgpack_packer *pk);
 
 /* ---- streams ---- */

@@ -28,12 +28,14 @@ struct piece {
     const char *bytes;
 };
 
-static struct piece piece(const msgpack_object *value) {
+static struct piece text_of(const msgpack_object *value, int max_bytes) {
     if (value == NULL || value->type != MSGPACK_OBJECT_STR)
         return (struct piece){0, ""};
-    return (struct piece){
-        value->via.str.size < 64 ? (int)value->via.str.size : 64, value->via.str.ptr};
+    bool fits = value->via.str.size < (uint32_t)max_bytes;
+    return (struct piece){fits ? (int)value->via.str.size : max_bytes, value->via.str.ptr};
 }
+
+static struct piece piece(const msgpack_object *value) { return text_of(value, 64); }
 
 static bool is_array(const msgpack_object *value) {
     return value != NULL && value->type == MSGPACK_OBJECT_ARRAY;
@@ -110,6 +112,11 @@ static void add_worker(struct lines *text, const msgpack_object *worker) {
     add_labels(text, wire_find(worker, "labels"));
     if (draining != NULL && draining->type == MSGPACK_OBJECT_BOOLEAN && draining->via.boolean)
         lines_add(text, " (draining)");
+    lines_end(text);
+    struct piece trouble = text_of(wire_find(worker, "trouble"), 200);
+    if (trouble.size == 0)
+        return;
+    lines_add(text, "  takes no traces: %.*s", trouble.size, trouble.bytes);
     lines_end(text);
 }
 

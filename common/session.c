@@ -28,6 +28,8 @@ static const char *const op_names[] = {
     { name, WIRE_VALUE, MSG(member), 0, 0, NULL, NULL, required, false }
 
 #define LEASE INT(lease, 1, INT64_MAX)
+#define TROUBLE                                                                                    \
+    { "trouble", WIRE_TEXT, MSG(trouble), 1, SESSION_TROUBLE_BYTES, NULL, NULL, false, false }
 
 static const struct wire_field op_field = {
     "op", WIRE_CHOICE, MSG(op), 0, 0, NULL, op_names, true, false};
@@ -41,10 +43,12 @@ static const struct wire_field hello[] = {
     VALUE("af", values.af, true),
     VALUE("protocols", values.protocols, true),
     VALUE("leases", values.leases, true),
+    TROUBLE,
 };
-/* The worker sends leases and stats, the broker epoch. */
+/* The worker sends leases, trouble and stats, the broker epoch. */
 static const struct wire_field heartbeat[] = {
     VALUE("leases", values.leases, false),
+    TROUBLE,
     VALUE("stats", stats, false),
     {"epoch", WIRE_INT, MSG(epoch), 0, INT64_MAX, NULL, NULL, false, false},
 };
@@ -210,14 +214,14 @@ bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_erro
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
-static void put_families(msgpack_packer *pk, unsigned families) {
+void session_put_families(msgpack_packer *pk, unsigned families) {
     msgpack_pack_array(pk, (size_t)__builtin_popcount(families));
     for (unsigned af = 4; af <= 6; af += 2)
         if ((families >> af & 1) != 0)
             msgpack_pack_uint8(pk, (uint8_t)af);
 }
 
-static void put_protocols(msgpack_packer *pk, unsigned protocols) {
+void session_put_protocols(msgpack_packer *pk, unsigned protocols) {
     msgpack_pack_array(pk, (size_t)__builtin_popcount(protocols));
     for (unsigned p = 0; trace_protocol_names[p] != NULL; p++)
         if ((protocols >> p & 1) != 0)
@@ -244,9 +248,9 @@ static void put_value(msgpack_packer *pk, const struct session_msg *msg, size_t 
     } else if (offset == MSG(values.labels)) {
         labels_put(pk, &msg->labels);
     } else if (offset == MSG(values.af)) {
-        put_families(pk, msg->families);
+        session_put_families(pk, msg->families);
     } else if (offset == MSG(values.protocols)) {
-        put_protocols(pk, msg->protocols);
+        session_put_protocols(pk, msg->protocols);
     } else if (offset == MSG(values.leases)) {
         put_leases(pk, msg);
     } else if (offset == MSG(stats)) {
@@ -261,8 +265,11 @@ static void put_value(msgpack_packer *pk, const struct session_msg *msg, size_t 
     }
 }
 
-/* A worker's heartbeat has leases and stats, the broker's has the epoch. */
+/* Trouble is said while there is any. A worker's heartbeat has leases and stats, the broker's has
+ * the epoch. */
 static bool left_out(const struct session_msg *msg, const struct wire_field *field) {
+    if (field->offset == MSG(trouble) && msg->trouble[0] == '\0')
+        return true;
     return msg->op == SESSION_HEARTBEAT && (field->offset == MSG(epoch)) != (msg->epoch != 0);
 }
 

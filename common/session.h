@@ -10,6 +10,7 @@
 #define SESSION_MAX_BYTES (4 * 1024 * 1024)
 #define SESSION_MAX_VALUES 1048576
 #define SESSION_NAME_BYTES 64
+#define SESSION_TROUBLE_BYTES 200
 #define SESSION_MAX_CAPACITY 100000
 #define SESSION_MAX_STATS 32
 #define SESSION_PROBES_DEPTH 8
@@ -52,6 +53,7 @@ struct session_msg {
     char name[SESSION_NAME_BYTES + 1];
     char prober[65];
     char code[33], message[225], reason[201];
+    char trouble[SESSION_TROUBLE_BYTES + 1]; /* why it can run no trace; empty: it can */
     struct labels labels;
     const int64_t *leases;
     size_t lease_count;
@@ -75,6 +77,10 @@ struct session_msg {
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err);
 
 void session_put(msgpack_packer *pk, const struct session_msg *msg);
+
+/* The values of hello's `af` and `protocols`. */
+void session_put_families(msgpack_packer *pk, unsigned families);
+void session_put_protocols(msgpack_packer *pk, unsigned protocols);
 
 /* "hello", "welcome", ... */
 const char *session_op_name(int op);

@@ -61,7 +61,7 @@ struct promise {
 
 /* A worker as of its last hello. */
 struct member {
-    bool joined, draining;
+    bool joined, draining, trouble;
     bool full; /* did not read, and was not heard since */
     char name[SESSION_NAME_BYTES + 1];
     struct labels labels;
@@ -392,7 +392,7 @@ static inline void model_idle(const struct model *m, const msgpack_object *map) 
     struct labels have;
     const msgpack_object *labels = wire_find(map, "labels"), *draining = wire_find(map, "draining");
     CHECK(labels != NULL && draining != NULL && draining->type == MSGPACK_OBJECT_BOOLEAN);
-    if (m->draining || draining->via.boolean ||
+    if (m->draining || draining->via.boolean || wire_find(map, "trouble") != NULL ||
         model_int(map, "running") >= model_int(map, "capacity"))
         return;
     labels_get(&have, labels);
@@ -403,14 +403,16 @@ static inline void model_idle(const struct model *m, const msgpack_object *map) 
 static inline void model_worker_stats(struct model *m, const msgpack_object *map) {
     char name[SESSION_NAME_BYTES + 1];
     int64_t running = model_int(map, "running"), given = 0, listed = -1;
-    bool full = false;
+    bool full = false, trouble = false;
     model_text(wire_find(map, "name"), name);
     for (int w = 0; w < WORKERS; w++)
         if (m->members[w].joined && strcmp(m->members[w].name, name) == 0) {
             given += m->members[w].given;
             listed = m->running_at[w];
             full = m->members[w].full;
+            trouble = m->members[w].trouble;
         }
+    CHECK((wire_find(map, "trouble") != NULL) == trouble);
     CHECK(listed >= 0 && running >= listed && (m->nameless > 0 || running == listed));
     CHECK(given == 0 || running <= model_int(map, "capacity"));
     if (!full)
@@ -496,7 +498,7 @@ static inline void model_given(struct model *m, int worker, const struct session
     struct trace trace;
     struct wire_error err;
     CHECK(trace_get(&trace, msg->trace, "", &err) && trace.id[0] != '\0');
-    CHECK(w->joined && !w->draining && !m->draining);
+    CHECK(w->joined && !w->draining && !w->trouble && !m->draining);
     CHECK(labels_fit(&w->labels, trace.workers));
     CHECK(msg->run <= CORE_MAX_RUNS && msg->deadline_ms <= trace.deadline_ms);
     const struct promise *p = model_find(m, trace.id);
@@ -528,6 +530,7 @@ static inline enum core_sent model_to_worker(
             if (strcmp(m->members[i].name, m->said.name) == 0)
                 m->members[i].joined = false;
         *w = (struct member){.joined = true, .labels = m->said.labels};
+        w->trouble = m->said.trouble[0] != '\0';
         memcpy(w->name, m->said.name, sizeof w->name);
         break;
     case SESSION_TRACE:
@@ -678,6 +681,8 @@ static inline void model_worker_says(
         m->said.op = -1;
     if (m->said.op == SESSION_DRAIN)
         w->draining = true;
+    if (m->said.op == SESSION_HEARTBEAT && m->said.values.leases != NULL)
+        w->trouble = m->said.trouble[0] != '\0';
     if (m->said.op >= 0 && m->said.op != SESSION_HELLO)
         w->full = false; /* a hello may be refused; if not, all is new */
     bool had_session = w->joined;

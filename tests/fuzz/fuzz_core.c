@@ -169,7 +169,8 @@ static void put_hello(msgpack_packer *pk, const struct model *m, struct input *i
     static const char *const names[] = {"ams1", "fra1", "x", "ams1"};
     static const int64_t capacities[] = {1, 2, 3, 5};
     unsigned look = below(in, 256);
-    msgpack_pack_map(pk, 10);
+    bool trouble = look >> 6 == 2;
+    msgpack_pack_map(pk, 10U + trouble);
     wire_put_key_int(pk, "v", WIRE_VERSION);
     wire_put_key_text(pk, "op", "hello");
     wire_put_key_text(pk, "name", names[look & 3]);
@@ -188,6 +189,8 @@ static void put_hello(msgpack_packer *pk, const struct model *m, struct input *i
     msgpack_pack_array(pk, 1);
     wire_put_text(pk, "icmp");
     put_leases(pk, m, in);
+    if (trouble)
+        wire_put_key_text(pk, "trouble", "no rights");
 }
 
 static void put_probes(msgpack_packer *pk, unsigned look) {
@@ -250,13 +253,15 @@ static void put_result(msgpack_packer *pk, struct input *in) {
 }
 
 static void put_beat(msgpack_packer *pk, const struct model *m, struct input *in) {
-    unsigned look = below(in, 8);
-    bool stats = flag(look, 0), leases = (look & 6) != 6;
-    msgpack_pack_map(pk, 2U + leases + stats);
+    unsigned look = below(in, 16);
+    bool stats = flag(look, 0), leases = (look & 6) != 6, trouble = flag(look, 3);
+    msgpack_pack_map(pk, 2U + leases + stats + trouble);
     wire_put_key_int(pk, "v", WIRE_VERSION);
     wire_put_key_text(pk, "op", "heartbeat");
     if (leases)
         put_leases(pk, m, in);
+    if (trouble)
+        wire_put_key_text(pk, "trouble", "it died");
     if (stats) {
         wire_put_text(pk, "stats");
         msgpack_pack_map(pk, 1);

@@ -493,6 +493,10 @@ WRONG_HELLOS = [
     {"leases": ["x"]},
     {"leases": [-1]},
     {"leases": [2**63]},
+    {"trouble": ""},
+    {"trouble": "x" * 201},
+    {"trouble": "two\nlines"},
+    {"trouble": 7},
 ]
 
 
@@ -527,6 +531,7 @@ def test_not_a_worker_message(fake, client):
     own += [{"op": "heartbeat", "leases": [], "stats": s} for s in (7, {"a": "b"}, {1: 1})]
     own += [{"op": "heartbeat", "leases": [], "stats": {str(i): i for i in range(33)}}]
     own += [{"op": "heartbeat", "leases": 7}]
+    own += [{"op": "heartbeat", "leases": [], "trouble": t} for t in ("", "x" * 201, 7, b"x")]
     own += [{"op": op, "lease": 1} for op in ("cancel", "done", "who")]
     for fields in own:
         member.send(**fields)

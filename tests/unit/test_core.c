@@ -420,6 +420,56 @@ static void a_full_worker_is_passed_over(void **state) {
     EXPECT(BEAT_BACK("w1") GIVEN("w1", "102", "1", "120000", "'target':'192.0.2.1','id':'b'"));
 }
 
+#define TROUBLED(leases, trouble)                                                                  \
+    "{'v': 1, 'op': 'heartbeat', 'leases': [" leases "], 'trouble': '" trouble "', 'stats': {}}"
+
+/* A worker in trouble gets nothing; what it hands back goes to others; when it is well it gets
+ * traces again. */
+static void a_worker_in_trouble_gets_nothing(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
+                            "'b'}"));
+    text_clear(&log_text);
+    say_to("w1", TROUBLED("100, 101", "it died"));
+    EXPECT("log worker-trouble name=one why=\"it died\"\n" BEAT_BACK("w1"));
+    say_to("w1", "{'v': 1, 'op': 'return', 'lease': 100, 'reason': 'it died'}");
+    EXPECT("");
+    say_to("w1", TROUBLED("101", "it died"));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'c'}"));
+    EXPECT(BEAT_BACK("w1") ACCEPTED("c1", "'c'"));
+    say_to("w2", HELLO("two", "1", ""));
+    EXPECT(WELCOME("w2") GIVEN("w2", "102", "1", "120000", "'target':'192.0.2.1','id':'a'"));
+    say_to("w1", BEAT("101"));
+    EXPECT(BEAT_BACK("w1") GIVEN("w1", "103", "1", "120000", "'target':'192.0.2.1','id':'c'"));
+}
+
+/* What only a worker in trouble could run has no worker when its deadline comes. */
+static void trouble_from_the_first_hello(void **state) {
+    (void)state;
+#define AT_HELLO(trouble)                                                                          \
+    "{'v': 1, 'op': 'hello', 'name': 'one', 'versions': [1, 1], 'prober': 'p', 'capacity': 2, "    \
+    "'labels': {}, 'af': [], 'protocols': [], 'leases': []" trouble "}"
+    say_to("w1", AT_HELLO(", 'trouble': 'no rights'"));
+    EXPECT("log worker-trouble name=one why=\"no rights\"\n" WELCOME("w1"));
+    say_to("c1",
+        SUBMIT("", "{'target': '192.0.2.1', 'id': 'a', 'deadline_ms': 100}, {'target': '192.0.2.1',"
+                   " 'id': 'b'}"));
+    EXPECT(ACCEPTED("c1", "'a','b'"));
+    say_to("c1", "{'v': 1, 'op': 'stats'}");
+    assert_non_null(strstr(log_text.at, "'draining':false,'seen_ms':0,'trouble':'no rights'}"));
+    text_clear(&log_text);
+    after_ms(100);
+    EXPECT("result.default.a {'v':1,'op':'result'," HEAD(
+        "1", "default", "1", "a", ",'accepted_us':5000000,'run':0,")
+            BROKERS_BODY("192.0.2.1", "5100000", "no-worker", NO_WORKER) "}\n");
+    say_to("w1", AT_HELLO(""));
+    EXPECT(WELCOME("w1") GIVEN("w1", "100", "1", "119900", "'target':'192.0.2.1','id':'b'"));
+    say_to("c1", "{'v': 1, 'op': 'stats'}");
+    assert_null(strstr(log_text.at, "trouble"));
+    text_clear(&log_text);
+}
+
 static void full_is_busy(void **state) {
     (void)state;
     core_destroy(&core);
@@ -650,6 +700,8 @@ int main(void) {
         CASE(what_a_worker_must_not_say),
         CASE(handed_back_goes_to_another),
         CASE(a_full_worker_is_passed_over),
+        CASE(a_worker_in_trouble_gets_nothing),
+        CASE(trouble_from_the_first_hello),
         CASE(full_is_busy),
         CASE(drain_and_shutdown),
         CASE(errors_name_the_field),

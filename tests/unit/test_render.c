@@ -290,7 +290,8 @@ static void numbers(void **state) {
     (void)state;
     stats_text(
         &out, read_map("{'uptime_ms': 'x', 'queue': 3, 'rates': null, 'workers': [1, {'name': "
-                       "'w\\x1b', 'af': [4, 6], 'labels': {'site': 'ams'}, 'draining': true}],"
+                       "'w\\x1b', 'af': [4, 6], 'labels': {'site': 'ams'}, 'draining': true,"
+                       " 'trouble': 'mtr-packet: no \\x1brights'}],"
                        " 'counters': {'a\\x0ab': 1, 'c': 'd'}}"));
     expect("up       0 s\n"
            "traces   0 queued (at most 0), 0 running, 0 results kept (at most 0)\n"
@@ -301,6 +302,7 @@ static void numbers(void **state) {
            "                           0/0    0.0 s\n"
            "w?                         0/0    0.0 s  4,6                                        "
            "site=ams (draining)\n"
+           "  takes no traces: mtr-packet: no ?rights\n"
            "\n"
            "a?b                                     1\n");
 }

@@ -95,6 +95,11 @@ static void messages(void **state) {
         {HELLO ", 'leases': {}", "leases: must be an array of at most 100000 integers"},
         {HELLO ", 'leases': [100000*1]", "ok"},
         {HELLO ", 'leases': [100001*1]", "leases: must be an array of at most 100000 integers"},
+        {HELLO ", 'trouble': 'x'x200", "ok"},
+        {HELLO ", 'trouble': 'x'x201", "trouble: 201 bytes: must be 1..200"},
+        {HELLO ", 'trouble': ''", "trouble: 0 bytes: must be 1..200"},
+        {HELLO ", 'trouble': 1", "trouble: must be a string of 1..200 bytes"},
+        {HELLO ", 'trouble': 'a\\x0ab'", "trouble: a?b: a character that is not allowed here"},
         {"'v': 1, 'op': 'hello'", "name: is missing"},
         /* heartbeat */
         {"'v': 1, 'op': 'heartbeat', 'leases': [], 'stats': {}", "ok"},
@@ -112,6 +117,9 @@ static void messages(void **state) {
             "stats: must be a map of at most 32 names to integers"},
         {"'v': 1, 'op': 'heartbeat', 'leases': [], 'stats': []",
             "stats: must be a map of at most 32 names to integers"},
+        {STATS("") ", 'trouble': 'x'x200", "ok"},
+        {STATS("") ", 'trouble': 'x'x201", "trouble: 201 bytes: must be 1..200"},
+        {STATS("") ", 'trouble': null", "trouble: must be a string of 1..200 bytes"},
         /* hop */
         {HOP, "ok"},
         {HOP ", 'lease': 0", "lease: 0: must be 1..9223372036854775807"},
@@ -277,6 +285,15 @@ static void messages_are_written(void **state) {
         "{'v':1,'op':'hello','name':'n','versions':[1,1],'prober':'p','capacity':3,"
         "'labels':{'site':'ams'},'af':[4,6],'protocols':['udp','sctp'],"
         "'leases':[9223372036854775807,1]}");
+    expect_put(&(struct session_msg){.op = SESSION_HELLO,
+                   .name = "n",
+                   .version_min = 1,
+                   .version_max = 1,
+                   .prober = "mtr-packet",
+                   .capacity = 3,
+                   .trouble = "no rights"},
+        "{'v':1,'op':'hello','name':'n','versions':[1,1],'prober':'mtr-packet','capacity':3,"
+        "'labels':{},'af':[],'protocols':[],'leases':[],'trouble':'no rights'}");
     expect_put(&(struct session_msg){.op = SESSION_HEARTBEAT,
                    .leases = leases,
                    .lease_count = 1,
@@ -284,6 +301,8 @@ static void messages_are_written(void **state) {
                    .stat_count = 2},
         "{'v':1,'op':'heartbeat','leases':[9223372036854775807],"
         "'stats':{'sent':0,'lost':9223372036854775807}}");
+    expect_put(&(struct session_msg){.op = SESSION_HEARTBEAT, .trouble = "no rights"},
+        "{'v':1,'op':'heartbeat','leases':[],'trouble':'no rights','stats':{}}");
     expect_put(&(struct session_msg){.op = SESSION_HEARTBEAT},
         "{'v':1,'op':'heartbeat','leases':[],'stats':{}}");
     expect_put(&(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = 5},

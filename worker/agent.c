@@ -51,7 +51,8 @@ struct agent {
     char prober[65];
     char version[HOP_WORD_BYTES + 1];
     unsigned families, protocols;
-    bool introduced; /* the prober was up once: hello can be said */
+    bool introduced; /* hello can be said: the prober was up once, or in trouble */
+    char trouble[SESSION_TROUBLE_BYTES + 1]; /* why no trace can run; empty: none */
     bool draining;
     struct wire_doc doc;
     msgpack_sbuffer out, body;
@@ -103,6 +104,7 @@ static void send_hello(struct agent *a) {
         .lease_count = (size_t)a->lease_count};
     memcpy(msg.name, a->config.name, sizeof msg.name);
     memcpy(msg.prober, a->prober, sizeof msg.prober);
+    memcpy(msg.trouble, a->trouble, sizeof msg.trouble);
     bool sent = tell(a, &msg);
     free(leases);
     timeline_set(
@@ -135,11 +137,13 @@ static void send_heartbeat(struct agent *a) {
         {"dropped_to_broker", a->shell.dropped_to_broker},
     };
     int64_t *leases = list_leases(a);
-    (void)tell(a, &(struct session_msg){.op = SESSION_HEARTBEAT,
-                      .leases = leases,
-                      .lease_count = (size_t)a->lease_count,
-                      .stat_list = stats,
-                      .stat_count = sizeof stats / sizeof stats[0]});
+    struct session_msg msg = {.op = SESSION_HEARTBEAT,
+        .leases = leases,
+        .lease_count = (size_t)a->lease_count,
+        .stat_list = stats,
+        .stat_count = sizeof stats / sizeof stats[0]};
+    memcpy(msg.trouble, a->trouble, sizeof msg.trouble);
+    (void)tell(a, &msg);
     free(leases);
     int64_t next_us = a->now.mono_us + a->heartbeat_us, silent_us = a->heard_us + a->dead_us;
     timeline_set(&a->timeline, &a->beat, silent_us < next_us ? silent_us : next_us);
@@ -173,6 +177,16 @@ static void lease_remove(struct agent *a, struct lease *lease) {
     a->lease_count--;
     free(lease->result);
     free(lease);
+}
+
+/* All but finished ones. */
+static void give_all_back(struct agent *a, const char *reason) {
+    struct lease *lease, *next;
+    RB_FOREACH_SAFE(lease, lease_tree, &a->leases, next)
+    if (lease->state != LEASE_FINISHED) {
+        give_back(a, lease->id, reason);
+        lease_remove(a, lease);
+    }
 }
 
 /* body has what is known of the end; the rest is filled in here. */
@@ -258,12 +272,13 @@ static void take_trace(struct agent *a, const struct session_msg *msg) {
     struct trace trace;
     if (lease_find(a, msg->lease) != NULL)
         return;
-    if (!trace_get(&trace, msg->trace, "trace.", &err)) {
-        give_back(a, msg->lease, err.message);
-        return;
-    }
-    if (a->draining || a->lease_count >= a->config.capacity) {
-        give_back(a, msg->lease, a->draining ? "draining" : "no capacity");
+    const char *refusal = !trace_get(&trace, msg->trace, "trace.", &err) ? err.message
+                          : a->draining                                  ? "draining"
+                          : a->trouble[0] != '\0'                        ? a->trouble
+                          : a->lease_count >= a->config.capacity         ? "no capacity"
+                                                                         : NULL;
+    if (refusal != NULL) {
+        give_back(a, msg->lease, refusal);
         return;
     }
     struct lease *lease = mem_new(1, sizeof *lease);
@@ -313,6 +328,15 @@ static void rejected(struct agent *a, const struct session_msg *msg) {
     timeline_set(&a->timeline, &a->beat, a->now.mono_us + AGENT_REJECTED_US);
 }
 
+/* A new hello, but not before its time. */
+static void introduce(struct agent *a) {
+    a->introduced = true;
+    if (a->link == LINK_REJECTED)
+        return;
+    a->link = LINK_NONE;
+    send_hello(a);
+}
+
 static void handle(struct agent *a, const struct session_msg *msg) {
     struct lease *lease = msg->lease != 0 ? lease_find(a, msg->lease) : NULL;
     switch ((enum session_op)msg->op) {
@@ -323,10 +347,8 @@ static void handle(struct agent *a, const struct session_msg *msg) {
         rejected(a, msg);
         break;
     case SESSION_WHO:
-        if (a->introduced && a->link != LINK_REJECTED) {
-            a->link = LINK_NONE;
-            send_hello(a);
-        }
+        if (a->introduced)
+            introduce(a);
         break;
     case SESSION_TRACE:
         take_trace(a, msg);
@@ -382,6 +404,7 @@ struct agent *agent_new(
     if (!wire_doc_init(&a->doc))
         abort();
     a->mux = mux;
+    (void)snprintf(a->prober, sizeof a->prober, "mtr-packet");
     return a;
 }
 
@@ -404,15 +427,30 @@ struct agent_shell_counters *agent_shell_counters(struct agent *a) {
 
 void agent_prober_up(struct agent *a, const char *version, unsigned families, unsigned protocols,
     const struct agent_time *now) {
+    bool trouble = a->trouble[0] != '\0';
+    bool news = !a->introduced || strcmp(a->version, version) != 0 || a->families != families ||
+                a->protocols != protocols;
     a->now = *now;
+    a->trouble[0] = '\0';
     (void)snprintf(a->version, sizeof a->version, "%s", version);
     (void)snprintf(a->prober, sizeof a->prober, "mtr-packet %s", version);
     a->families = families;
     a->protocols = protocols;
-    if (a->introduced)
-        return;
-    a->introduced = true;
-    send_hello(a);
+    if (news)
+        introduce(a);
+    else if (trouble && a->link == LINK_OPEN)
+        send_heartbeat(a);
+}
+
+void agent_prober_trouble(struct agent *a, const char *why, const struct agent_time *now) {
+    a->now = *now;
+    (void)snprintf(a->trouble, sizeof a->trouble, "%s", why);
+    /* Before the traces go back, or they would come again. */
+    if (!a->introduced)
+        introduce(a);
+    else if (a->link == LINK_OPEN)
+        send_heartbeat(a);
+    give_all_back(a, a->trouble);
 }
 
 void agent_drain(struct agent *a, const struct agent_time *now) {
@@ -423,10 +461,7 @@ void agent_drain(struct agent *a, const struct agent_time *now) {
 }
 
 void agent_quit(struct agent *a) {
-    struct lease *lease;
-    RB_FOREACH(lease, lease_tree, &a->leases)
-    if (lease->state != LEASE_FINISHED)
-        give_back(a, lease->id, "draining");
+    give_all_back(a, "draining");
     (void)tell(a, &(struct session_msg){.op = SESSION_BYE});
 }
 

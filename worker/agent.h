@@ -64,9 +64,15 @@ void agent_on_hop(void *context, void *owner, const struct hop_probe *probes, si
 void agent_on_done(void *context, void *owner, const struct result_body *end,
     const struct hop_probe *probes, size_t count, int64_t now_us);
 
-/* The prober is there, with what check-support told. The first time, the worker says hello. */
+/* The prober is there, with what check-support told. The first time, and when that has changed, the
+ * worker says hello. */
 void agent_prober_up(struct agent *agent, const char *version, unsigned families,
     unsigned protocols, const struct agent_time *now);
+
+/* No prober stays up, for the reason given, of which SESSION_TROUBLE_BYTES are told: the worker
+ * says so, in a hello if it has said none, hands back what is not finished, and takes no traces
+ * until the prober is up. */
+void agent_prober_trouble(struct agent *agent, const char *why, const struct agent_time *now);
 
 /* A message of one frame from the broker. */
 void agent_message(

@@ -106,15 +106,19 @@ static void on_message(void *context) {
     }
 }
 
+static void note_restarts(struct daemon *d) {
+    for (int i = 0; i < d->config->broker_count; i++)
+        agent_shell_counters(d->brokers[i].agent)->prober_restarts = prober_restarts(d->prober);
+}
+
 static void on_prober_up(
     void *context, const char *version, unsigned families, unsigned protocols) {
     struct daemon *d = context;
     struct agent_time t = now();
     mux_prober(d->mux, version, t.mono_us);
-    for (int i = 0; i < d->config->broker_count; i++) {
-        agent_shell_counters(d->brokers[i].agent)->prober_restarts = prober_restarts(d->prober);
+    note_restarts(d);
+    for (int i = 0; i < d->config->broker_count; i++)
         agent_prober_up(d->brokers[i].agent, version, families, protocols, &t);
-    }
 }
 
 static void on_prober_down(void *context) {
@@ -125,6 +129,14 @@ static void on_prober_down(void *context) {
 static void tell_wall(struct daemon *d, const struct agent_time *t) {
     mux_wall_offset(d->mux, t->wall_us - t->mono_us);
     d->wall_read_us = t->mono_us;
+}
+
+static void on_prober_trouble(void *context, const char *why) {
+    struct daemon *d = context;
+    struct agent_time t = now();
+    note_restarts(d);
+    for (int i = 0; i < d->config->broker_count; i++)
+        agent_prober_trouble(d->brokers[i].agent, why, &t);
 }
 
 static void on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
@@ -262,7 +274,7 @@ int daemon_run(const struct daemon_config *config) {
     d->config = config;
     d->reactor = reactor_new();
     const struct prober_sink prober_sink = {
-        d, on_prober_up, on_prober_down, on_reply, on_bad_line, on_started};
+        d, on_prober_up, on_prober_down, on_prober_trouble, on_reply, on_bad_line, on_started};
     const struct mux_sink mux_sink = {d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
     d->mux = mux_new(config->pps, &mux_sink);
     d->prober = prober_new(d->reactor, &prober_sink);

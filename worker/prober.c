@@ -35,6 +35,7 @@ struct prober {
     int in, out; /* our ends: we write to `in`, read from `out`; -1 */
     bool waits_to_write;
     int64_t due_us, up_us, backoff_us, restarts;
+    int failures;    /* in a row */
     int bad_lines;   /* of this child */
     const char *why; /* it is replaced */
     struct mtr_framer framer;
@@ -65,22 +66,23 @@ struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sin
 
 int64_t prober_restarts(const struct prober *p) { return p->restarts; }
 
-static bool spawn(struct prober *p, int to_child[2], int from_child[2]) {
+/* NULL, or why there is no child. */
+static const char *spawn(struct prober *p, int to_child[2], int from_child[2]) {
     int failed = child_spawn(
         &p->pid, p->path, to_child[0], from_child[1], reactor_original_mask(p->reactor));
     if (failed != 0) {
         log_event(
             LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path, strerror(failed));
-        return false;
+        return strerror(failed);
     }
     if (!p->sink.started(p->sink.context, p->pid)) {
         log_event(LOG_LEVEL_INFO, "prober-id-taken", "pid=%d", (int)p->pid);
         (void)kill(p->pid, SIGKILL);
         while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
-        return false;
+        return "its ICMP id could not be claimed";
     }
-    return true;
+    return NULL;
 }
 
 static void on_readable(void *context, int fd, short events);
@@ -92,39 +94,45 @@ static void ask_features(struct prober *p) {
     prober_flush(p);
 }
 
-static void schedule(struct prober *p) {
+/* There is no child: starts the next one after a pause, and says so if it is no accident. */
+static void failed(struct prober *p, const char *why) {
+    char text[PROBER_WHY_BYTES];
     p->state = PROBER_OFF;
     p->due_us = reactor_now().mono_us + p->backoff_us;
     p->backoff_us =
         p->backoff_us * 2 < PROBER_BACKOFF_MAX_US ? p->backoff_us * 2 : PROBER_BACKOFF_MAX_US;
+    if (++p->failures < PROBER_PATIENCE)
+        return;
+    (void)snprintf(text, sizeof text, "mtr-packet: %s", why);
+    p->sink.trouble(p->sink.context, text);
 }
 
 void prober_start(struct prober *p) {
     int to_child[2], from_child[2];
     if (pipe2(to_child, O_CLOEXEC) != 0) {
         log_event(LOG_LEVEL_ERROR, "prober-start", "error=\"%s\"", strerror(errno));
-        schedule(p);
+        failed(p, strerror(errno));
         return;
     }
     if (pipe2(from_child, O_CLOEXEC) != 0) {
         log_event(LOG_LEVEL_ERROR, "prober-start", "error=\"%s\"", strerror(errno));
         (void)close(to_child[0]);
         (void)close(to_child[1]);
-        schedule(p);
+        failed(p, "no pipe for it");
         return;
     }
-    bool spawned = spawn(p, to_child, from_child);
+    const char *why = spawn(p, to_child, from_child);
     (void)close(to_child[0]);
     (void)close(from_child[1]);
     p->in = to_child[1];
     p->out = from_child[0];
     (void)fcntl(p->in, F_SETFL, O_NONBLOCK);
     (void)fcntl(p->out, F_SETFL, O_NONBLOCK);
-    if (!spawned) {
+    if (why != NULL) {
         (void)close(p->in);
         (void)close(p->out);
         p->in = p->out = -1;
-        schedule(p);
+        failed(p, why);
         return;
     }
     p->state = PROBER_STARTING;
@@ -137,36 +145,56 @@ void prober_start(struct prober *p) {
 
 /* ---- ending ----------------------------------------------------------------------------- */
 
-/* Kills and reaps the child: what has reached us of its replies was read, the rest is lost. */
-static void reap(struct prober *p) {
-    if (p->out < 0)
+static void close_input(struct prober *p) {
+    if (p->in < 0)
         return;
-    int status = 0;
-    reactor_fd_end(p->reactor, p->out);
     if (p->waits_to_write)
         reactor_fd_end(p->reactor, p->in);
     p->waits_to_write = false;
     (void)close(p->in);
-    (void)close(p->out);
-    p->in = p->out = -1;
+    p->in = -1;
     p->queued = 0;
+}
+
+/* Kills and reaps the child: what has reached us of its replies was read, the rest is lost. Returns
+ * its status, which is its own if it had ended. */
+static int reap(struct prober *p) {
+    int status = 0;
+    if (p->out < 0)
+        return status;
+    reactor_fd_end(p->reactor, p->out);
+    close_input(p);
+    (void)close(p->out);
+    p->out = -1;
     (void)kill(p->pid, SIGKILL);
     while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
         continue;
     log_event(LOG_LEVEL_DEBUG, "prober-reaped", "pid=%d status=%d", (int)p->pid, status);
+    return status;
 }
 
+/* `why`: NULL if the child has closed one of the pipes; its status tells more. */
 static void ended(struct prober *p, const char *why) {
+    char text[PROBER_WHY_BYTES];
     bool was_up = p->state == PROBER_UP;
+    int status = reap(p);
+    if (why == NULL) {
+        if (WIFEXITED(status))
+            (void)snprintf(text, sizeof text, "ended with status %d", WEXITSTATUS(status));
+        else
+            (void)snprintf(text, sizeof text, "ended by signal %d", WTERMSIG(status));
+        why = text;
+    }
+    if (was_up && reactor_now().mono_us - p->up_us > PROBER_STEADY_US) {
+        p->backoff_us = PROBER_BACKOFF_MIN_US;
+        p->failures = 0;
+    }
     log_event(LOG_LEVEL_WARN, "prober-ended", "pid=%d why=\"%s\" restart_ms=%" PRId64, (int)p->pid,
         why, p->backoff_us / 1000);
-    reap(p);
     p->restarts++;
-    if (was_up && reactor_now().mono_us - p->up_us > PROBER_STEADY_US)
-        p->backoff_us = PROBER_BACKOFF_MIN_US;
-    schedule(p);
     if (was_up)
         p->sink.down(p->sink.context);
+    failed(p, why);
 }
 
 void prober_replace(struct prober *p, const char *why) {
@@ -181,7 +209,7 @@ void prober_destroy(struct prober **prober) {
     struct prober *p = *prober;
     if (p == NULL)
         return;
-    reap(p);
+    (void)reap(p);
     free(p->path);
     free(p);
     *prober = NULL;
@@ -209,6 +237,7 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
         log_event(LOG_LEVEL_ERROR, "prober-without-rights",
             "path=%s mend=\"setcap cap_net_raw+ep %s, or run the worker with CAP_NET_RAW\"",
             p->path, p->path);
+        p->failures = PROBER_PATIENCE; /* the next one will have none either */
         prober_replace(p, "has no raw sockets");
         return;
     }
@@ -248,7 +277,7 @@ void prober_read(struct prober *p) {
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         if (got <= 0) {
-            ended(p, got == 0 ? "end of its output" : strerror(errno));
+            ended(p, got == 0 ? NULL : strerror(errno));
             return;
         }
         int64_t now_us = reactor_now().mono_us;
@@ -286,7 +315,7 @@ void prober_flush(struct prober *p) {
         if (errno == EINTR)
             continue;
         if (errno != EAGAIN)
-            prober_replace(p, "reads no more");
+            prober_replace(p, NULL);
         break;
     }
     p->queued -= done;

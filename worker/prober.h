@@ -3,7 +3,7 @@
  * Two pipes, neither of which ever blocks us: mtr-packet makes its standard input non-blocking,
  * so that one socketpair for both would lose replies, and a full pipe on either side would stop
  * both of us. A child that ends or hangs is reaped and started again, after a pause that grows
- * from PROBER_BACKOFF_MIN_US to PROBER_BACKOFF_MAX_US while it does not come up.
+ * from PROBER_BACKOFF_MIN_US to PROBER_BACKOFF_MAX_US while it does not come up and stay.
  */
 #ifndef HOPMQ_PROBER_H
 #define HOPMQ_PROBER_H
@@ -14,8 +14,14 @@
 #define PROBER_BACKOFF_MIN_US 100000
 #define PROBER_BACKOFF_MAX_US 5000000
 
-/* A child that lived so long does not count as one that does not come up. */
+/* A child that was up for so long has not failed: what comes up and dies of its first probe has. */
 #define PROBER_STEADY_US 10000000
+
+/* So many failures in a row are trouble: sink.trouble is called then and after each further one. */
+#define PROBER_PATIENCE 3
+
+/* Why, at most, with the NUL. */
+#define PROBER_WHY_BYTES 128
 
 /* Lines that are no answers, after which a child is replaced. */
 #define PROBER_MAX_BAD_LINES 100
@@ -30,6 +36,8 @@ struct prober_sink {
     /* The child answered what it can: version, 1 << 4 | 1 << 6, 1 << enum trace_protocol. */
     void (*up)(void *context, const char *version, unsigned families, unsigned protocols);
     void (*down)(void *context);
+    /* No child comes up and stays, until `up`: the last one's reason, a line for people. */
+    void (*trouble)(void *context, const char *why);
     void (*reply)(void *context, const struct mtr_reply *reply, int64_t now_us);
     void (*bad_line)(void *context);
     /* A child was started: false if another prober of the namespace has its ICMP id, which is

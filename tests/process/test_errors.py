@@ -194,7 +194,7 @@ def test_prober_that_ends_at_once(system):
         if "event=prober-ended" in line
     ]
     assert pauses[:4] == [100, 200, 400, 800]
-    assert client.stats()["workers"] == []
+    assert client.stats()["workers"][0]["trouble"] == "mtr-packet: ended with status 1"
     worker.send_signal(15)
     assert worker.wait(10) == 0
 

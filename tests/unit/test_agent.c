@@ -567,6 +567,120 @@ static void the_deadline_while_running(void **state) {
     rig_end(rig);
 }
 
+/* ---- trouble ---------------------------------------------------------------------------- */
+
+#define NO_PROBER_HELLO(trouble)                                                                   \
+    "> 'hello','name':'ams1','versions':[1,1],'prober':'mtr-packet','capacity':2,"                 \
+    "'labels':{'site':'ams'},'af':[],'protocols':[],'leases':[],'trouble':'" trouble "'}\n"
+#define TROUBLED(leases, trouble) "> 'heartbeat','leases':[" leases "],'trouble':'" trouble "'\n"
+
+/* A worker whose prober was never up is there too, and says hello anew when it is. */
+static void trouble_from_the_start(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    agent_prober_trouble(rig->agent, "no rights", &rig->now);
+    run_for(rig, SECOND);
+    from_broker(rig, WELCOME);
+    run_for(rig, 500 * MS);
+    agent_prober_trouble(rig->agent, "no file", &rig->now);
+    run_for(rig, SECOND);
+    from_broker(rig, "'who'");
+    expect(rig, "10000 " NO_PROBER_HELLO("no rights") "11000 " NO_PROBER_HELLO(
+                    "no rights") "11000 log session-open: ams1\n"
+                                 "11000 " TROUBLED("", "no rights") "11500 " TROUBLED(
+                                     "", "no file") "12500 " TROUBLED("",
+                                     "no file") "12500 " NO_PROBER_HELLO("no file"));
+    prober_up(rig);
+    from_broker(rig, WELCOME);
+    expect(rig, "12500 " HELLO("") "12500 log session-open: ams1\n12500 " BEAT(""));
+    rig_end(rig);
+}
+
+/* What it has not finished goes back, after the word of the trouble; what it has finished stays. */
+static void trouble_in_the_middle(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(3);
+    prober_up(rig);
+    from_broker(rig, WELCOME);
+    from_broker(rig, TRACE(7, ""));
+    play_to_the_end(rig);
+    from_broker(rig, TRACE(8, ""));
+    from_broker(rig, TRACE(9, ""));
+    located(rig, 8);
+    text_clear(&rig->out);
+    mux_prober(rig->mux, NULL, rig->now.mono_us);
+    agent_prober_trouble(rig->agent, "it died", &rig->now);
+    expect(rig, "10004 " TROUBLED("7,8,9", "it died") "10004 > 'return','lease':8,'reason':'it "
+                                                      "died'}\n"
+                                                      "10004 > 'return','lease':9,'reason':'it "
+                                                      "died'}\n");
+    located(rig, 9);
+    from_broker(rig, TRACE(10, "")); /* it was on its way */
+    from_broker(rig, "'cancel', 'lease': 8");
+    expect(rig, "10004 > 'return','lease':10,'reason':'it died'}\n");
+    prober_up(rig);
+    expect(rig, "10004 " BEAT("7"));
+    from_broker(rig, TRACE(11, ""));
+    located(rig, 11);
+    expect(rig, "10004 locate 11 192.0.2.1\n");
+    unsigned probes = 0;
+    for (unsigned i = 0; i < rig->sent; i++)
+        probes += rig->tokens[i] >= MUX_FIRST_TOKEN;
+    assert_int_equal(probes, 4); /* 8 and 9 are forgotten: two of 7, one of 8, one of 11 */
+    rig_end(rig);
+}
+
+static void trouble_while_draining(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    located(rig, 7);
+    agent_drain(rig->agent, &rig->now);
+    assert_false(agent_idle(rig->agent));
+    agent_prober_trouble(rig->agent, "it died", &rig->now);
+    assert_true(agent_idle(rig->agent));
+    rig_end(rig);
+}
+
+static void trouble_of_a_rejected_worker(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    agent_prober_trouble(rig->agent, "no file", &rig->now);
+    from_broker(rig, "'reject', 'code': 'busy', 'message': 'full'");
+    text_clear(&rig->out);
+    prober_up(rig); /* not before its time */
+    agent_prober_trouble(rig->agent, "no file", &rig->now);
+    prober_up(rig);
+    run_for(rig, 5 * SECOND);
+    expect(rig, "15000 " HELLO(""));
+    rig_end(rig);
+}
+
+static void trouble_is_cut(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    char why[300], cut[SESSION_TROUBLE_BYTES + 2];
+    memset(why, 'x', sizeof why - 1);
+    why[sizeof why - 1] = '\0';
+    (void)snprintf(cut, sizeof cut, "%.*s'", SESSION_TROUBLE_BYTES, why);
+    agent_prober_trouble(rig->agent, why, &rig->now);
+    assert_non_null(strstr(rig->out.at, cut));
+    rig_end(rig);
+}
+
+/* mtr-packet was replaced by another version meanwhile. */
+static void another_prober_is_another_hello(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    agent_prober_up(
+        rig->agent, "0.96", 1U << 4 | 1U << 6, 1U << TRACE_ICMP | 1U << TRACE_UDP, &rig->now);
+    assert_non_null(strstr(rig->out.at, "'prober':'mtr-packet 0.96'"));
+    text_clear(&rig->out);
+    agent_prober_up(rig->agent, "0.96", 1U << 4, 1U << TRACE_ICMP, &rig->now);
+    assert_non_null(strstr(rig->out.at, "'af':[4],'protocols':['icmp'],"));
+    rig_end(rig);
+}
+
 /* ---- leaving ---------------------------------------------------------------------------- */
 
 static void draining(void **state) {
@@ -641,6 +755,12 @@ int main(void) {
         cmocka_unit_test(what_the_prober_cannot_do),
         cmocka_unit_test(the_deadline_while_locating),
         cmocka_unit_test(the_deadline_while_running),
+        cmocka_unit_test(trouble_from_the_start),
+        cmocka_unit_test(trouble_in_the_middle),
+        cmocka_unit_test(trouble_while_draining),
+        cmocka_unit_test(trouble_of_a_rejected_worker),
+        cmocka_unit_test(trouble_is_cut),
+        cmocka_unit_test(another_prober_is_another_hello),
         cmocka_unit_test(draining),
         cmocka_unit_test(draining_before_a_session),
         cmocka_unit_test(quitting),

@@ -18,6 +18,10 @@
 /* What the last messages get to leave the process. */
 #define LINGER_MS 3000
 
+/* At most so long does a drain wait for probes after the last trace has ended: nobody wants their
+ * answers any more, and most are over in two seconds. */
+#define DRAIN_PROBES_US 5000000
+
 struct daemon;
 
 /* The session with one broker. */
@@ -39,6 +43,7 @@ struct daemon {
     struct broker brokers[DAEMON_MAX_BROKERS];
     int64_t drain_until_us; /* 0: not draining */
     int64_t wall_read_us;   /* when the mux was told the wall clock */
+    bool traces_over;       /* while draining: only probes are waited for, and the prober's end */
     int status;
 };
 
@@ -194,19 +199,40 @@ static void on_signal(void *context, int signal) {
         agent_drain(d->brokers[i].agent, &t);
 }
 
-static bool drained(const struct daemon *d, int64_t mono_us) {
-    if (d->drain_until_us == 0)
-        return false;
-    bool idle = true;
+static bool agents_idle(const struct daemon *d) {
     for (int i = 0; i < d->config->broker_count; i++)
-        idle = idle && agent_idle(d->brokers[i].agent);
-    return idle || mono_us >= d->drain_until_us;
+        if (!agent_idle(d->brokers[i].agent))
+            return false;
+    return true;
+}
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* When drain() is to be called next. */
+static int64_t drain_next(const struct daemon *d, int64_t mono_us) {
+    if (d->drain_until_us == 0)
+        return INT64_MAX;
+    bool step = d->traces_over ? mux_counters(d->mux)->in_flight == 0 && !prober_closing(d->prober)
+                               : agents_idle(d);
+    return step ? mono_us : d->drain_until_us;
+}
+
+/* First the traces end, then the probes that some of them did not wait for, then the prober, by
+ * itself. True when it is over: all of that is so, or the time is up. */
+static bool drain(struct daemon *d, int64_t mono_us) {
+    if (mono_us >= d->drain_until_us)
+        return true;
+    if (d->traces_over)
+        return prober_close(d->prober);
+    d->traces_over = true;
+    d->drain_until_us = earlier(d->drain_until_us, mono_us + DRAIN_PROBES_US);
+    return false;
 }
 
 static void tick(void *context) {
     struct daemon *d = context;
     struct agent_time t = now();
-    if (drained(d, t.mono_us)) {
+    if (drain_next(d, t.mono_us) <= t.mono_us && drain(d, t.mono_us)) {
         reactor_stop(d->reactor);
         return;
     }
@@ -223,18 +249,14 @@ static void tick(void *context) {
     berth_tick(d->berth, t.mono_us);
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static int64_t next(void *context) {
     struct daemon *d = context;
     int64_t mono_us = now().mono_us;
-    if (drained(d, mono_us))
-        return mono_us;
     int64_t due = earlier(mux_next(d->mux, mono_us), prober_next(d->prober));
     due = earlier(due, earlier(locator_next(d->locator, mono_us), berth_next(d->berth)));
     for (int i = 0; i < d->config->broker_count; i++)
         due = earlier(due, agent_next(d->brokers[i].agent));
-    return d->drain_until_us != 0 ? earlier(due, d->drain_until_us) : due;
+    return earlier(due, drain_next(d, mono_us));
 }
 
 /* ---- life ------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ enum prober_state {
     PROBER_OFF,      /* waits for its time to start */
     PROBER_STARTING, /* answers what it can */
     PROBER_UP,
+    PROBER_CLOSING, /* its input is closed, it ends by itself */
 };
 
 struct prober {
@@ -176,8 +177,12 @@ static int reap(struct prober *p) {
 /* `why`: NULL if the child has closed one of the pipes; its status tells more. */
 static void ended(struct prober *p, const char *why) {
     char text[PROBER_WHY_BYTES];
-    bool was_up = p->state == PROBER_UP;
+    enum prober_state was = p->state;
     int status = reap(p);
+    p->state = PROBER_OFF;
+    p->due_us = INT64_MAX;
+    if (was == PROBER_CLOSING)
+        return;
     if (why == NULL) {
         if (WIFEXITED(status))
             (void)snprintf(text, sizeof text, "ended with status %d", WEXITSTATUS(status));
@@ -185,17 +190,32 @@ static void ended(struct prober *p, const char *why) {
             (void)snprintf(text, sizeof text, "ended by signal %d", WTERMSIG(status));
         why = text;
     }
-    if (was_up && reactor_now().mono_us - p->up_us > PROBER_STEADY_US) {
+    if (was == PROBER_UP && reactor_now().mono_us - p->up_us > PROBER_STEADY_US) {
         p->backoff_us = PROBER_BACKOFF_MIN_US;
         p->failures = 0;
     }
     log_event(LOG_LEVEL_WARN, "prober-ended", "pid=%d why=\"%s\" restart_ms=%" PRId64, (int)p->pid,
         why, p->backoff_us / 1000);
     p->restarts++;
-    if (was_up)
+    if (was == PROBER_UP)
         p->sink.down(p->sink.context);
     failed(p, why);
 }
+
+bool prober_close(struct prober *p) {
+    if (p->state == PROBER_UP) {
+        close_input(p);
+        p->state = PROBER_CLOSING;
+        p->due_us = reactor_now().mono_us + PROBER_CLOSE_US;
+    } else if (p->state != PROBER_CLOSING) {
+        (void)reap(p);
+        p->state = PROBER_OFF;
+        p->due_us = INT64_MAX;
+    }
+    return p->state == PROBER_OFF;
+}
+
+bool prober_closing(const struct prober *p) { return p->state == PROBER_CLOSING; }
 
 void prober_replace(struct prober *p, const char *why) {
     if (p->state == PROBER_OFF)
@@ -347,7 +367,7 @@ void prober_tick(struct prober *p, int64_t now_us) {
     } else if (p->due_us == 0) {
         ended(p, p->why);
     } else {
-        ended(p, "did not say what it can");
+        ended(p, p->state == PROBER_STARTING ? "did not say what it can" : "did not end");
     }
 }
 

@@ -29,6 +29,9 @@
 /* From start to the last answer of check-support. */
 #define PROBER_START_US 5000000
 
+/* From the end of its input to its own end. */
+#define PROBER_CLOSE_US 1000000
+
 struct prober;
 
 struct prober_sink {
@@ -54,6 +57,14 @@ void prober_start(struct prober *prober);
 
 /* Ends the child, as if it had died; `why` is for the log. */
 void prober_replace(struct prober *prober, const char *why);
+
+/* Closes the child's input, so that it ends, and starts no other; true when there is none any more.
+ * To be called, and called again, when no probe is out: with one, mtr-packet would spin until the
+ * probe is over. One that does not end within PROBER_CLOSE_US is killed. */
+bool prober_close(struct prober *prober);
+
+/* True while a child whose input was closed has not ended: nothing is to be done but wait. */
+bool prober_closing(const struct prober *prober);
 
 /* Queues a command; prober_flush() writes what is queued as far as the pipe takes it, and the
  * rest when it can. */

@@ -1,9 +1,10 @@
 """A prober that does not stay up costs its worker the traces, not the broker: they run elsewhere, and
-stats say why."""
+stats say why. And how a prober ends with its worker: by the end of its input, once it is idle."""
 
 import os
 import shutil
 import signal
+import sys
 import time
 
 import pytest
@@ -35,6 +36,7 @@ while read -r token word what rest; do
     *) exit 4 ;;
     esac
 done
+[ "$mode" != stays ] || exec sleep 1000 # past the end of its input
 """
 
 
@@ -221,3 +223,97 @@ def test_prober_that_stays_up_is_forgiven(system):
     system.client().wait_until(well("a"))
     assert broker.log().count("event=worker-trouble") == 1
     assert broker.log().count("event=worker-well") == 1
+
+
+# ---- the end -------------------------------------------------------------------------------
+
+# Passes all on, and writes how many probes were out when its input ended.
+PROXY = """#!{python}
+import os, re, subprocess, sys, threading
+real = subprocess.Popen(["{real}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+out = set()
+def answers():
+    for line in real.stdout:
+        out.discard(line.split()[0])
+        os.write(1, line)
+reader = threading.Thread(target=answers)
+reader.start()
+for line in os.fdopen(0, "rb"):
+    if b" send-probe " in line:
+        out.add(line.split()[0])
+    real.stdin.write(line)
+    real.stdin.flush()
+with open("{count}", "w") as f:
+    f.write(str(len(out)))
+real.stdin.close()
+reader.join()
+sys.exit(real.wait())
+"""
+
+
+def reaped(worker):
+    """How the prober ended, as waitpid() has it."""
+    (line,) = [line for line in worker.log().splitlines() if "event=prober-reaped" in line]
+    return int(line.split("status=")[1])
+
+
+def test_drain_waits_for_probes_whose_trace_has_ended(system):
+    net = system.simnet(*SILENT)
+    system.broker()
+    proxy, count = system.path("proxy"), system.path("count")
+    with open(proxy, "w", encoding="ascii") as f:
+        real = shutil.which("mtr-packet")
+        f.write(PROXY.format(python=sys.executable, real=real, count=count))
+    os.chmod(proxy, 0o755)
+    worker = system.worker(net, "--log", "debug", env={"MTR_PACKET": proxy})
+    client = system.client()
+    client.wait_until(well("w1"))
+    end = trace(client, 1, **{**ENDLESS, "timeout_ms": 2000, "deadline_ms": 1000})
+    assert end["stop"] == "deadline"
+    stats = client.wait_until(lambda s: of("w1", s)["running"] == 0)
+    assert of("w1", stats)["stats"]["probes_in_flight"] > 0
+    worker.send_signal(signal.SIGTERM)
+    since = time.monotonic()
+    assert worker.wait() == 0
+    assert time.monotonic() - since > 0.5, "its probes had no time to end"
+    with open(count, encoding="ascii") as f:
+        assert f.read() == "0"
+    assert reaped(worker) == 0
+    client.wait_until(lambda s: s["workers"] == [])
+    assert client.counters()["workers_lost"] == 0
+
+
+@pytest.mark.parametrize("cancelled, limit_s", [(False, 1), (True, 5)])
+def test_drain_that_ends_with_probes_out_kills_the_prober(system, cancelled, limit_s):
+    """A running trace has the time of --drain, a probe that nobody waits for five seconds."""
+    net = system.simnet(*SILENT)
+    system.broker()
+    worker = system.worker(net, "--log", "debug", "--drain", "30" if cancelled else "1")
+    client = system.client()
+    client.wait_until(well("w1"))
+    client.request("submit", traces=[{"target": destination(4, 1), "id": "x", **ENDLESS}])
+    client.wait_until(lambda s: of("w1", s).get("stats", {}).get("probes_in_flight", 0) > 50)
+    if cancelled:
+        client.request("cancel", ids=["x"])
+        client.wait_until(lambda s: of("w1", s)["running"] == 0)
+    since = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert limit_s - 0.1 < time.monotonic() - since < limit_s + 5
+    assert reaped(worker) == signal.SIGKILL
+    stats = client.wait_until(lambda s: s["workers"] == [])
+    assert stats["counters"]["returned"] == stats["queue"]["queued"] == (0 if cancelled else 1)
+
+
+@pytest.mark.parametrize("drain, least_s", [("30", 0.9), ("0", 0)])
+def test_prober_that_does_not_end_with_its_input(system, drain, least_s):
+    system.broker()
+    prober = Prober(system, "stays")
+    options = ["--log", "debug", "--drain", drain]
+    worker = system.worker(None, *options, env=prober.env)
+    system.client().wait_until(well("w1"))
+    since = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert least_s < time.monotonic() - since < 5
+    assert reaped(worker) == signal.SIGKILL

@@ -24,7 +24,7 @@ const char *const result_stop_names[] = {
 
 #define BODY(member) offsetof(struct result_body, member)
 
-/* `error` and `hops` come last and are packed by hand. */
+/* `error`, `hops` and `names` come last and are packed by hand. */
 static const struct wire_field body_fields[] = {
     {"target", WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, NULL, NULL, true, false},
     {"dst", WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
@@ -43,10 +43,11 @@ static const struct wire_field body_fields[] = {
     {"stop", WIRE_CHOICE, BODY(stop), 0, 0, NULL, result_stop_names, true, false},
     {"error", WIRE_VALUE, BODY(error), 0, 0, NULL, NULL, false, false},
     {"hops", WIRE_VALUE, BODY(hops), 0, 0, NULL, NULL, true, false},
+    {"names", WIRE_VALUE, BODY(names), 0, 0, NULL, NULL, false, false},
 };
 
 #define BODY_FIELDS (sizeof body_fields / sizeof body_fields[0])
-#define PLAIN_BODY_FIELDS (BODY_FIELDS - 2)
+#define PLAIN_BODY_FIELDS (BODY_FIELDS - 3)
 
 static const struct wire_field error_fields[] = {
     {"code", WIRE_TEXT, BODY(error_code), 1, 32, NULL, NULL, true, false},
@@ -98,10 +99,49 @@ void result_put_body(msgpack_packer *pk, const struct result_body *body,
     hop_put_hops(pk, probes, count);
 }
 
+bool result_is_name(const char *text, size_t size) {
+    char name[RESULT_NAME_BYTES + 1];
+    struct addr addr;
+    if (size < 1 || size > RESULT_NAME_BYTES || text[0] == '.' ||
+        !wire_allowed(text, size, WIRE_HOST_CHARS))
+        return false;
+    memcpy(name, text, size);
+    name[size] = '\0';
+    return !addr_parse(&addr, name);
+}
+
+static bool is_address(const char *text, size_t size) {
+    char copy[ADDR_TEXT], canonical[ADDR_TEXT];
+    struct addr addr;
+    if (size >= sizeof copy)
+        return false;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return strlen(copy) == size && addr_parse(&addr, copy) &&
+           strcmp(addr_print(&addr, canonical), copy) == 0;
+}
+
+static bool check_names(const msgpack_object *names, struct wire_error *err) {
+    bool good = names->type == MSGPACK_OBJECT_MAP && names->via.map.size <= RESULT_MAX_NAMES;
+    for (uint32_t i = 0; good && i < names->via.map.size; i++) {
+        const msgpack_object *key = &names->via.map.ptr[i].key;
+        const msgpack_object *value = &names->via.map.ptr[i].val;
+        good = key->type == MSGPACK_OBJECT_STR && value->type == MSGPACK_OBJECT_STR &&
+               is_address(key->via.str.ptr, key->via.str.size) &&
+               result_is_name(value->via.str.ptr, value->via.str.size);
+    }
+    if (!good)
+        wire_fail(err, "bad-request", "names",
+            "must be a map from at most %d addresses to host names of 1..%d of A-Za-z0-9._-",
+            RESULT_MAX_NAMES, RESULT_NAME_BYTES);
+    return good;
+}
+
 bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err) {
     *body = plain_body;
     if (!wire_get(map, body_fields, BODY_FIELDS, body, "", err) ||
-        !hop_check_hops(body->hops, body->first_ttl, err))
+        !hop_check_hops(body->hops, body->first_ttl, err) ||
+        (body->names != NULL && !check_names(body->names, err)))
         return false;
     return body->error == NULL || wire_get(body->error, error_fields, 2, body, "error.", err);
 }
@@ -152,6 +192,24 @@ static size_t map_head(const unsigned char *map, uint32_t *pairs) {
 static void put_v_and_op(msgpack_packer *pk) {
     wire_put_key_int(pk, "v", WIRE_VERSION);
     wire_put_key_text(pk, "op", "result");
+}
+
+static bool is_known(const struct result_name *n) { return n->name != NULL && n->name[0] != '\0'; }
+
+void result_put_names(msgpack_packer *pk, const void *body, size_t size,
+    const struct result_name *names, size_t count) {
+    uint32_t pairs, known = 0;
+    char text[ADDR_TEXT];
+    size_t skip = map_head(body, &pairs);
+    msgpack_pack_map(pk, pairs + 1);
+    (void)pk->callback(pk->data, (const char *)body + skip, size - skip);
+    for (size_t i = 0; i < count; i++)
+        known += is_known(&names[i]);
+    wire_put_text(pk, "names");
+    msgpack_pack_map(pk, known);
+    for (size_t i = 0; i < count; i++)
+        if (is_known(&names[i]))
+            wire_put_key_text(pk, addr_print(&names[i].addr, text), names[i].name);
 }
 
 void result_merge(

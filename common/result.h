@@ -44,7 +44,17 @@ struct result_body {
     const msgpack_object *error; /* what result_get_body() found */
     char error_code[33];         /* empty: no error */
     char error_message[225];
-    const msgpack_object *hops; /* what result_get_body() found, a checked array */
+    const msgpack_object *hops;  /* what result_get_body() found, a checked array */
+    const msgpack_object *names; /* the same, a checked map; NULL: the trace did not ask */
+};
+
+#define RESULT_MAX_NAMES 256
+#define RESULT_NAME_BYTES 253
+
+/* The host name of an address, see result_is_name(); NULL or empty: none is known. */
+struct result_name {
+    struct addr addr;
+    char *name;
 };
 
 /* What the broker adds. */
@@ -64,6 +74,15 @@ struct hop_probe;
 /* Packs a body as a map, its hops from probes ordered by ttl and attempt. */
 void result_put_body(msgpack_packer *pk, const struct result_body *body,
     const struct hop_probe *probes, size_t count);
+
+/* Packs a body that result_put_body() made once more, with the map `names` at its end: of at most
+ * RESULT_MAX_NAMES entries those whose name is known. */
+void result_put_names(msgpack_packer *pk, const void *body, size_t size,
+    const struct result_name *names, size_t count);
+
+/* True for what may be passed on as a host's name: 1 to RESULT_NAME_BYTES of WIRE_HOST_CHARS, not
+ * the root, and not what could be taken for an address. */
+bool result_is_name(const char *text, size_t size);
 
 /* Reads and checks a body, or the body's part of a whole result. */
 bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err);

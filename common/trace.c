@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
+#define TARGET_CHARS WIRE_HOST_CHARS ":"
 #define IPV4_SIZE_MIN 28
 #define IPV6_SIZE_MIN 48
 
@@ -14,7 +14,7 @@ const char *const trace_protocol_names[] = {"icmp", "udp", "tcp", "sctp", NULL};
 #define AT(member) offsetof(struct trace, member)
 
 static const struct wire_field fields[] = {
-    {"target", WIRE_TEXT, AT(target), 1, TRACE_TARGET_BYTES, HOST_CHARS, NULL, true, false},
+    {"target", WIRE_TEXT, AT(target), 1, TRACE_TARGET_BYTES, TARGET_CHARS, NULL, true, false},
     {"id", WIRE_TEXT, AT(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, false, false},
     {"stream", WIRE_TEXT, AT(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, false, false},
     {"af", WIRE_INT, AT(af), 0, 6, NULL, NULL, false, false},
@@ -37,6 +37,7 @@ static const struct wire_field fields[] = {
     {"deadline_ms", WIRE_INT, AT(deadline_ms), 100, 86400000, NULL, NULL, false, false},
     {"workers", WIRE_VALUE, AT(workers), 0, 0, NULL, NULL, false, false},
     {"progress", WIRE_BOOL, AT(progress), 0, 0, NULL, NULL, false, false},
+    {"names", WIRE_BOOL, AT(names), 0, 0, NULL, NULL, false, false},
     {"meta", WIRE_VALUE, AT(meta), 0, 0, NULL, NULL, false, false},
 };
 

@@ -35,6 +35,7 @@ struct trace {
     int64_t priority; /* 0 is first */
     int64_t deadline_ms;
     bool progress;
+    bool names;                    /* the result is to have the host names of those that answered */
     const msgpack_object *workers; /* NULL: any; borrowed from the document */
     const msgpack_object *meta;    /* NULL: none; borrowed from the document */
 };

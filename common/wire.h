@@ -91,9 +91,10 @@ bool wire_allowed(const char *text, size_t size, const char *allowed);
  * it nests at most max_depth deep. What is passed on without being looked at must be so. */
 bool wire_portable(const msgpack_object *object, int max_depth);
 
-/* The characters of names, ids and streams in docs/protocol.md. */
+/* The characters of names, ids, streams and host names in docs/protocol.md. */
 #define WIRE_ID_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
 #define WIRE_STREAM_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+#define WIRE_HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 void wire_put_text(msgpack_packer *pk, const char *text);
 void wire_put_key_int(msgpack_packer *pk, const char *key, int64_t value);

@@ -197,6 +197,29 @@ static bool again_hop(struct again *a) {
     return true;
 }
 
+/* Packs the encoded body in `out` once more, with the names. */
+static void put_names(const msgpack_object *map, msgpack_sbuffer *out) {
+    struct result_name names[4];
+    char texts[4][RESULT_NAME_BYTES + 1], addr[ADDR_TEXT];
+    assert_true(map->via.map.size <= 4);
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        const msgpack_object_kv *pair = &map->via.map.ptr[i];
+        (void)snprintf(
+            addr, sizeof addr, "%.*s", (int)pair->key.via.str.size, pair->key.via.str.ptr);
+        (void)snprintf(
+            texts[i], sizeof texts[i], "%.*s", (int)pair->val.via.str.size, pair->val.via.str.ptr);
+        assert_true(addr_parse(&names[i].addr, addr));
+        names[i].name = texts[i];
+    }
+    msgpack_sbuffer with;
+    msgpack_packer pk;
+    msgpack_sbuffer_init(&with);
+    msgpack_packer_init(&pk, &with, msgpack_sbuffer_write);
+    result_put_names(&pk, out->data, out->size, names, map->via.map.size);
+    msgpack_sbuffer_destroy(out);
+    *out = with;
+}
+
 static bool put_body(struct again *a, struct result_body *body, msgpack_sbuffer *out) {
     msgpack_packer pk;
     probe_count = 0;
@@ -205,6 +228,8 @@ static bool put_body(struct again *a, struct result_body *body, msgpack_sbuffer 
             return false;
     msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
     result_put_body(&pk, body, probes, probe_count);
+    if (body->names != NULL)
+        put_names(body->names, out);
     return true;
 }
 
@@ -321,6 +346,7 @@ static const struct kind {
     {"ping", again_ping},
     {"pong", again_pong},
     {"result", again_result},
+    {"result-names", again_result},
     {"hop", again_hop},
     {"alive", again_alive},
     {"worker-hello", again_session},

@@ -245,6 +245,9 @@ static void hops_are_grouped_by_ttl(void **state) {
     "'max_ttl': 30, 'started_us': 1, 'finished_us': 2, 'probes_sent': 3, 'stop': 'reached',"       \
     "'hops': []"
 
+#define NO_NAMES                                                                                   \
+    "names: must be a map from at most 256 addresses to host names of 1..253 of A-Za-z0-9._-"
+
 static void bodies(void **state) {
     (void)state;
     static const struct {
@@ -285,6 +288,22 @@ static void bodies(void **state) {
         {", 'error': {'code': 'x', 'message': 'y'x225}",
             "error.message: 225 bytes: must be 0..224"},
         {", 'hops': null", "hops: must be an array of at most 255 hops"},
+        {", 'names': {}", "ok"},
+        {", 'names': {'192.0.2.1': 'a_b-c.1.Example', '2001:db8::1': 'x'x253}", "ok"},
+        {", 'names': []", NO_NAMES},
+        {", 'names': {'192.0.2.1': ''}", NO_NAMES},
+        {", 'names': {'192.0.2.1': 'x'x254}", NO_NAMES},
+        {", 'names': {'192.0.2.1': 7}", NO_NAMES},
+        {", 'names': {'192.0.2.1': 'a\\x1b'}", NO_NAMES},
+        {", 'names': {'192.0.2.1': 'a b'}", NO_NAMES},
+        {", 'names': {'192.0.2.1': '.'}", NO_NAMES},
+        {", 'names': {'192.0.2.1': 'a\\x00b'}", NO_NAMES},
+        {", 'names': {'192.0.2.1': '192.0.2.2'}", NO_NAMES}, /* would pass for the hop */
+        {", 'names': {'router': 'a'}", NO_NAMES},
+        {", 'names': {'192.0.2.1\\x00x': 'a'}", NO_NAMES},
+        {", 'names': {'2001:DB8::1': 'a'}", NO_NAMES}, /* not canonical: nobody would find it */
+        {", 'names': {'x'x46: 'a'}", NO_NAMES},
+        {", 'names': {3221225985: 'a'}", NO_NAMES},
         /* the broker's own keys */
         {", 'v': 1", "body: v and op are the broker's to say"},
         {", 'op': 'result'", "body: v and op are the broker's to say"},
@@ -322,6 +341,44 @@ static void bodies(void **state) {
         (void)snprintf(expected, sizeof expected, "%s: is missing", required[i]);
         assert_string_equal(err.message, expected);
     }
+}
+
+static void too_many_names(void **state) {
+    (void)state;
+    struct wire_error err;
+    for (int count = 256; count <= 257; count++) {
+        struct text text = {0};
+        text_add(&text, "{" BODY ", 'names': {");
+        for (int i = 0; i < count; i++)
+            text_add(&text, "'10.0.%d.%d': 'a', ", i / 256, i % 256);
+        text_add(&text, "}}");
+        read_text(text.at);
+        assert_int_equal(result_check_body(&doc.root, &err), count == 256);
+        text_free(&text);
+    }
+}
+
+static void names_come_last(void **state) {
+    (void)state;
+    struct result_name names[3] = {
+        {.name = (char[]){"a.example"}}, {.name = (char[]){""}}, {.name = NULL}};
+    struct text text = {0};
+    struct wire_error err;
+    msgpack_sbuffer with;
+    msgpack_packer pk;
+    assert_true(addr_parse(&names[0].addr, "2001:db8::1"));
+    assert_true(addr_parse(&names[1].addr, "192.0.2.1"));
+    assert_true(addr_parse(&names[2].addr, "192.0.2.2"));
+    read_text("{" BODY "}");
+    msgpack_sbuffer_init(&with);
+    msgpack_packer_init(&pk, &with, msgpack_sbuffer_write);
+    result_put_names(&pk, bytes.data, bytes.size, names, 3);
+    assert_true(wire_doc_read(&doc, with.data, with.size, 1000, &err));
+    assert_true(result_check_body(&doc.root, &err));
+    note_print(&text, &doc.root);
+    assert_non_null(strstr(text.at, "'hops':[],'names':{'2001:db8::1':'a.example'}}"));
+    text_free(&text);
+    msgpack_sbuffer_destroy(&with);
 }
 
 /* Section 3: a message is a map with string keys. What is published must be one. */
@@ -480,6 +537,8 @@ int main(void) {
         TEST(a_wrong_probe_is_named_by_its_path),
         TEST(hops_are_grouped_by_ttl),
         TEST(bodies),
+        TEST(too_many_names),
+        TEST(names_come_last),
         TEST(a_body_with_other_keys_is_refused),
         TEST(merging),
         TEST(merging_of_every_form_of_map),

@@ -139,6 +139,8 @@ static void texts_and_others(void **state) {
         {"'flow': 0, 'protocol': 'tcp'", WRONG("flow", "only with protocol udp")},
         {"'progress': true", "ok"},
         {"'progress': 1", WRONG("progress", "must be true or false")},
+        {"'names': true", "ok"},
+        {"'names': 'x'", WRONG("names", "must be true or false")},
         {"'workers': {}", "ok"},
         {"'workers': {'site': 'ams'}", "ok"},
         {"'workers': 'ams'", WRONG("workers", "must be a map of at most 16 labels")},

@@ -160,7 +160,8 @@ int command_trace(struct command_options *common, int argc, char **argv) {
     for (int i = 0; i < cmd.target_count; i++)
         if (!trace_options_target(&cmd.trace, cmd.targets[i], &err))
             command_misuse("%s", err.message);
-    cmd.trace.trace.progress = !cmd.json;
+    /* Names come with the result, and each hop is printed once. */
+    cmd.trace.trace.progress = !cmd.json && !cmd.trace.trace.names;
     struct submit_plan plan = {
         .options = common,
         .trace = &cmd.trace,

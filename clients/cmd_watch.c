@@ -130,7 +130,7 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
     if (cmd->json)
         json_line(&text, root, "req");
     else
-        (void)render_hop(&text, prefix, ttl, probes);
+        (void)render_hop(&text, prefix, ttl, probes, NULL);
     output_lines(&text);
     lines_free(&text);
     return true;

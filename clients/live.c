@@ -27,7 +27,7 @@ void live_hop(struct live *live, struct lines *text, const msgpack_object *hop) 
     /* Beyond a hole the result prints all that is left. */
     if (ttl != live->next_ttl)
         return;
-    (void)render_hop(text, "", ttl, probes);
+    (void)render_hop(text, "", ttl, probes, NULL);
     live->next_ttl++;
 }
 
@@ -42,7 +42,7 @@ void live_end(struct live *live, struct lines *text, const struct result_head *h
         int64_t ttl;
         if (hop_get(&body->hops->via.array.ptr[i], &ttl, &probes, "", &err) &&
             ttl >= live->next_ttl)
-            (void)render_hop(text, "", ttl, probes);
+            (void)render_hop(text, "", ttl, probes, body->names);
     }
     render_summary(text, head, body);
 }

@@ -10,7 +10,8 @@
 #define PROBES_MAX 32
 #define IPV4_WIDTH 15
 #define IPV6_WIDTH 39
-#define LEVEL "    " /* as wide as "%2d  " */
+#define NAMED_WIDTH 60 /* what is longer moves its own times only */
+#define LEVEL "    "   /* as wide as "%2d  " */
 
 static const char *plural(int64_t count) { return count == 1 ? "" : "s"; }
 
@@ -97,12 +98,35 @@ static void add_labels(
     }
 }
 
+/* The column of addresses is as wide as the longest name in the result. */
+static int column_width(const struct addr *addr, const msgpack_object *names) {
+    uint32_t width = addr->af == 6 ? IPV6_WIDTH : IPV4_WIDTH;
+    for (uint32_t i = 0; names != NULL && i < names->via.map.size; i++) {
+        uint32_t named =
+            names->via.map.ptr[i].key.via.str.size + names->via.map.ptr[i].val.via.str.size + 3;
+        if (named > width && named <= NAMED_WIDTH)
+            width = named;
+    }
+    return (int)width;
+}
+
+static void add_name(struct lines *text, const struct addr *addr, const msgpack_object *names) {
+    char number[ADDR_TEXT], both[RESULT_NAME_BYTES + ADDR_TEXT + 4];
+    const msgpack_object *name = NULL;
+    (void)addr_print(addr, number);
+    if (names != NULL)
+        name = wire_find(names, number);
+    if (name != NULL)
+        (void)snprintf(
+            both, sizeof both, "%.*s (%s)", (int)name->via.str.size, name->via.str.ptr, number);
+    lines_add(text, "%-*s", column_width(addr, names), name != NULL ? both : number);
+}
+
 /* One address with its times; silence shows on the first line, in its place. */
-static void add_address(
-    struct lines *text, const char *prefix, const struct hop *hop, unsigned first, bool top) {
+static void add_address(struct lines *text, const char *prefix, const struct hop *hop,
+    unsigned first, bool top, const msgpack_object *names) {
     const struct addr *addr = &hop->probes[first].addr;
-    char name[ADDR_TEXT];
-    lines_add(text, "%-*s", addr->af == 6 ? IPV6_WIDTH : IPV4_WIDTH, addr_print(addr, name));
+    add_name(text, addr, names);
     for (unsigned i = 0; i < hop->count; i++) {
         const struct addr *other = &hop->probes[i].addr;
         if (other->af != 0 ? addr_equal(other, addr) : top)
@@ -121,7 +145,8 @@ static void add_silence(struct lines *text, const struct hop *hop) {
     lines_end(text);
 }
 
-bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpack_object *probes) {
+bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpack_object *probes,
+    const msgpack_object *names) {
     struct hop hop;
     if (!read_hop(&hop, probes))
         return false;
@@ -135,7 +160,7 @@ bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpa
             continue;
         if (!top)
             lines_add(text, "%s" LEVEL, prefix);
-        add_address(text, prefix, &hop, i, top);
+        add_address(text, prefix, &hop, i, top, names);
         top = false;
     }
     if (top)

@@ -22,9 +22,10 @@
 /* "trace to 192.0.2.1, icmp, 30 hops at most" */
 void render_header(struct lines *text, const struct trace *trace);
 
-/* The lines of one hop, each behind `prefix`; `probes` is an array of probes. False, and nothing
- * is added, if it is malformed. */
-bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpack_object *probes);
+/* The lines of one hop, each behind `prefix`; `probes` is an array of probes, `names` the map that
+ * result_get_body() checked, or NULL. False, and nothing is added, if a probe is malformed. */
+bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpack_object *probes,
+    const msgpack_object *names);
 
 /* How the trace ended: "reached in 5 hops, 0.3 s, 17 probes, worker ams1" */
 void render_summary(

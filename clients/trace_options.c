@@ -30,6 +30,7 @@ enum key {
     KEY_STREAM,
     KEY_ID,
     KEY_LABEL,
+    KEY_NAMES,
 };
 
 #define OPTION(k, n, a, d)                                                                         \
@@ -51,6 +52,8 @@ static const struct argp_option options[] = {
     OPTION(KEY_SIZE, "size", "BYTES", "Size of the probe's IP packet, 28..1500 [64]"),
     OPTION(KEY_TOS, "tos", "N", "Type of service, 0..255 [0]"),
     OPTION(KEY_BIT_PATTERN, "bit-pattern", "N", "Byte that fills the probe, 0..255 [0]"),
+    OPTION(KEY_NAMES, "names", NULL,
+        "Look up the host names of those that answer; trace prints the hops at its end then"),
     {.doc = "How far, how often, how long:", .group = 20},
     OPTION(KEY_FIRST_TTL, "first-ttl", "N", "First hop, 1..255 [1]"),
     OPTION(KEY_MAX_TTL, "max-ttl", "N", "Last hop at most, 1..255 [30]"),
@@ -149,6 +152,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_TCP:
         trace->protocol = TRACE_TCP;
+        return 0;
+    case KEY_NAMES:
+        trace->names = true;
         return 0;
     case '4':
     case '6':

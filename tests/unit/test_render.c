@@ -60,7 +60,7 @@ static void expect(const char *text) {
 static void hop(int ttl, const char *probes) {
     char text[4096];
     (void)snprintf(text, sizeof text, "{'probes': [%s]}", probes);
-    (void)render_hop(&out, "", ttl, wire_find(read_map(text), "probes"));
+    (void)render_hop(&out, "", ttl, wire_find(read_map(text), "probes"), NULL);
 }
 
 static void hops(void **state) {
@@ -208,6 +208,26 @@ static void live_traces(void **state) {
            "reached in 1 hop, 0.3 s, 4 probes, worker w1, run 3\n");
 }
 
+/* The columns are as wide as the longest name that is not too long. */
+static void names(void **state) {
+    (void)state;
+    read_result("{" HEAD(1) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE "," TWO "," THREE,
+        ", 'names': {'10.0.0.1': 'gw.example.net', '192.0.2.1': 'y'x60}") "}");
+    live_whole(&out, &head, &body);
+    expect("trace to 192.0.2.1, icmp, 30 hops at most\n"
+           " 1  gw.example.net (10.0.0.1)     0.412 ms\n"
+           " 2  *\n"
+           " 3  yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy (192.0.2.1)     0.900 "
+           "ms\n"
+           "reached in 3 hops, 0.3 s, 4 probes, worker w1\n");
+    read_result("{" HEAD(1) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE "," TWO "," THREE,
+        ", 'names': {'192.0.2.1': 'www.example.net'}") "}");
+    (void)render_hop(&out, "", 1, wire_find(&body.hops->via.array.ptr[0], "probes"), body.names);
+    (void)render_hop(&out, "", 3, wire_find(&body.hops->via.array.ptr[2], "probes"), body.names);
+    expect(" 1  10.0.0.1                        0.412 ms\n"
+           " 3  www.example.net (192.0.2.1)     0.900 ms\n");
+}
+
 /* ---- the others ------------------------------------------------------------------------- */
 
 static void json(void **state) {
@@ -314,6 +334,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(summaries, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(live_traces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(endpoints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missed_results, set_up, tear_down),

@@ -25,13 +25,15 @@ ALL_CFLAGS := $(CFLAGS) $(OPTIMIZE) $(WARN) -D_GNU_SOURCE -DHOPMQ_VERSION='"$(VE
 ALL_LDLIBS := $(LDLIBS) $(call pkg,--libs,$(LIBS))
 CARES := $(call pkg,--libs,libcares)
 JANSSON := $(call pkg,--libs,jansson)
+RESOLV := -lresolv
 
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/hop common/labels common/mem common/request common/result \
 	common/session common/timeline common/trace common/wire \
-	worker/agent worker/distance worker/doctor worker/fit worker/flows worker/interview \
-	worker/mtr_line worker/mux worker/mux_send worker/near worker/pace worker/pulse worker/sequence \
-	worker/slots worker/tracer worker/tracer_plan \
+	worker/agent worker/cache worker/distance worker/doctor worker/fit worker/flows \
+	worker/interview worker/mtr_line worker/mux worker/mux_send worker/names worker/near \
+	worker/pace worker/ptr worker/pulse worker/responders worker/sequence worker/slots \
+	worker/tracer worker/tracer_plan \
 	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/render \
 	clients/stats_text clients/submission clients/submission_answer \
 	$(patsubst %.c,%,$(filter-out broker/main.c broker/daemon.c,$(wildcard broker/*.c)))
@@ -77,7 +79,7 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/hopmq-broker: $(call obj,broker/main.c) $(BROKER) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/hopmq-worker: $(call obj,worker/main.c) $(WORKER) $(COMMON)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(CARES) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(CARES) $(RESOLV) -o $@
 $(BUILD)/hopmq: $(call obj,clients/main.c) $(CLIENT) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
 $(BUILD)/simnet: $(call obj,tests/simnet/simnet.c) $(SIMNET)
@@ -127,13 +129,13 @@ $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -lcmocka -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
 $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(PURE_OBJECTS)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@
 
 # `make fuzz` runs each fuzzer for FUZZ_SECONDS and keeps what it finds in the corpus.
 FUZZ_SECONDS ?= 60
@@ -149,7 +151,7 @@ fuzz: lint-deps $(FUZZERS:%=$(BUILD)/fuzz/%)
 	done
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
+	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@
 
 # ---- lint ------------------------------------------------------------------------------------
 

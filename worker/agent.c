@@ -3,6 +3,7 @@
 #include "common/mem.h"
 #include "common/timeline.h"
 #include "worker/fit.h"
+#include "worker/responders.h"
 
 #include <bsd/sys/tree.h>
 #include <inttypes.h>
@@ -13,11 +14,12 @@
 enum lease_state {
     LEASE_LOCATING, /* the shell looks for address and route */
     LEASE_RUNNING,  /* the mux has it */
+    LEASE_NAMING,   /* it has ended, but waits for names */
     LEASE_FINISHED, /* its result waits for the broker's word */
 };
 
 struct lease {
-    struct timeline_entry timer; /* first the deadline of locating, last the next sending */
+    struct timeline_entry timer; /* the end of locating, or of naming; then the next sending */
     RB_ENTRY(lease) link;
     struct agent *agent;
     int64_t id;
@@ -25,7 +27,8 @@ struct lease {
     struct trace trace; /* without workers and meta */
     struct mux_job *job;
     int64_t deadline_us, started_wall_us;
-    void *result; /* the encoded body */
+    struct responders responders; /* of a trace with `names` */
+    void *result;                 /* the encoded body */
     size_t result_size;
 };
 
@@ -135,6 +138,10 @@ static void send_heartbeat(struct agent *a) {
         {"bad_messages", a->bad_messages},
         {"prober_restarts", a->shell.prober_restarts},
         {"dropped_to_broker", a->shell.dropped_to_broker},
+        {"names_cached", a->shell.names.cached},
+        {"name_queries", a->shell.names.queries},
+        {"name_failures", a->shell.names.failures},
+        {"names_refused", a->shell.names.refused},
     };
     int64_t *leases = list_leases(a);
     struct session_msg msg = {.op = SESSION_HEARTBEAT,
@@ -175,15 +182,45 @@ static void lease_remove(struct agent *a, struct lease *lease) {
     timeline_unset(&a->timeline, &lease->timer);
     (void)RB_REMOVE(lease_tree, &a->leases, lease);
     a->lease_count--;
+    responders_free(&lease->responders);
     free(lease->result);
     free(lease);
 }
 
-/* All but finished ones. */
+static void keep_body(struct agent *a, struct lease *lease) {
+    free(lease->result);
+    lease->result = mem_copy(a->body.data, a->body.size);
+    lease->result_size = a->body.size;
+}
+
+static void want_name(struct agent *a, struct lease *lease, const struct addr *addr) {
+    if (lease->trace.names && addr->af != 0 && responders_add(&lease->responders, addr))
+        a->sink.name(a->sink.context, lease->id, addr);
+}
+
+/* With the names that are there. */
+static void conclude(struct agent *a, struct lease *lease) {
+    if (lease->trace.names) {
+        msgpack_packer pk;
+        msgpack_sbuffer_clear(&a->body);
+        msgpack_packer_init(&pk, &a->body, msgpack_sbuffer_write);
+        result_put_names(&pk, lease->result, lease->result_size, lease->responders.list,
+            lease->responders.count);
+        keep_body(a, lease);
+        responders_free(&lease->responders);
+    }
+    lease->state = LEASE_FINISHED;
+    a->traces_done++;
+    send_result(a, lease);
+}
+
+/* All but finished ones, and those that only wait for names, which are finished with that. */
 static void give_all_back(struct agent *a, const char *reason) {
     struct lease *lease, *next;
     RB_FOREACH_SAFE(lease, lease_tree, &a->leases, next)
-    if (lease->state != LEASE_FINISHED) {
+    if (lease->state == LEASE_NAMING) {
+        conclude(a, lease);
+    } else if (lease->state != LEASE_FINISHED) {
         give_back(a, lease->id, reason);
         lease_remove(a, lease);
     }
@@ -209,12 +246,15 @@ static void finish(struct agent *a, struct lease *lease, const struct result_bod
     msgpack_sbuffer_clear(&a->body);
     msgpack_packer_init(&pk, &a->body, msgpack_sbuffer_write);
     result_put_body(&pk, &body, probes, count);
-    lease->result = mem_copy(a->body.data, a->body.size);
-    lease->result_size = a->body.size;
-    lease->state = LEASE_FINISHED;
+    keep_body(a, lease);
     lease->job = NULL;
-    a->traces_done++;
-    send_result(a, lease);
+    lease->state = LEASE_NAMING;
+    int64_t until_us = a->now.mono_us + AGENT_NAMES_US;
+    if (lease->responders.awaited > 0 && end->stop != STOP_CANCELLED)
+        timeline_set(&a->timeline, &lease->timer,
+            until_us < lease->deadline_us ? until_us : lease->deadline_us);
+    else
+        conclude(a, lease);
 }
 
 static void finish_early(struct agent *a, struct lease *lease, enum result_stop stop) {
@@ -234,7 +274,9 @@ void agent_on_done(void *context, void *owner, const struct result_body *end,
 
 void agent_on_hop(void *context, void *owner, const struct hop_probe *probes, size_t count) {
     (void)context;
-    const struct lease *lease = owner;
+    struct lease *lease = owner;
+    for (size_t i = 0; i < count; i++)
+        want_name(lease->agent, lease, &probes[i].addr);
     if (!lease->trace.progress)
         return;
     (void)tell(lease->agent, &(struct session_msg){.op = SESSION_HOP,
@@ -265,6 +307,17 @@ void agent_located(struct agent *a, int64_t id, const struct agent_location *loc
     lease->started_wall_us = now->wall_us;
     lease->job = mux_add(a->mux, &lease->trace, &location->dst, &location->src, lease,
         lease->deadline_us, now->mono_us);
+    want_name(a, lease, &location->dst);
+}
+
+void agent_named(struct agent *a, int64_t id, const struct addr *addr, const char *name,
+    const struct agent_time *now) {
+    a->now = *now;
+    struct lease *lease = lease_find(a, id);
+    if (lease == NULL || !responders_name(&lease->responders, addr, name))
+        return;
+    if (lease->state == LEASE_NAMING && lease->responders.awaited == 0)
+        conclude(a, lease);
 }
 
 static void take_trace(struct agent *a, const struct session_msg *msg) {
@@ -299,6 +352,8 @@ static void cancel(struct agent *a, struct lease *lease) {
         finish_early(a, lease, STOP_CANCELLED);
     else if (lease->state == LEASE_RUNNING)
         mux_cancel(a->mux, lease->job, a->now.mono_us);
+    else if (lease->state == LEASE_NAMING)
+        conclude(a, lease);
 }
 
 /* ---- messages in ------------------------------------------------------------------------ */
@@ -491,6 +546,8 @@ void agent_tick(struct agent *a, const struct agent_time *now) {
         struct lease *lease = (struct lease *)due;
         if (lease->state == LEASE_FINISHED)
             send_result(a, lease);
+        else if (lease->state == LEASE_NAMING)
+            conclude(a, lease);
         else
             finish_early(a, lease, STOP_DEADLINE);
     }

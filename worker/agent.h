@@ -2,7 +2,8 @@
  * section 9. Pure.
  *
  * It owns the leases: a trace that the broker gave is located (name and route, by the shell), run
- * by the mux, and its result kept until the broker has acknowledged it. The agents of several
+ * by the mux, waits a moment for the names of those that answered where it asks for them, and its
+ * result is kept until the broker has acknowledged it. The agents of several
  * brokers share one mux.
  */
 #ifndef HOPMQ_AGENT_H
@@ -11,6 +12,7 @@
 #include "common/labels.h"
 #include "common/session.h"
 #include "worker/mux.h"
+#include "worker/names.h"
 
 /* How long a refused worker waits before it says hello again. */
 #define AGENT_REJECTED_US 5000000
@@ -21,6 +23,9 @@
 
 /* A result that was not acknowledged for so long is sent again. */
 #define AGENT_RESEND_US 2000000
+
+/* How long a trace that has ended waits for names, within its deadline. */
+#define AGENT_NAMES_US 2000000
 
 struct agent;
 
@@ -42,6 +47,9 @@ struct agent_sink {
     bool (*to_broker)(void *context, const void *bytes, size_t size);
     /* Find dst and src for a trace and say so with agent_located(), now or later. */
     void (*locate)(void *context, int64_t lease, const struct trace *trace);
+    /* Find the host name of an address that a trace with `names` has met, and say so with
+     * agent_named(), now or later. Once for each address of a lease. */
+    void (*name)(void *context, int64_t lease, const struct addr *addr);
     /* A line for the log: an event in the manner of logfmt, and what it is about. */
     void (*say)(void *context, const char *event, const char *detail);
 };
@@ -82,6 +90,10 @@ void agent_message(
 void agent_located(struct agent *agent, int64_t lease, const struct agent_location *location,
     const struct agent_time *now);
 
+/* The answer to sink.name, empty if there is none. Harmless if the lease has ended since. */
+void agent_named(struct agent *agent, int64_t lease, const struct addr *addr, const char *name,
+    const struct agent_time *now);
+
 /* No new traces. */
 void agent_drain(struct agent *agent, const struct agent_time *now);
 
@@ -99,6 +111,7 @@ int64_t agent_next(struct agent *agent);
 /* Counters that the shell keeps, shown in heartbeats. */
 struct agent_shell_counters {
     int64_t prober_restarts, dropped_to_broker;
+    struct names_counters names;
 };
 
 struct agent_shell_counters *agent_shell_counters(struct agent *agent);

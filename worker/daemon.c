@@ -6,7 +6,9 @@
 #include "common/sock.h"
 #include "worker/berth.h"
 #include "worker/locate.h"
+#include "worker/names.h"
 #include "worker/prober.h"
+#include "worker/resolver.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -37,7 +39,9 @@ struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
     struct prober *prober;
+    struct resolver *resolver;
     struct locator *locator;
+    struct names *names;
     struct mux *mux;
     struct berth *berth;
     struct broker brokers[DAEMON_MAX_BROKERS];
@@ -74,6 +78,11 @@ static void locate(void *context, int64_t lease, const struct trace *trace) {
     locator_find(b->daemon->locator, b, lease, trace);
 }
 
+static void name(void *context, int64_t lease, const struct addr *addr) {
+    struct broker *b = context;
+    names_want(b->daemon->names, b, lease, addr, now().mono_us);
+}
+
 static void say(void *context, const char *event, const char *detail) {
     const struct broker *b = context;
     log_event(LOG_LEVEL_INFO, event, "broker=%s detail=\"%s\"", b->endpoint, detail);
@@ -95,6 +104,24 @@ static void on_located(void *owner, int64_t lease, const struct agent_location *
     struct broker *b = owner;
     struct agent_time t = now();
     agent_located(b->agent, lease, location, &t);
+}
+
+static void on_named(void *owner, int64_t lease, const struct addr *addr, const char *found) {
+    struct broker *b = owner;
+    struct agent_time t = now();
+    agent_named(b->agent, lease, addr, found, &t);
+}
+
+static void on_name(void *context, const struct addr *addr, enum names_outcome outcome,
+    const char *found, uint32_t ttl_s) {
+    struct daemon *d = context;
+    if (d->names != NULL)
+        names_answer(d->names, addr, outcome, found, ttl_s, now().mono_us);
+}
+
+static void ask_name(void *context, const struct addr *addr) {
+    struct daemon *d = context;
+    resolver_name(d->resolver, addr, on_name, d);
 }
 
 static void on_message(void *context) {
@@ -236,10 +263,13 @@ static void tick(void *context) {
         reactor_stop(d->reactor);
         return;
     }
-    if (locator_next(d->locator, t.mono_us) <= t.mono_us)
-        locator_tick(d->locator);
-    for (int i = 0; i < d->config->broker_count; i++)
+    if (resolver_next(d->resolver, t.mono_us) <= t.mono_us)
+        resolver_tick(d->resolver);
+    names_tick(d->names, t.mono_us);
+    for (int i = 0; i < d->config->broker_count; i++) {
+        agent_shell_counters(d->brokers[i].agent)->names = names_counters(d->names);
         agent_tick(d->brokers[i].agent, &t);
+    }
     if (mux_timeout_us(d->mux) <= t.mono_us)
         prober_read(d->prober);
     tell_wall(d, &t);
@@ -253,7 +283,8 @@ static int64_t next(void *context) {
     struct daemon *d = context;
     int64_t mono_us = now().mono_us;
     int64_t due = earlier(mux_next(d->mux, mono_us), prober_next(d->prober));
-    due = earlier(due, earlier(locator_next(d->locator, mono_us), berth_next(d->berth)));
+    due = earlier(due, earlier(resolver_next(d->resolver, mono_us), berth_next(d->berth)));
+    due = earlier(due, names_next(d->names));
     for (int i = 0; i < d->config->broker_count; i++)
         due = earlier(due, agent_next(d->brokers[i].agent));
     return earlier(due, drain_next(d, mono_us));
@@ -264,7 +295,7 @@ static int64_t next(void *context) {
 static int dial(struct daemon *d) {
     for (int i = 0; i < d->config->broker_count; i++) {
         struct broker *b = &d->brokers[i];
-        const struct agent_sink sink = {b, to_broker, locate, say};
+        const struct agent_sink sink = {b, to_broker, locate, name, say};
         b->daemon = d;
         b->endpoint = d->config->brokers[i];
         b->socket = sock_new_connected(ZMQ_DEALER, b->endpoint);
@@ -284,6 +315,8 @@ static void hang_up(struct daemon *d) {
     for (int i = 0; i < d->config->broker_count; i++)
         if (d->brokers[i].agent != NULL)
             agent_quit(d->brokers[i].agent);
+    names_destroy(&d->names); /* or the resolver's last answers would make it ask again */
+    resolver_destroy(&d->resolver);
     locator_destroy(&d->locator);
     for (int i = 0; i < d->config->broker_count; i++) {
         agent_destroy(&d->brokers[i].agent);
@@ -300,8 +333,11 @@ int daemon_run(const struct daemon_config *config) {
     const struct mux_sink mux_sink = {d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
     d->mux = mux_new(config->pps, &mux_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
-    d->locator = locator_new(d->reactor, on_located);
-    if (d->prober == NULL || d->locator == NULL)
+    d->resolver = resolver_new(d->reactor);
+    d->locator = locator_new(d->resolver, on_located);
+    const struct names_sink names_sink = {d, ask_name, on_named};
+    d->names = names_new(&names_sink);
+    if (d->prober == NULL || d->resolver == NULL)
         d->status = EX_UNAVAILABLE;
     else
         d->status = dial(d);

@@ -2,7 +2,6 @@
 
 #include "common/mem.h"
 
-#include <ares.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,11 +16,8 @@
 #define ROUTE_PORT 9
 
 struct locator {
-    struct reactor *reactor;
+    struct resolver *resolver;
     void (*found)(void *owner, int64_t lease, const struct agent_location *location);
-    ares_channel channel;
-    int64_t due_us;
-    unsigned pending;
 };
 
 struct query {
@@ -108,11 +104,9 @@ static void find_route(struct agent_location *at, const struct query *q) {
 
 /* ---- the name --------------------------------------------------------------------------- */
 
-static void on_address(void *arg, int status, int timeouts, struct ares_addrinfo *info) {
-    (void)timeouts;
-    struct query *q = arg;
+static void on_addresses(void *context, int status, struct ares_addrinfo *info) {
+    struct query *q = context;
     struct agent_location at = {0};
-    q->locator->pending--;
     /* IPv4 first, where the trace leaves the family open. */
     for (int family = 4; family <= 6 && at.dst.af == 0; family += 2)
         for (const struct ares_addrinfo_node *n = info != NULL ? info->nodes : NULL;
@@ -159,72 +153,18 @@ void locator_find(struct locator *l, void *owner, int64_t lease, const struct tr
         free(q);
         return;
     }
-    const struct ares_addrinfo_hints hints = {.ai_family = trace->af == 0   ? AF_UNSPEC
-                                                           : trace->af == 4 ? AF_INET
-                                                                            : AF_INET6,
-        .ai_flags = ARES_AI_NOSORT};
-    l->pending++;
-    ares_getaddrinfo(l->channel, trace->target, NULL, &hints, on_address, q);
+    resolver_addresses(l->resolver, trace->target, (int)trace->af, on_addresses, q);
 }
 
-/* ---- c-ares in our loop ----------------------------------------------------------------- */
-
-static void on_ares_fd(void *context, int fd, short events) {
-    struct locator *l = context;
-    ares_process_fd(l->channel, (events & (ZMQ_POLLIN | ZMQ_POLLERR)) != 0 ? fd : ARES_SOCKET_BAD,
-        (events & ZMQ_POLLOUT) != 0 ? fd : ARES_SOCKET_BAD);
-}
-
-static void on_ares_state(void *context, ares_socket_t fd, int readable, int writable) {
-    struct locator *l = context;
-    short events = (short)((readable ? ZMQ_POLLIN : 0) | (writable ? ZMQ_POLLOUT : 0));
-    if (events == 0)
-        reactor_fd_end(l->reactor, fd);
-    else
-        reactor_fd(l->reactor, fd, events, on_ares_fd, l);
-}
-
-struct locator *locator_new(struct reactor *reactor,
+struct locator *locator_new(struct resolver *resolver,
     void (*found)(void *owner, int64_t lease, const struct agent_location *location)) {
     struct locator *l = mem_new(1, sizeof *l);
-    l->reactor = reactor;
+    l->resolver = resolver;
     l->found = found;
-    struct ares_options options = {.timeout = LOCATE_TRY_MS,
-        .tries = LOCATE_TRIES,
-        .sock_state_cb = on_ares_state,
-        .sock_state_cb_data = l};
-    int status = ares_library_init(ARES_LIB_INIT_ALL);
-    if (status == ARES_SUCCESS)
-        status = ares_init_options(
-            &l->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-    if (status != ARES_SUCCESS) {
-        (void)fprintf(stderr, "hopmq-worker: name resolution: %s\n", ares_strerror(status));
-        free(l);
-        return NULL;
-    }
     return l;
 }
 
 void locator_destroy(struct locator **locator) {
-    struct locator *l = *locator;
-    if (l == NULL)
-        return;
-    ares_destroy(l->channel);
-    ares_library_cleanup();
-    free(l);
+    free(*locator);
     *locator = NULL;
-}
-
-void locator_tick(struct locator *l) {
-    l->due_us = 0;
-    ares_process_fd(l->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-}
-
-int64_t locator_next(struct locator *l, int64_t now_us) {
-    struct timeval wait;
-    if (l->pending == 0)
-        return INT64_MAX;
-    if (l->due_us == 0 && ares_timeout(l->channel, NULL, &wait) != NULL)
-        l->due_us = now_us + wait.tv_sec * INT64_C(1000000) + wait.tv_usec;
-    return l->due_us == 0 ? INT64_MAX : l->due_us;
 }

@@ -25,6 +25,7 @@ struct rig {
     unsigned sent;
     bool unconnected; /* nothing can be sent */
     bool stats;       /* show a heartbeat's numbers */
+    bool known;       /* names are known at once */
     char line[MTR_LINE_BYTES];
 };
 
@@ -56,6 +57,15 @@ static void locate(void *context, int64_t lease, const struct trace *trace) {
     text_add(&rig->out, "locate %" PRId64 " %s\n", lease, trace->target);
 }
 
+static void name(void *context, int64_t lease, const struct addr *addr) {
+    struct rig *rig = context;
+    char text[ADDR_TEXT];
+    stamp(rig);
+    text_add(&rig->out, "name %" PRId64 " %s\n", lease, addr_print(addr, text));
+    if (rig->known)
+        agent_named(rig->agent, lease, addr, "known.example", &rig->now);
+}
+
 static void log_line(void *context, const char *event, const char *detail) {
     struct rig *rig = context;
     stamp(rig);
@@ -81,7 +91,7 @@ static struct rig *rig_new(int64_t capacity) {
     struct agent_config config = {.name = "ams1", .capacity = capacity};
     assert_true(labels_add(&config.labels, "site=ams"));
     rig->agent =
-        agent_new(&config, &(struct agent_sink){rig, to_broker, locate, log_line}, rig->mux);
+        agent_new(&config, &(struct agent_sink){rig, to_broker, locate, name, log_line}, rig->mux);
     return rig;
 }
 
@@ -202,7 +212,7 @@ static void the_numbers_in_a_heartbeat(void **state) {
     (void)state;
     struct rig *rig = rig_open();
     rig->stats = true;
-    *agent_shell_counters(rig->agent) = (struct agent_shell_counters){3, 4};
+    *agent_shell_counters(rig->agent) = (struct agent_shell_counters){3, 4, {5, 6, 7, 8}};
     from_broker(rig, "'hello'"); /* no message for a worker */
     text_clear(&rig->out);
     run_for(rig, SECOND);
@@ -213,7 +223,8 @@ static void the_numbers_in_a_heartbeat(void **state) {
         "'impossible_times':0,'clock_steps':0,'probes_beyond':0,'prober_lag_us':0,'near_waits':0,'"
         "near_limited':0,'sequence_waits':0,'numbers_skipped':0,'bad_tokens':0,'bad_"
         "lines':0,'bad_messages':1,"
-        "'prober_restarts':3,'dropped_to_broker':4}}\n");
+        "'prober_restarts':3,'dropped_to_broker':4,'names_cached':5,'name_queries':6,"
+        "'name_failures':7,'names_refused':8}}\n");
     rig_end(rig);
 }
 
@@ -430,6 +441,183 @@ static void over_capacity(void **state) {
     expect(rig, "10000 locate 7 192.0.2.1\n10000 locate 8 192.0.2.1\n"
                 "10000 > 'return','lease':9,'reason':'no capacity'}\n"
                 "10000 locate 10 192.0.2.1\n");
+    rig_end(rig);
+}
+
+/* ---- names ------------------------------------------------------------------------------ */
+
+#define NAMES ", 'names': true"
+#define ASKED "10002 name 7 192.0.2.1\n10003 name 7 10.0.0.1\n"
+#define ENDED(names)                                                                               \
+    "> 'result','lease':7," BODY(THERE, "1700000000002000", "1700000000004000",                    \
+        "'probes_sent':2,'stop':'reached','hops':[{'ttl':1," HOP1 ",{'ttl':2," HOP2                \
+        "],'names':{" names "}")
+
+static void named(struct rig *rig, int64_t lease, const char *addr, const char *text) {
+    struct addr known;
+    assert_true(addr_parse(&known, addr));
+    agent_named(rig->agent, lease, &known, text, &rig->now);
+}
+
+/* An open session in which lease 7 has ended and waits for two names. */
+static struct rig *rig_naming(void) {
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, NAMES));
+    play_to_the_end(rig);
+    expect(rig, "10000 locate 7 192.0.2.1\n" ASKED);
+    return rig;
+}
+
+static void a_result_waits_for_names(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    run_for(rig, 100 * MS);
+    named(rig, 7, "192.0.2.1", "www.example");
+    named(rig, 7, "192.0.2.1", "twice.example");
+    named(rig, 7, "192.0.2.9", "nobody.example");
+    named(rig, 8, "10.0.0.1", "nobody.example");
+    expect(rig, "");
+    run_for(rig, 100 * MS);
+    named(rig, 7, "10.0.0.1", "");
+    named(rig, 7, "10.0.0.1", "late.example");
+    expect(rig, "10204 " ENDED("'192.0.2.1':'www.example'"));
+    from_broker(rig, "'done', 'lease': 7");
+    named(rig, 7, "10.0.0.1", "");
+    run_for(rig, SECOND);
+    expect(rig, "11000 " BEAT(""));
+    rig_end(rig);
+}
+
+static void names_that_come_before_the_end(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    rig->known = true;
+    from_broker(rig, TRACE(7, NAMES ", 'progress': true"));
+    play_to_the_end(rig);
+    expect(rig, "10000 locate 7 192.0.2.1\n" ASKED "10003 > 'hop','lease':7,'ttl':1," HOP1 "\n"
+                "10004 > 'hop','lease':7,'ttl':2," HOP2 "\n"
+                "10004 " ENDED("'192.0.2.1':'known.example','10.0.0.1':'known.example'"));
+    rig_end(rig);
+}
+
+static void a_result_does_not_wait_for_ever(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    named(rig, 7, "10.0.0.1", "gw.example");
+    run_for(rig, 3 * SECOND);
+    from_broker(rig, "'done', 'lease': 7");
+    expect(rig, "11000 " BEAT("7") "12000 " BEAT("7") "12004 " ENDED(
+                    "'10.0.0.1':'gw.example'") "13000 " BEAT("7"));
+    rig_end(rig);
+}
+
+static void nor_beyond_its_deadline(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 300, 'trace': {'id': 'x', "
+                     "'target': '192.0.2.1', 'window': 1, 'attempts': 1" NAMES "}");
+    play_to_the_end(rig);
+    text_clear(&rig->out);
+    run_for(rig, 900 * MS);
+    expect(rig, "10300 " ENDED(""));
+    rig_end(rig);
+}
+
+static void the_deadline_ends_the_trace_without_waiting(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 300,"
+                     "'trace': {'target': '192.0.2.1', 'window': 1" NAMES "}");
+    located(rig, 7);
+    text_clear(&rig->out);
+    run_for(rig, 500 * MS);
+    expect(rig, "10300 > 'result','lease':7," BODY(THERE, "1700000000000000", "1700000000300000",
+                    "'probes_sent':1,'stop':'deadline','hops':[],'names':{}"));
+    rig_end(rig);
+}
+
+static void cancelled_while_naming(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    named(rig, 7, "10.0.0.1", "gw.example");
+    from_broker(rig, "'cancel', 'lease': 7");
+    from_broker(rig, "'cancel', 'lease': 7");
+    named(rig, 7, "192.0.2.1", "late.example");
+    expect(rig, "10004 " ENDED("'10.0.0.1':'gw.example'"));
+    rig_end(rig);
+}
+
+static void cancelled_before_the_names(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, NAMES));
+    located(rig, 7);
+    from_broker(rig, "'cancel', 'lease': 7");
+    expect(rig, "10000 locate 7 192.0.2.1\n10000 name 7 192.0.2.1\n"
+                "10000 > 'result','lease':7," BODY(THERE, "1700000000000000", "1700000000000000",
+                    "'probes_sent':1,'stop':'cancelled','hops':[],'names':{}"));
+    rig_end(rig);
+}
+
+static void done_while_naming(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    from_broker(rig, "'done', 'lease': 7");
+    named(rig, 7, "192.0.2.1", "www.example");
+    named(rig, 7, "10.0.0.1", "gw.example");
+    run_for(rig, 3 * SECOND);
+    expect(rig, "11000 " BEAT("") "12000 " BEAT("") "13000 " BEAT(""));
+    rig_end(rig);
+}
+
+static void draining_while_naming(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    agent_drain(rig->agent, &rig->now);
+    assert_false(agent_idle(rig->agent));
+    named(rig, 7, "10.0.0.1", "");
+    named(rig, 7, "192.0.2.1", "");
+    expect(rig, "10004 > 'drain'}\n10004 " ENDED(""));
+    from_broker(rig, "'done', 'lease': 7");
+    assert_true(agent_idle(rig->agent));
+    rig_end(rig);
+}
+
+/* It has ended: no other worker needs to run it again. */
+static void quitting_while_naming(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    agent_quit(rig->agent);
+    expect(rig, "10004 " ENDED("") "10004 > 'bye'}\n");
+    rig_end(rig);
+}
+
+static void a_broker_that_is_lost_while_naming(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    from_broker(rig, "'who'");
+    expect(rig, "10004 " HELLO("7"));
+    rig->unconnected = true;
+    named(rig, 7, "10.0.0.1", "");
+    named(rig, 7, "192.0.2.1", "");
+    rig->unconnected = false;
+    text_clear(&rig->out);
+    from_broker(rig, WELCOME);
+    expect(rig, "10004 log session-open: ams1\n10004 " ENDED("") "10004 " BEAT("7"));
+    rig_end(rig);
+}
+
+static void without_a_location_there_are_no_names(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    struct agent_location where = {
+        .stop = STOP_UNRESOLVED, .error_code = "not-found", .error_message = "x"};
+    from_broker(rig, TRACE(7, NAMES));
+    agent_located(rig->agent, 7, &where, &rig->now);
+    expect(rig, "10000 locate 7 192.0.2.1\n10000 > 'result','lease':7," BODY(NOWHERE,
+                    "1700000000000000", "1700000000000000",
+                    "'probes_sent':0,'stop':'unresolved','error':{'code':'not-found',"
+                    "'message':'x'},'hops':[],'names':{}"));
     rig_end(rig);
 }
 
@@ -746,6 +934,18 @@ int main(void) {
         cmocka_unit_test(a_wrong_trace_goes_back),
         cmocka_unit_test(a_long_reason_is_cut),
         cmocka_unit_test(over_capacity),
+        cmocka_unit_test(a_result_waits_for_names),
+        cmocka_unit_test(names_that_come_before_the_end),
+        cmocka_unit_test(a_result_does_not_wait_for_ever),
+        cmocka_unit_test(nor_beyond_its_deadline),
+        cmocka_unit_test(the_deadline_ends_the_trace_without_waiting),
+        cmocka_unit_test(cancelled_while_naming),
+        cmocka_unit_test(cancelled_before_the_names),
+        cmocka_unit_test(done_while_naming),
+        cmocka_unit_test(draining_while_naming),
+        cmocka_unit_test(quitting_while_naming),
+        cmocka_unit_test(a_broker_that_is_lost_while_naming),
+        cmocka_unit_test(without_a_location_there_are_no_names),
         cmocka_unit_test(cancelled_while_locating),
         cmocka_unit_test(cancelled_while_running),
         cmocka_unit_test(cancelled_when_finished),

@@ -10,7 +10,7 @@ VERSION := 0.1.0
 # What the programs and their tests need, as Debian packages; `make deps` installs what is missing.
 DEBS := gcc libc6-dev pkg-config libczmq-dev libzmq3-dev libmsgpack-dev libbsd-dev libc-ares-dev \
 	libjansson-dev libcmocka-dev mtr-tiny python3-pytest python3-zmq python3-msgpack util-linux \
-	iproute2 procps
+	iproute2 procps dnsmasq-base
 LINT_DEBS := clang clang-format clang-tidy cppcheck mandoc shellcheck libclang-rt-dev
 
 LIBS := libczmq libzmq msgpack libbsd

@@ -1,0 +1,233 @@
+"""Targets by name, and the names of those that answer, with a real name server."""
+
+import json
+import signal
+import time
+
+from nameserver import NameServer, raw_ptr, record, reverse
+from system import PATIENCE
+from truth import destination
+
+OPTIONS = ("--seed", "5", "--hops", "6-10", "--rtt-us", "1000")
+TARGET, TARGET6 = destination(4, 1), destination(6, 1)
+
+# Two tries, 2 s and 4 s, with some room for a busy machine.
+SILENCE_S = 2 + 4 + 6
+
+
+def routers(net, *targets):
+    """The addresses on the paths to targets, which are their last ones."""
+    truths = net.truth([("icmp", target) for target in targets])
+    return [[hop["addrs"][0] for hop in truths[("icmp", t)]["hops"]] for t in targets]
+
+
+def name_of(addr):
+    return "r-" + addr.replace(".", "-").replace(":", "-") + ".example"
+
+
+def started(system, *lines, net=None, capacity=500):
+    """Broker, name server and worker; a client for it."""
+    net = net or system.simnet(*OPTIONS)
+    server = NameServer(system, net, lines)
+    system.broker()
+    worker = system.worker(server, "--pps", "max", "--capacity", str(capacity))
+    client = system.client()
+    client.wait_until(lambda stats: stats["workers"])
+    return server, worker, client
+
+
+def stat(client, name, condition):
+    """A number of the worker's, from the first heartbeat in which it is as wanted."""
+    def number(stats):
+        return stats["workers"][0]["stats"].get(name, -1)
+    return number(client.wait_until(lambda stats: condition(number(stats))))
+
+
+def test_targets(system):
+    _, _, client = started(
+        system,
+        record("four.example", TARGET),
+        record("six.example", TARGET6),
+        record("both.example", TARGET, TARGET6),
+        "cname=alias.example,both.example",
+    )
+    for name, af, dst in (
+        ("four.example", 0, TARGET),
+        ("FOUR.example.", 4, TARGET),
+        ("six.example", 0, TARGET6),
+        ("six.example", 6, TARGET6),
+        ("both.example", 0, TARGET),
+        ("both.example", 6, TARGET6),
+        ("alias.example", 0, TARGET),
+        ("alias.example", 6, TARGET6),
+    ):
+        end = client.request("trace", target=name, af=af)
+        assert (end["stop"], end["dst"], end["target"]) == ("reached", dst, name), end
+        assert "names" not in end
+
+
+def test_unresolved(system):
+    _, _, client = started(system, record("four.example", TARGET), record("multi.example", "224.0.0.1"))
+    for name, af, code in (
+        ("nowhere.example", 0, "not-found"),
+        ("nowhere.example", 6, "not-found"),
+        ("four.example", 6, "not-found"),
+        ("multi.example", 0, "bad-request"),
+        ("not.ours.test", 0, "unavailable"),  # refused: this server asks no other
+    ):
+        end = client.request("trace", target=name, af=af, names=True)
+        assert (end["stop"], end["hops"], end["probes_sent"]) == ("unresolved", [], 0), end
+        assert end["error"]["code"] == code and name in end["error"]["message"], end
+        assert end["names"] == {}
+
+
+def test_a_silent_server_costs_only_those_that_need_it(system):
+    server, _, client = started(system, record("four.example", TARGET))
+    server.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    client.send("submit", notify=True, traces=[
+        {"id": "name", "target": "four.example"},
+        {"id": "late", "target": "four.example", "deadline_ms": 500},
+        {"id": "address", "target": TARGET},
+    ])
+    ends = []
+    while len(ends) < 3:
+        message = client.receive()
+        if message["op"] == "result":
+            ends.append((message["id"], message["stop"]))
+    took = time.monotonic() - begun
+    assert sorted(ends[:2]) == [("address", "reached"), ("late", "deadline")]
+    assert ends[2] == ("name", "unresolved")
+    assert took < SILENCE_S
+    server.send_signal(signal.SIGCONT)
+    assert client.request("trace", target="four.example")["stop"] == "reached"
+
+
+def test_names_of_both_families(system):
+    net = system.simnet(*OPTIONS)
+    four, six = routers(net, TARGET, TARGET6)
+    nameless = four[2], six[2]
+    expected = {addr: name_of(addr) for addr in four + six if addr not in nameless}
+    _, _, client = started(system, *(record(n, a) for a, n in expected.items()), net=net)
+    for target, path in ((TARGET, four), (TARGET6, six)):
+        end = client.request("trace", target=target, names=True)
+        assert [hop["probes"][0]["addr"] for hop in end["hops"]] == path
+        assert end["names"] == {addr: expected[addr] for addr in path if addr not in nameless}
+    assert stat(client, "names_cached", lambda n: n > 0) == len(four) + len(six)
+    assert stat(client, "name_failures", lambda n: n >= 0) == 0
+    # The command line: name and address, in columns; and JSON as it is.
+    printed = system.hopmq("trace", "--names", TARGET).stdout.splitlines()
+    width = max(len(name_of(a)) + len(a) + 3 for a in four)
+    for at, addr in enumerate(four):
+        named = f"{name_of(addr)} ({addr})" if addr != nameless[0] else addr
+        assert printed[1 + at].startswith(f"{at + 1:2}  {named:<{width}}  "), printed
+    end = json.loads(system.hopmq("trace", "--names", "--json", TARGET).stdout)
+    assert end["names"] == {addr: expected[addr] for addr in four if addr != nameless[0]}
+    assert "names" not in json.loads(system.hopmq("trace", "--json", TARGET).stdout)
+
+
+def test_a_name_is_kept_for_its_time_to_live(system):
+    net = system.simnet(*OPTIONS)
+    (path,) = routers(net, TARGET)
+    brief = path[1]
+    server, _, client = started(
+        system, *(record(name_of(a), a, ttl=2 if a == brief else 3600) for a in path[:-1]), net=net
+    )
+    begun = time.monotonic()
+    names = client.request("trace", target=TARGET, names=True)["names"]
+    assert names == {a: name_of(a) for a in path[:-1]}
+    first = server.asked()
+    assert first == {reverse(a): 1 for a in path}  # the target's too, that it has none
+    while server.asked().get(reverse(brief)) < 2:
+        assert client.request("trace", target=TARGET, names=True)["names"] == names
+        assert time.monotonic() < begun + PATIENCE, "never asked again"
+    assert time.monotonic() >= begun + 2, "asked again too early"
+    # What lasts longer was not asked for again, however many traces there were.
+    assert server.asked() == {**first, reverse(brief): 2}
+    assert stat(client, "name_queries", lambda n: n > len(path)) == len(path) + 1
+
+
+def test_a_silent_server_costs_names_but_no_trace(system):
+    server, worker, client = started(system, record(name_of(TARGET), TARGET))
+    server.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    end = client.request("trace", target=TARGET, names=True)
+    took_us = (time.monotonic() - begun) * 1e6
+    assert (end["stop"], end["names"]) == ("reached", {})
+    # The trace itself did not take longer: the rest was waiting, and that is bounded.
+    waited_us = took_us - (end["finished_us"] - end["started_us"])
+    assert 1_900_000 < waited_us < 6_000_000
+    assert stat(client, "name_failures", lambda n: n > 0) > 0
+    # Whoever waits for names only is drained with what there is.
+    client.send("trace", target=destination(4, 2), names=True, progress=True, probes=1)
+    while True:
+        message = client.receive()
+        assert message is not None and message["op"] == "hop"
+        if message["probes"][0]["verdict"] == "reply":
+            break
+    worker.send_signal(signal.SIGTERM)
+    end = client.receive()
+    assert (end["op"], end["stop"], end["names"]) == ("result", "reached", {})
+    assert worker.wait() == 0
+
+
+def labels(*parts):
+    return b"".join(bytes([len(p)]) + p for p in parts) + b"\0"
+
+
+HOSTILE = [
+    labels(b"a\x1b[2J", b"example"),  # would steer a terminal
+    labels(b"a b", b"example"),
+    labels(b"new\nline", b"example"),
+    labels(b"\xc3\xa9", b"example"),
+    labels(b"10", b"0", b"0", b"1"),  # would pass for an address
+]
+
+
+def test_hostile_names(system):
+    net = system.simnet("--seed", "5", "--hops", "10-10", "--rtt-us", "1000")
+    (path,) = routers(net, TARGET)
+    longest = labels(b"x" * 63, b"y" * 63, b"z" * 63, b"w" * 61)
+    lines = [raw_ptr(addr, data) for addr, data in zip(path, HOSTILE)]
+    lines += [raw_ptr(path[-2], longest), record("good.example", path[-1])]
+    _, _, client = started(system, *lines, net=net)
+    end = client.request("trace", target=TARGET, names=True)
+    dotted = ".".join(c * n for c, n in (("x", 63), ("y", 63), ("z", 63), ("w", 61)))
+    assert end["names"] == {path[-2]: dotted, path[-1]: "good.example"}
+    assert stat(client, "names_refused", lambda n: n > 0) == len(HOSTILE)
+
+
+def many(system):
+    """Paths to 300 targets, with a name for everyone on them, and traces to them."""
+    net = system.simnet(*OPTIONS, "--shared-hops", "3")
+    targets = [destination(4, i) for i in range(1, 301)]
+    paths = dict(zip(targets, routers(net, *targets)))
+    everyone = {addr for path in paths.values() for addr in path}
+    server, _, client = started(system, *(record(name_of(a), a) for a in everyone), net=net)
+    return paths, everyone, server, client, [{"id": t, "target": t, "names": True} for t in targets]
+
+
+def test_questions_to_a_silent_server_are_bounded(system):
+    _, everyone, server, client, traces = many(system)
+    server.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    client.send("submit", notify=True, traces=traces)
+    results = client.collect(len(traces))
+    assert {(r["stop"], len(r["names"])) for r in results.values()} == {("reached", 0)}
+    # 64 at a time, and each is given up after 6 s.
+    queries = stat(client, "name_queries", lambda n: n > 0)
+    assert queries <= 64 * (1 + int((time.monotonic() - begun) / 6)) < len(everyone), queries
+
+
+def test_many_traces_share_their_questions(system):
+    paths, everyone, server, client, traces = many(system)
+    client.send("submit", notify=True, traces=traces)
+    results = client.collect(len(traces))
+    for target, path in paths.items():
+        answered = {p["addr"] for hop in results[target]["hops"] for p in hop["probes"]}
+        assert results[target]["names"] == {a: name_of(a) for a in answered if a is not None}
+        assert answered <= {*path, None}
+    asked = server.asked()
+    assert set(asked) <= {reverse(a) for a in everyone}
+    assert sum(asked.values()) <= len(everyone)
+    assert stat(client, "name_queries", lambda n: n >= len(asked)) == len(asked)

@@ -31,7 +31,7 @@ RESOLV := -lresolv
 PURE := common/addr common/hop common/labels common/mem common/request common/result \
 	common/session common/timeline common/trace common/wire \
 	worker/agent worker/cache worker/distance worker/doctor worker/fit worker/flows \
-	worker/interview worker/mtr_line worker/mux worker/mux_send worker/names worker/near \
+	worker/interview worker/lease worker/mtr_line worker/mux worker/mux_send worker/names worker/near \
 	worker/pace worker/ptr worker/pulse worker/responders worker/sequence worker/slots \
 	worker/tracer worker/tracer_plan \
 	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/render \

@@ -665,7 +665,6 @@ WRONG_BODIES = [
         for change in (
             {"addr": "nowhere"},
             {"addr": None},
-            {"rtt_us": None},
             {"rtt_us": -5},
             {"attempt": 0},
             {"verdict": 7},

@@ -98,11 +98,12 @@ def test_result_as_documented(system, client):
     after = time.time_ns() // 1000
     assert set(end) == set(
         """v op req seq stream stream_seq epoch id meta accepted_us worker run target dst src
-        protocol flow first_ttl max_ttl started_us finished_us prober probes_sent stop hops""".split()
+        protocol flow constant_flow src_port first_ttl max_ttl started_us finished_us prober probes_sent stop hops""".split()
     )
     assert (end["req"], end["worker"], end["run"], end["stream"]) == (7, "ams1", 1, "default")
     assert (end["protocol"], end["flow"], end["first_ttl"], end["max_ttl"]) == ("udp", 7, 2, 20)
     assert (end["target"], end["dst"], end["src"]) == (TARGET, TARGET, "198.18.0.1")
+    assert end["constant_flow"] is True and end["src_port"] == 10007
     assert end["epoch"] < before
     assert before <= end["accepted_us"] <= end["started_us"] <= end["finished_us"] <= after
     truth = net.truth([("udp", TARGET)])[("udp", TARGET)]
@@ -114,7 +115,7 @@ def test_result_as_documented(system, client):
         assert probe["attempt"] == 1 and probe["addr"] in truth["hops"][hop["ttl"] - 1]["addrs"]
     assert end["probes_sent"] >= len(end["hops"])
     tcp = client.request("trace", target=TARGET, protocol="tcp")
-    assert tcp["port"] == 80 and "flow" not in tcp and "req" not in tcp and "meta" not in tcp
+    assert tcp["port"] == 80 and "flow" not in tcp and "constant_flow" not in tcp and "req" not in tcp and "meta" not in tcp
 
 
 def test_same_id_again(client, fake):

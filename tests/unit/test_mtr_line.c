@@ -175,7 +175,7 @@ static void words(void **state) {
         {"33 invalid-argument reason ip-version-not-supported", "33 invalid invalid-argument"},
         {"33 invalid-argument reason protocol-not-supported", "33 invalid invalid-argument"},
         {"33 address-in-use", "33 trouble address-in-use"},
-        {"33 address-not-available", "33 trouble address-not-available"},
+        {"33 address-not-available", "33 no-route address-not-available"},
         {"33 unexpected-error errno 90", "33 trouble unexpected-error"},
         {"33 wait-tcp-respone-timeout", "33 silent wait-tcp-respone-timeout"},
         {"33 unknown-command", "33 trouble unknown-command"},

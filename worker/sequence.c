@@ -2,9 +2,36 @@
 
 #include "worker/mtr_line.h"
 
+#define LAST_PORT 65535
+
+/* The probes at positions from..to had numbers up to `ahead` after or `behind` before those that we
+ * counted: what is kept for one is kept for all that it may have been. */
+static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead, uint32_t behind,
+    int64_t now_us) {
+    if (to - from > s->count)
+        from = to - s->count;
+    for (uint64_t at = to; at-- > from;) {
+        int64_t free_us = s->free_us[at % s->count];
+        for (uint32_t i = 1; free_us > now_us && i <= ahead; i++)
+            if (s->free_us[(at + i) % s->count] < free_us)
+                s->free_us[(at + i) % s->count] = free_us;
+    }
+    for (uint64_t at = from; at < to; at++) {
+        int64_t free_us = s->free_us[at % s->count];
+        for (uint32_t i = 1; free_us > now_us && i <= behind; i++)
+            if (s->free_us[(at + s->count - i) % s->count] < free_us)
+                s->free_us[(at + s->count - i) % s->count] = free_us;
+    }
+}
+
 void sequence_start(struct sequence *s, const char *version) {
-    s->count = mtr_minor(version) >= 96 ? 65535 - 33434 + 1 : 65535 - 33000 + 1;
-    s->position = 0;
+    if (s->streams > 0)
+        blur(s, s->sure, s->position, s->guard, s->rounds, 0);
+    s->count = mtr_minor(version) >= 96 ? LAST_PORT - 33434 + 1 : LAST_PORT - 33000 + 1;
+    s->position = s->sure = s->exact = 0;
+    s->streams = s->rounds = 0;
+    s->guard = SEQUENCE_GUARD;
+    s->sounded = false;
 }
 
 static unsigned slice_of(const struct sequence *s, uint32_t number) {
@@ -26,7 +53,7 @@ static uint32_t foreign(const struct sequence *s, uint32_t at) {
     while (skip < s->count) {
         unsigned slice = slice_of(s, at);
         uint32_t end = slice_start(s, slice + 1);
-        bool guard = !owns(s, slice + 1) && at + SEQUENCE_GUARD >= end;
+        bool guard = !owns(s, slice + 1) && at + s->guard >= end;
         if (owns(s, slice) && !guard)
             return skip;
         skip += end - at;
@@ -37,40 +64,106 @@ static uint32_t foreign(const struct sequence *s, uint32_t at) {
 
 bool sequence_plan(const struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *wait_us) {
     uint32_t at = (uint32_t)(s->position % s->count);
+    uint32_t drift = s->streams > 0 ? s->guard : 0;
     *skip = 0;
     *wait_us = INT64_MAX;
     if (s->owned == 0)
         return false;
-    for (int looked = 0; looked < SEQUENCE_LOOK; looked++) {
-        uint32_t jump = foreign(s, at);
+    for (uint32_t looked = 0; looked < SEQUENCE_LOOK + drift;) {
+        uint32_t jump = foreign(s, at), ahead = 0;
         *skip += jump;
         at = (at + jump) % s->count;
-        if (s->free_us[at] <= now_us)
+        while (ahead <= drift && s->free_us[(at + ahead) % s->count] <= now_us)
+            ahead++;
+        if (ahead > drift)
             return true;
+        at = (at + ahead) % s->count;
         if (s->free_us[at] < *wait_us)
             *wait_us = s->free_us[at];
-        ++*skip;
         at = (at + 1) % s->count;
+        looked += ahead + 1;
+        *skip += ahead + 1;
     }
     return false;
 }
 
-uint32_t sequence_use(struct sequence *s, int64_t forget_us) {
-    uint32_t number = (uint32_t)(s->position++ % s->count);
-    s->free_us[number] = forget_us + SEQUENCE_LATE_US;
-    return number;
+uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool stream) {
+    s->free_us[s->position % s->count] = forget_us + SEQUENCE_LATE_US;
+    s->streams += stream;
+    return s->position++;
 }
 
-void sequence_answered(struct sequence *s, uint32_t number, int64_t now_us) {
-    s->free_us[number] = now_us + SEQUENCE_LATE_US;
+void sequence_answered(struct sequence *s, uint64_t position, int64_t now_us) {
+    int64_t *free_us = &s->free_us[position % s->count];
+    if (position >= s->exact) {
+        *free_us = now_us + SEQUENCE_LATE_US;
+    } else if (*free_us < now_us + SEQUENCE_LATE_US) { /* the prober was late itself */
+        *free_us = now_us + SEQUENCE_LATE_US;
+        blur(s, position, position + 1, s->guard, 0, now_us);
+    }
 }
+
+void sequence_went_round(struct sequence *s) { s->rounds++; }
 
 void sequence_skipped(struct sequence *s, uint32_t commands) { s->position += commands; }
 
+/* ---- soundings -------------------------------------------------------------------------- */
+
+bool sequence_sound_due(const struct sequence *s) {
+    if (s->streams == 0)
+        return false;
+    return !s->sounded || s->rounds > 0 || s->streams >= SEQUENCE_SOUND_STREAMS ||
+           s->position - s->sure >= SEQUENCE_SOUND_NUMBERS;
+}
+
+void sequence_sound(struct sequence *s, int64_t forget_us) {
+    s->streams = 0;
+    s->sounding = sequence_use(s, forget_us, true);
+}
+
+/* The guard for what a sounding has found. */
+static void set_guard(struct sequence *s, uint32_t ahead) {
+    s->guard -= s->guard / 8;
+    if (s->guard < 2 * ahead)
+        s->guard = 2 * ahead;
+    if (s->guard < SEQUENCE_GUARD)
+        s->guard = SEQUENCE_GUARD;
+    if (s->guard > SEQUENCE_GUARD_MAX)
+        s->guard = SEQUENCE_GUARD_MAX;
+}
+
+int64_t sequence_sounded(struct sequence *s, uint16_t port, int64_t now_us) {
+    uint32_t first = LAST_PORT + 1 - s->count;
+    if (port < first)
+        return INT64_MIN;
+    uint32_t shift = (uint32_t)((port - first + s->count - s->sounding % s->count) % s->count);
+    uint32_t ahead = shift, behind = 0;
+    if (shift > s->count / 2) {
+        behind = s->count - shift;
+        ahead = 0;
+    }
+    int64_t drift = (int64_t)ahead - behind;
+    ahead += s->rounds;
+    behind = behind > s->rounds ? behind : s->rounds;
+    if (shift != 0 || s->rounds > 0) {
+        blur(s, s->sure, s->position, ahead, behind, now_us);
+        s->position += shift;
+        s->exact = s->position;
+    }
+    s->sure = s->sounding + shift;
+    s->sounded = true;
+    s->streams--;
+    s->rounds = 0;
+    set_guard(s, ahead);
+    return drift;
+}
+
 int64_t sequence_slice_free_us(const struct sequence *s, unsigned slice) {
     int64_t free_us = 0;
-    for (uint32_t n = slice_start(s, slice); n < slice_start(s, slice + 1); n++)
-        if (s->free_us[n] > free_us)
-            free_us = s->free_us[n];
+    uint32_t start = slice_start(s, slice) + s->count - s->guard;
+    uint32_t end = slice_start(s, slice + 1) + s->count;
+    for (uint32_t n = start; n < end; n++)
+        if (s->free_us[n % s->count] > free_us)
+            free_us = s->free_us[n % s->count];
     return free_us;
 }

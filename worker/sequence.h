@@ -6,6 +6,11 @@
  * So a number is not used again while its last probe can still be answered, and workers of one
  * namespace share the range in slices. A command that cannot be sent uses up its number all the
  * same (measured, 0.88 to 0.96): with such commands numbers are skipped.
+ *
+ * A TCP or SCTP probe binds a socket to its number as port, and where that port or its connection
+ * is in use mtr-packet silently takes the next numbers: it drifts ahead of what we count. So now
+ * and then one probe shows its number (see sounding.h), and what was counted since the last such
+ * probe is corrected. In between the prober is taken to be anywhere up to `guard` numbers ahead.
  */
 #ifndef HOPMQ_SEQUENCE_H
 #define HOPMQ_SEQUENCE_H
@@ -16,9 +21,15 @@
 #define SEQUENCE_SLICES 8
 #define SEQUENCE_ALL ((1U << SEQUENCE_SLICES) - 1)
 
-/* Numbers at the end of a slice that are left out where another's begins: TCP skips numbers whose
- * ports are in use, which nobody tells us. */
+/* How far the prober may drift from one sounding to the next: so many numbers are left out at the
+ * end of a slice where another's begins, and must be free from a probe's number on. Where more
+ * drift is found it grows to twice that, up to the second number, and shrinks again slowly. */
 #define SEQUENCE_GUARD 64
+#define SEQUENCE_GUARD_MAX 1024
+
+/* A sounding is due after so many stream probes, or so many numbers with a stream probe. */
+#define SEQUENCE_SOUND_STREAMS 256
+#define SEQUENCE_SOUND_NUMBERS 1024
 
 /* For so long after its answer, or its timeout, a probe's number is kept from others: a late or
  * repeated answer must not find a newer probe under it. */
@@ -30,8 +41,15 @@
 #define SEQUENCE_MAX 32536
 
 struct sequence {
-    uint32_t count;                /* numbers in the range, up to SEQUENCE_MAX */
-    uint64_t position;             /* commands since the prober's start */
+    uint32_t count;    /* numbers in the range, up to SEQUENCE_MAX */
+    uint64_t position; /* numbers taken since the prober's start, as far as we know */
+    uint64_t sure;     /* at this position we knew it */
+    uint64_t exact;    /* the number of a probe before this position is known roughly only */
+    uint64_t sounding; /* the position of the sounding that is out */
+    uint32_t streams;  /* stream probes since the last sounding was sent, and that one */
+    uint32_t rounds;   /* probes since then for which the prober tried all numbers in vain */
+    uint32_t guard;
+    bool sounded;                  /* this prober */
     unsigned owned;                /* slices, a bit each */
     int64_t free_us[SEQUENCE_MAX]; /* when each may be used again */
 };
@@ -44,14 +62,29 @@ void sequence_start(struct sequence *sequence, const char *version);
 bool sequence_plan(
     const struct sequence *sequence, int64_t now_us, uint32_t *skip, int64_t *wait_us);
 
-/* A probe takes the next number, which is returned; the prober forgets it at forget_us. */
-uint32_t sequence_use(struct sequence *sequence, int64_t forget_us);
+/* A probe takes the next number; the prober forgets it at forget_us. `stream`: TCP or SCTP.
+ * Returns its position, for the two below. */
+uint64_t sequence_use(struct sequence *sequence, int64_t forget_us, bool stream);
 
-/* The probe of this number was answered. */
-void sequence_answered(struct sequence *sequence, uint32_t number, int64_t now_us);
+/* The probe of this position was answered. */
+void sequence_answered(struct sequence *sequence, uint64_t position, int64_t now_us);
+
+/* A stream probe was answered address-in-use or address-not-available: the prober has tried the
+ * whole range for it, and its next number is the same as before. */
+void sequence_went_round(struct sequence *sequence);
 
 /* So many commands took numbers without sending anything. */
 void sequence_skipped(struct sequence *sequence, uint32_t commands);
+
+/* True if a sounding should be sent. */
+bool sequence_sound_due(const struct sequence *sequence);
+
+/* As sequence_use(), for a sounding. */
+void sequence_sound(struct sequence *sequence, int64_t forget_us);
+
+/* The last sounding came from this port. Returns how many numbers the prober was ahead of us
+ * (behind if negative), or INT64_MIN if mtr-packet never uses this port: then nothing changes. */
+int64_t sequence_sounded(struct sequence *sequence, uint16_t port, int64_t now_us);
 
 /* When the numbers of a slice are all free: it can be given to another worker then. */
 int64_t sequence_slice_free_us(const struct sequence *sequence, unsigned slice);

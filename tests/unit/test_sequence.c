@@ -1,6 +1,7 @@
 /* sequence: whose numbers are used, and when again. */
 #include "tests/unit/check.h"
 
+#include "tests/unit/rng.h"
 #include "worker/sequence.h"
 
 #include <stdlib.h>
@@ -74,7 +75,7 @@ static void all_owned_skips_nothing(void **state) {
     for (uint32_t i = 0; i < COUNT; i++) {
         assert_true(sequence_plan(s, 0, &skip, &wait_us));
         assert_int_equal(skip, 0);
-        assert_int_equal(sequence_use(s, 2000000), i);
+        assert_int_equal(sequence_use(s, 2000000, false), i);
     }
     assert_false(sequence_plan(s, 2999999, &skip, &wait_us));
     assert_int_equal(wait_us, 3000000);
@@ -103,7 +104,7 @@ static void a_slice_becomes_free(void **state) {
     (void)state;
     struct sequence *s = made(SEQUENCE_ALL);
     s->position = COUNT / 8;
-    (void)sequence_use(s, 1000000);
+    (void)sequence_use(s, 1000000, false);
     assert_int_equal(sequence_slice_free_us(s, 0), 0);
     assert_int_equal(sequence_slice_free_us(s, 1), 2000000);
     assert_int_equal(sequence_slice_free_us(s, 2), 0);
@@ -113,6 +114,246 @@ static void a_slice_becomes_free(void **state) {
     free(s);
 }
 
+/* ---- soundings -------------------------------------------------------------------------- */
+
+#define FIRST 33000
+
+static uint16_t port_of(uint64_t position) { return (uint16_t)(FIRST + position % COUNT); }
+
+static void soundings_are_due(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    for (int i = 0; i < 5000; i++)
+        (void)sequence_use(s, 0, false);
+    assert_false(sequence_sound_due(s)); /* what is no stream cannot drift */
+    (void)sequence_use(s, 0, true);
+    assert_true(sequence_sound_due(s)); /* a new prober's first stream probe */
+    sequence_sound(s, 0);
+    assert_int_equal(sequence_sounded(s, port_of(s->sounding), 0), 0);
+    assert_false(sequence_sound_due(s));
+    for (int i = 0; i < SEQUENCE_SOUND_STREAMS; i++) {
+        assert_false(sequence_sound_due(s));
+        (void)sequence_use(s, 0, true);
+    }
+    assert_true(sequence_sound_due(s));
+    sequence_sound(s, 0);
+    (void)sequence_use(s, 0, true); /* sent before the sounding came */
+    assert_int_equal(sequence_sounded(s, port_of(s->sounding), 0), 0);
+    sequence_skipped(s, SEQUENCE_SOUND_NUMBERS - 3);
+    assert_false(sequence_sound_due(s));
+    sequence_skipped(s, 1);
+    assert_true(sequence_sound_due(s));
+    sequence_sound(s, 0);
+    assert_int_equal(sequence_sounded(s, port_of(s->sounding), 0), 0);
+    (void)sequence_use(s, 0, true);
+    sequence_went_round(s);
+    assert_true(sequence_sound_due(s));
+    free(s);
+}
+
+static void a_sounding_corrects_the_position(void **state) {
+    (void)state;
+    static const int64_t drifts[] = {0, 1, 63, 64, 5000, COUNT / 2, -1, -9};
+    for (size_t i = 0; i < sizeof drifts / sizeof drifts[0]; i++) {
+        struct sequence *s = made(SEQUENCE_ALL);
+        sequence_skipped(s, COUNT - 3); /* the correction goes over the end */
+        sequence_sound(s, 0);
+        uint16_t port = port_of(s->sounding + COUNT + (uint64_t)drifts[i]);
+        sequence_skipped(s, 7);
+        assert_int_equal(sequence_sounded(s, 32999, 0), INT64_MIN);
+        assert_int_equal(sequence_sounded(s, port, 0), drifts[i]);
+        assert_int_equal(
+            s->position % COUNT, (uint64_t)(COUNT - 3 + 1 + 7 + COUNT + drifts[i]) % COUNT);
+        free(s);
+    }
+}
+
+/* The guard follows what is found, within its bounds. */
+static void the_guard_follows_the_drift(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    static const uint32_t drift[] = {10, 100, 0, 4000, 0, 0};
+    static const uint32_t guard[] = {64, 200, 175, 1024, 896, 784};
+    for (size_t i = 0; i < sizeof drift / sizeof drift[0]; i++) {
+        sequence_sound(s, 0);
+        (void)sequence_sounded(s, port_of(s->sounding + drift[i]), 0);
+        assert_int_equal(s->guard, guard[i]);
+    }
+    for (int i = 0; i < 40; i++) {
+        sequence_sound(s, 0);
+        (void)sequence_sounded(s, port_of(s->sounding), 0);
+    }
+    assert_int_equal(s->guard, SEQUENCE_GUARD);
+    free(s);
+}
+
+/* A probe that was sent while the drift was unknown keeps all numbers that it may have had. */
+static void what_was_unknown_is_kept(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    sequence_sound(s, 0);
+    (void)sequence_sounded(s, FIRST, 0);
+    uint64_t silent = sequence_use(s, 5000000, true), quick = sequence_use(s, 1000000, true);
+    sequence_answered(s, quick, 100);
+    sequence_sound(s, 200);
+    assert_int_equal(sequence_sounded(s, (uint16_t)(FIRST + 3 + 2), 300), 2);
+    static const int64_t kept[] = {0, 6000000, 6000000, 6000000, 1000200, 1000200, 0};
+    for (size_t i = 1; i < sizeof kept / sizeof kept[0]; i++)
+        assert_int_equal(s->free_us[i], kept[i]);
+    sequence_answered(s, silent, 400); /* which of three was it? */
+    assert_int_equal(s->free_us[1], 6000000);
+    uint64_t next = sequence_use(s, 5000000, true);
+    assert_int_equal(next, 6);
+    sequence_answered(s, next, 500);
+    assert_int_equal(s->free_us[6], 1000500);
+    free(s);
+}
+
+/* ---- against a model of mtr-packet ---------------------------------------------------------- */
+
+#define FLIGHT 900
+#define MODEL_STEPS 60000
+
+struct model {
+    struct sequence *s;
+    uint64_t rng;
+    unsigned silent_one_in;
+    uint32_t step_us;
+    int64_t now_us;
+    uint32_t next;          /* the prober's next number */
+    bool taken[COUNT];      /* ports that other programs hold */
+    int64_t free_us[COUNT]; /* when each number may truly be used again */
+    struct {
+        bool used;
+        uint64_t position;
+        uint32_t number;
+        int64_t answer_us;
+    } flight[FLIGHT];
+    unsigned twice, outside; /* what must not be */
+    unsigned probes, soundings;
+    int64_t drift, drift_max;
+};
+
+static void take_ports(struct model *m, unsigned permille) {
+    memset(m->taken, 0, sizeof m->taken);
+    for (uint32_t n = 0; n < COUNT; n++)
+        m->taken[n] = rng_below(&m->rng, 1000) < permille;
+}
+
+/* As send_probe() in probe_unix.c. */
+static uint32_t model_number(struct model *m, bool stream) {
+    uint32_t number = m->next;
+    while (stream && m->taken[number])
+        number = (number + 1) % COUNT;
+    m->next = (number + 1) % COUNT;
+    return number;
+}
+
+static void model_check(struct model *m, uint32_t number, int64_t forget_us) {
+    m->twice += m->free_us[number] > m->now_us;
+    m->outside += (m->s->owned >> slice_of(number) & 1) == 0;
+    m->free_us[number] = forget_us + SEQUENCE_LATE_US;
+    m->probes++;
+}
+
+static void model_probe(struct model *m, unsigned at) {
+    bool stream = rng_below(&m->rng, 4) > 0, silent = rng_below(&m->rng, m->silent_one_in) == 0;
+    int64_t forget_us = m->now_us + (stream ? 1000000 : 5000000);
+    m->flight[at].used = true;
+    m->flight[at].position = sequence_use(m->s, forget_us, stream);
+    m->flight[at].number = model_number(m, stream);
+    m->flight[at].answer_us = silent ? forget_us : m->now_us + rng_below(&m->rng, 200000);
+    model_check(m, m->flight[at].number, forget_us);
+}
+
+static void model_answers(struct model *m) {
+    for (unsigned i = 0; i < FLIGHT; i++) {
+        if (!m->flight[i].used || m->flight[i].answer_us > m->now_us)
+            continue;
+        m->flight[i].used = false;
+        sequence_answered(m->s, m->flight[i].position, m->now_us);
+        m->free_us[m->flight[i].number] = m->now_us + SEQUENCE_LATE_US;
+    }
+}
+
+/* A worker with these slices on a host where so many of a thousand ports are taken, now these, now
+ * those; a sounding arrives up to 99 commands later. Checks start after `warm` soundings. */
+static struct model *model_run(unsigned owned, unsigned permille, unsigned warm, uint64_t seed) {
+    struct model *m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    m->s = made(owned);
+    m->rng = seed;
+    m->now_us = 1000000;
+    /* Many numbers are held and all wait for them; or few, that are jumped over. */
+    m->silent_one_in = seed % 2 == 0 ? 20 : 400;
+    m->step_us = seed % 2 == 0 ? 300 : 800;
+    take_ports(m, permille);
+    unsigned at = 0, out = 0;
+    uint16_t port = 0;
+    for (unsigned step = 0; step < MODEL_STEPS; step++) {
+        m->now_us += 1 + rng_below(&m->rng, m->step_us);
+        if (step % 16 == 0)
+            model_answers(m);
+        if (step % 5000 == 0)
+            take_ports(m, permille);
+        if (out > 0 && --out == 0) {
+            int64_t drift = sequence_sounded(m->s, port, m->now_us);
+            m->drift += drift;
+            m->drift_max = m->drift_max > drift ? m->drift_max : drift;
+            if (++m->soundings == warm)
+                m->twice = m->outside = 0;
+        }
+        uint32_t skip;
+        int64_t wait_us;
+        if (!sequence_plan(m->s, m->now_us, &skip, &wait_us)) {
+            assert_true(wait_us > m->now_us);
+            m->now_us = wait_us;
+            model_answers(m);
+            continue;
+        }
+        sequence_skipped(m->s, skip);
+        m->next = (m->next + skip) % COUNT;
+        if (out == 0 && sequence_sound_due(m->s)) {
+            int64_t forget_us = m->now_us + 1000000;
+            sequence_sound(m->s, forget_us);
+            uint32_t number = model_number(m, true);
+            model_check(m, number, forget_us);
+            port = port_of(number);
+            out = 1 + rng_below(&m->rng, 99);
+            continue;
+        }
+        for (unsigned i = 0; i < FLIGHT && m->flight[at].used; i++)
+            at = (at + 1) % FLIGHT;
+        if (!m->flight[at].used)
+            model_probe(m, at);
+    }
+    free(m->s);
+    return m;
+}
+
+static void no_number_is_out_twice_or_another_s(void **state) {
+    (void)state;
+    uint64_t seed = rng_seed("model");
+    static const struct {
+        unsigned owned, permille, warm;
+    } hosts[] = {{SEQUENCE_ALL, 0, 0}, {SEQUENCE_ALL, 50, 0}, {0x01, 0, 0}, {0x01, 10, 0},
+        {0x80, 50, 0}, {0x80, 50, 0}, {0x80, 10, 0}, {0x55, 50, 0}, {0x0f, 100, 0},
+        {0x10, 300, 20}};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        struct model *m = model_run(hosts[i].owned, hosts[i].permille, hosts[i].warm, seed + i);
+        print_message(
+            "slices %02x, ports taken %u/1000: %u probes, %u soundings, drift %d, at once %d; "
+            "twice %u, outside %u\n",
+            hosts[i].owned, hosts[i].permille, m->probes, m->soundings, (int)m->drift,
+            (int)m->drift_max, m->twice, m->outside);
+        assert_true(m->probes > MODEL_STEPS / 4 && m->soundings > 20);
+        assert_true(hosts[i].permille == 0 ? m->drift == 0 : m->drift > 0);
+        assert_int_equal(m->twice, 0);
+        assert_int_equal(m->outside, 0);
+        free(m);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_of_versions),
@@ -120,6 +361,11 @@ int main(void) {
         cmocka_unit_test(all_owned_skips_nothing),
         cmocka_unit_test(nothing_owned_never_sends),
         cmocka_unit_test(a_slice_becomes_free),
+        cmocka_unit_test(soundings_are_due),
+        cmocka_unit_test(a_sounding_corrects_the_position),
+        cmocka_unit_test(the_guard_follows_the_drift),
+        cmocka_unit_test(what_was_unknown_is_kept),
+        cmocka_unit_test(no_number_is_out_twice_or_another_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

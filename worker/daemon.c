@@ -9,6 +9,7 @@
 #include "worker/names.h"
 #include "worker/prober.h"
 #include "worker/resolver.h"
+#include "worker/sounding.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -44,6 +45,7 @@ struct daemon {
     struct names *names;
     struct mux *mux;
     struct berth *berth;
+    struct sounding *sounding;
     struct broker brokers[DAEMON_MAX_BROKERS];
     int64_t drain_until_us; /* 0: not draining */
     int64_t wall_read_us;   /* when the mux was told the wall clock */
@@ -96,6 +98,11 @@ static void to_prober(void *context, const char *line, size_t size) {
 static void prober_stuck(void *context) {
     struct daemon *d = context;
     prober_replace(d->prober, "hangs");
+}
+
+static bool sound(void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
+    struct daemon *d = context;
+    return sounding_begin(d->sounding, from, to, to_port);
 }
 
 /* ---- what happens ----------------------------------------------------------------------- */
@@ -183,6 +190,16 @@ static void on_reply(void *context, const struct mtr_reply *reply, int64_t now_u
 static void on_bad_line(void *context) {
     struct daemon *d = context;
     mux_counters(d->mux)->bad_lines++;
+}
+
+static void on_heard(void *context, uint16_t port) {
+    struct daemon *d = context;
+    mux_sounded(d->mux, port, now().mono_us);
+}
+
+static void on_stranger(void *context) {
+    struct daemon *d = context;
+    mux_counters(d->mux)->sounding_strangers++;
 }
 
 static bool on_started(void *context, pid_t pid) {
@@ -330,8 +347,11 @@ int daemon_run(const struct daemon_config *config) {
     d->reactor = reactor_new();
     const struct prober_sink prober_sink = {
         d, on_prober_up, on_prober_down, on_prober_trouble, on_reply, on_bad_line, on_started};
-    const struct mux_sink mux_sink = {d, to_prober, agent_on_hop, agent_on_done, prober_stuck};
+    const struct mux_sink mux_sink = {
+        d, to_prober, agent_on_hop, agent_on_done, prober_stuck, sound};
+    const struct sounding_sink sounding_sink = {d, on_heard, on_stranger};
     d->mux = mux_new(config->pps, &mux_sink);
+    d->sounding = sounding_new(d->reactor, &sounding_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
     d->resolver = resolver_new(d->reactor);
     d->locator = locator_new(d->resolver, on_located);
@@ -355,6 +375,7 @@ int daemon_run(const struct daemon_config *config) {
     hang_up(d);
     prober_destroy(&d->prober);
     berth_destroy(&d->berth);
+    sounding_destroy(&d->sounding);
     mux_destroy(&d->mux);
     reactor_destroy(&d->reactor);
     zsys_shutdown();

@@ -212,6 +212,8 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
     m->up = version != NULL;
     m->stuck = false;
     m->skips_out = 0;
+    m->sounding = false;
+    m->sound_again_us = 0;
     pulse_start(&m->pulse, now_us);
     if (m->up) {
         slots_limit(&m->slots, mtr_minor(version));
@@ -272,6 +274,20 @@ static void slot_due(struct mux *m, struct slot *slot) {
     TAILQ_INSERT_TAIL(&m->to_ask, slot, overdue);
 }
 
+void mux_sounded(struct mux *m, uint16_t port, int64_t now_us) {
+    if (!m->sounding)
+        return;
+    int64_t drift = sequence_sounded(&m->sequence, port, now_us);
+    m->sounding = false;
+    m->sound_again_us = 0;
+    if (drift == INT64_MIN) {
+        m->counters.soundings_failed++;
+        return;
+    }
+    m->counters.soundings++;
+    m->counters.sequence_drift += drift < 0 ? -drift : drift;
+}
+
 /* ---- what comes back -------------------------------------------------------------------- */
 
 /* The prober measures with the wall clock, and somebody may have set it: then times are wrong,
@@ -319,6 +335,8 @@ void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         m->skips_out -= m->skips_out > 0;
         return;
     }
+    if (reply->token == MUX_SOUND_TOKEN)
+        return; /* the connection says more, or that it does not come */
     struct slot *slot = slots_find(&m->slots, reply->token);
     if (slot == NULL) {
         m->counters.bad_tokens++;
@@ -327,7 +345,10 @@ void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     bool has_answer = reply->addr.af != 0;
     const struct slot was = *slot;
     slot_release(m, slot);
-    sequence_answered(&m->sequence, was.number, now_us);
+    sequence_answered(&m->sequence, was.position, now_us);
+    if (was.stream && (strcmp(reply->word, "address-in-use") == 0 ||
+                          strcmp(reply->word, "address-not-available") == 0))
+        sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;
     if (was.job != NULL)

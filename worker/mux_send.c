@@ -127,6 +127,25 @@ static bool number_free(struct mux *m, int64_t now_us) {
     return true;
 }
 
+/* One probe that shows its number to ourselves; see sequence.h. */
+static void sound(struct mux *m, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    struct mtr_probe probe = {.token = MUX_SOUND_TOKEN,
+        .protocol = TRACE_TCP,
+        .ttl = 64,
+        .timeout_s = MUX_STREAM_TIMEOUT_S,
+        .size = 64};
+    m->counters.soundings_failed += m->sounding;
+    m->sound_again_us = now_us + MUX_SOUND_US;
+    m->sounding = m->sink.sound(m->sink.context, &probe.local, &probe.target, &probe.port);
+    if (!m->sounding) {
+        m->counters.soundings_failed++;
+        return;
+    }
+    sequence_sound(&m->sequence, now_us + MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
+    m->sink.send(m->sink.context, line, mtr_line_probe(line, &probe));
+}
+
 static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     int64_t forgotten_us = now_us + job->probe.timeout_s * INT64_C(1000000);
@@ -137,7 +156,7 @@ static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64
     slot->sent_us = now_us;
     slot->give_up_us = forgotten_us + MUX_GRACE_US;
     slot->wall_offset_us = m->wall_offset_us;
-    slot->number = sequence_use(&m->sequence, forgotten_us);
+    slot->position = sequence_use(&m->sequence, forgotten_us, slot->stream);
     TAILQ_INSERT_TAIL(&job->slots, slot, sibling);
     timeline_set(&m->slot_times, &slot->timer, now_us + job->timeout_us);
     job->probe.token = slots_token(&m->slots, slot);
@@ -183,6 +202,10 @@ void mux_send_due(struct mux *m, int64_t now_us) {
         bool ahead = job->turn == TURN_AHEAD;
         if (!number_free(m, now_us))
             return;
+        if (sequence_sound_due(&m->sequence) && now_us >= m->sound_again_us) {
+            sound(m, now_us);
+            continue;
+        }
         if (try_send(m, job, ahead, now_us)) {
             set_turn(m, job, job->turn); /* behind the others */
         } else if (ahead) {

@@ -53,7 +53,9 @@ struct mux {
     struct job_list nears[2][NEAR_TTLS]; /* by family, those who wait for a turn there */
     unsigned next_kind;                  /* whose turn it is, plain or stream */
     struct sequence sequence;
-    unsigned skips_out; /* skipping commands that the prober has not answered */
+    unsigned skips_out;     /* skipping commands that the prober has not answered */
+    bool sounding;          /* one is out */
+    int64_t sound_again_us; /* until then it is waited for */
     struct pace pace;
     struct near near;
     struct pulse pulse;

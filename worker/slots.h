@@ -33,7 +33,7 @@ struct slot {
     struct mux_job *job;       /* NULL: nobody waits for it any more */
     unsigned probe;            /* the tracer's index */
     uint32_t use;              /* tells this use of the slot from earlier ones */
-    uint32_t number;           /* its sequence number, from the start of the range */
+    uint64_t position;         /* of its sequence number: sequence_use() */
     int64_t sent_us, give_up_us;
     int64_t wall_offset_us; /* wall clock less monotonic clock when it was sent */
     uint8_t ttl;

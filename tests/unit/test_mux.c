@@ -31,6 +31,7 @@ struct rig {
     unsigned sent, stuck, skipped, asked;
     bool hangs;
     bool quiet; /* sends are counted, not shown */
+    bool hears; /* soundings are possible */
 };
 
 static void on_send(void *context, const char *line, size_t size) {
@@ -80,6 +81,20 @@ static void on_done(void *context, void *owner, const struct result_body *end,
         end->dst, end->src, end->error_code[0] ? ", " : "", end->error_message);
 }
 
+static struct addr addr(const char *text) {
+    struct addr a;
+    assert_true(addr_parse(&a, text));
+    return a;
+}
+
+static bool on_sound(void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
+    const struct rig *rig = context;
+    *to = addr("127.0.0.1");
+    *from = addr("127.1.2.3");
+    *to_port = 12345;
+    return rig->hears;
+}
+
 static void on_stuck(void *context) {
     struct rig *rig = context;
     rig->stuck++;
@@ -90,7 +105,7 @@ static struct rig *rig_new(int64_t pps) {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     rig->now_us = SECOND;
-    rig->mux = mux_new(pps, &(struct mux_sink){rig, on_send, on_hop, on_done, on_stuck});
+    rig->mux = mux_new(pps, &(struct mux_sink){rig, on_send, on_hop, on_done, on_stuck, on_sound});
     mux_prober(rig->mux, "0.95", rig->now_us);
     return rig;
 }
@@ -99,12 +114,6 @@ static void rig_end(struct rig *rig) {
     mux_destroy(&rig->mux);
     text_free(&rig->out);
     free(rig);
-}
-
-static struct addr addr(const char *text) {
-    struct addr a;
-    assert_true(addr_parse(&a, text));
-    return a;
 }
 
 static struct trace options(void) {
@@ -612,6 +621,69 @@ static void numbers_of_others_are_skipped(void **state) {
     rig_end(rig);
 }
 
+/* A TCP probe may have taken more numbers than one: a probe to ourselves shows it. */
+static void soundings_follow_the_prober(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.protocol = TRACE_TCP;
+    t.port = 80;
+    rig->hears = true;
+    add(rig, A, &t);
+    tick(rig);
+    say(rig, 0, EXPIRED);
+    tick(rig);
+    expect(rig,
+        "1000000 #0 to .1 local-ip-4 198.51.100.2 protocol tcp ttl 1 timeout 1 port 80\n"
+        "1000000 #1 send-probe ip-4 127.0.0.1 local-ip-4 127.1.2.3 protocol tcp ttl 64 timeout 1 "
+        "port 12345\n"
+        "1000000 A hop 1: ttl-expired 100\n"
+        "1000000 #2 to .1 local-ip-4 198.51.100.2 protocol tcp ttl 2 timeout 1 port 80\n");
+    mux_sounded(rig->mux, 33000 + MUX_SHELL_PROBES + 1 + 5, rig->now_us);
+    mux_sounded(rig->mux, 33000, rig->now_us); /* none is out */
+    const struct mux_counters *c = mux_counters(rig->mux);
+    assert_int_equal(c->soundings, 1);
+    assert_int_equal(c->sequence_drift, 5);
+    mux_own(rig->mux, SEQUENCE_ALL & ~1U);
+    say(rig, 2, EXPIRED);
+    tick(rig);
+    assert_int_equal(rig->skipped, 32536 / 8 - (MUX_SHELL_PROBES + 3 + 5));
+    assert_int_equal(c->soundings_failed, 0);
+    rig_end(rig);
+}
+
+/* Without loopback the worker goes on; a prober that found no number free is sounded at once. */
+static void soundings_that_fail(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.protocol = TRACE_TCP;
+    t.port = 80;
+    rig->quiet = true;
+    add(rig, A, &t);
+    const struct mux_counters *c = mux_counters(rig->mux);
+    for (unsigned i = 0; i < 6; i++) {
+        tick(rig);
+        assert_int_equal(rig->sent, i + 1);
+        assert_int_equal(c->soundings_failed, 1 + i * 500000 / MUX_SOUND_US);
+        rig->now_us += 500000;
+        say(rig, i, EXPIRED);
+    }
+    rig->hears = true;
+    rig->now_us += MUX_SOUND_US;
+    tick(rig); /* a sounding, #6, and a probe, #7 */
+    assert_int_equal(rig->sent, 8);
+    mux_sounded(rig->mux, 33007, rig->now_us);
+    assert_int_equal(c->soundings, 1);
+    say(rig, 7, EXPIRED);
+    tick(rig);
+    assert_int_equal(rig->sent, 9);
+    say(rig, 8, "address-in-use");
+    tick(rig);
+    assert_int_equal(rig->sent, 11);
+    rig_end(rig);
+}
+
 /* ---- tokens ----------------------------------------------------------------------------- */
 
 static void a_token_is_good_for_one_answer(void **state) {
@@ -635,7 +707,7 @@ static void a_token_is_good_for_one_answer(void **state) {
 static void tokens_of_nobody(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
-    static const int32_t tokens[] = {0, 1, 2045, 2048, 2048 + SLOTS_BEFORE_0_96, 4095, INT32_MAX};
+    static const int32_t tokens[] = {0, 1, 2044, 2048, 2048 + SLOTS_BEFORE_0_96, 4095, INT32_MAX};
     for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
         struct mtr_reply reply = {.token = tokens[i], .class = MTR_SILENT, .rtt_us = -1};
         mux_reply(rig->mux, &reply, rig->now_us);
@@ -861,6 +933,8 @@ int main(void) {
         cmocka_unit_test(tcp_slots),
         cmocka_unit_test(numbers_come_round_late),
         cmocka_unit_test(numbers_of_others_are_skipped),
+        cmocka_unit_test(soundings_follow_the_prober),
+        cmocka_unit_test(soundings_that_fail),
         cmocka_unit_test(a_token_is_good_for_one_answer),
         cmocka_unit_test(tokens_of_nobody),
         cmocka_unit_test(tokens_come_back_late),

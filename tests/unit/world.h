@@ -181,6 +181,15 @@ static inline void world_on_done(void *context, void *owner, const struct result
     world_leave(w, trace);
 }
 
+static inline bool world_on_sound(
+    void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
+    (void)context;
+    (void)from;
+    (void)to;
+    (void)to_port;
+    return false;
+}
+
 static inline void world_on_stuck(void *context) {
     struct world *w = context;
     WORLD_CHECK(!w->stuck && w->up);
@@ -365,8 +374,8 @@ static inline void world_run(struct world *w, const struct world_source *source)
     w->source = *source;
     w->pps = rates[world_draw(w, 6)];
     w->start_us = w->now_us = 1000000 * (int64_t)world_draw(w, 3);
-    w->mux = mux_new(
-        w->pps, &(struct mux_sink){w, world_on_send, world_on_hop, world_on_done, world_on_stuck});
+    w->mux = mux_new(w->pps, &(struct mux_sink){w, world_on_send, world_on_hop, world_on_done,
+                                 world_on_stuck, world_on_sound});
     if (world_draw(w, 4) != 0)
         world_prober(w, true);
     while (source->more(source->context))

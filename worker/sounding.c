@@ -53,9 +53,9 @@ static uint32_t chance(void) {
 static void on_connection(void *context, int fd, short events) {
     (void)events;
     struct sounding *s = context;
-    struct sockaddr_in peer;
-    socklen_t size = sizeof peer;
-    for (int i = 0; i < REACTOR_DRAIN; i++, size = sizeof peer) {
+    for (int i = 0; i < REACTOR_DRAIN; i++) {
+        struct sockaddr_in peer = {0};
+        socklen_t size = sizeof peer;
         int taken = accept4(fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (taken < 0)
             return;

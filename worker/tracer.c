@@ -206,7 +206,7 @@ static bool again(struct tracer *t, unsigned index) {
     if (hop->repeats == TRACER_MAX_REPEATS)
         return false;
     hop->repeats++;
-    make_void(t, take(t, index));
+    tracer_lost(t, index);
     return true;
 }
 
@@ -304,7 +304,10 @@ bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply
 
 void tracer_timeout(struct tracer *t, unsigned index) { silent(t, index, HOP_NO_REPLY, ""); }
 
-void tracer_lost(struct tracer *t, unsigned index) { make_void(t, take(t, index)); }
+void tracer_lost(struct tracer *t, unsigned index) {
+    make_void(t, take(t, index));
+    advance(t); /* a late answer may be all that its hop still needed */
+}
 
 void tracer_end(struct tracer *t, enum result_stop stop, const char *code, const char *message) {
     if (t->ended)

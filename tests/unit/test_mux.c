@@ -6,7 +6,6 @@
 #include "tests/unit/rng.h"
 #include "tests/unit/text.h"
 #include "tests/unit/world.h"
-#include "worker/fit.h"
 #include "worker/mux.h"
 #include "worker/pace.h"
 #include "worker/pulse.h"
@@ -834,56 +833,6 @@ static void plain_and_tcp_take_turns(void **state) {
     }
 }
 
-/* ---- what the prober could not do ------------------------------------------------------- */
-
-static void expect_fits(
-    const struct trace *t, int af, const char *version, const char *code, const char *message) {
-    struct result_body body = {.stop = STOP_REACHED};
-    unsigned protocols = 1U << TRACE_ICMP | 1U << TRACE_UDP | 1U << TRACE_TCP;
-    bool fits = fit_check(t, af, protocols, version, &body);
-    assert_int_equal(fits, code == NULL);
-    if (fits)
-        return;
-    assert_int_equal(body.stop, STOP_PROBER_ERROR);
-    assert_string_equal(body.error_code, code);
-    assert_string_equal(body.error_message, message);
-}
-
-static void what_fits(void **state) {
-    (void)state;
-    struct trace t = options();
-    expect_fits(&t, 4, "0.95", NULL, NULL);
-    t.protocol = TRACE_SCTP;
-    expect_fits(&t, 4, "0.95", "unavailable", "protocol: sctp: not supported by mtr-packet 0.95");
-    t.protocol = TRACE_UDP;
-    t.port = 32999;
-    expect_fits(&t, 4, "0.95", NULL, NULL);
-    t.port = 33000;
-    expect_fits(&t, 4, "0.95", "bad-request",
-        "port: 33000: udp ports must be below 33000, mtr-packet uses those above itself");
-    t.protocol = TRACE_TCP;
-    expect_fits(&t, 4, "0.95", NULL, NULL);
-    t.protocol = TRACE_UDP;
-    t.port = 0;
-    t.flow = 0;
-    expect_fits(&t, 4, "0.95", NULL, NULL);
-    expect_fits(
-        &t, 6, "0.95", "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has 0.95");
-    expect_fits(&t, 6, "0.95-3-gabcdef0", "unavailable",
-        "flow: IPv6 needs mtr-packet 0.96, this worker has 0.95-3-gabcdef0");
-    expect_fits(&t, 6, "0.96", NULL, NULL);
-    expect_fits(&t, 6, "0.96-3-gabcdef0", NULL, NULL);
-    expect_fits(&t, 6, "0.100", NULL, NULL);
-    expect_fits(&t, 6, "1.0", NULL, NULL);
-    expect_fits(&t, 6, "", "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has ");
-    t.flow = -1;
-    t.size = 47;
-    expect_fits(&t, 4, "0.95", NULL, NULL);
-    expect_fits(&t, 6, "0.95", "bad-request", "size: 47: must be 48..1500 for IPv6");
-    t.size = 48;
-    expect_fits(&t, 6, "0.95", NULL, NULL);
-}
-
 /* ---- properties ------------------------------------------------------------------------- */
 
 struct random_input {
@@ -942,7 +891,6 @@ int main(void) {
         cmocka_unit_test(deadlines_hold_without_a_prober),
         cmocka_unit_test(two_traces_take_turns),
         cmocka_unit_test(plain_and_tcp_take_turns),
-        cmocka_unit_test(what_fits),
         cmocka_unit_test(random_schedules_keep_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

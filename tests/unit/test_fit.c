@@ -1,0 +1,93 @@
+/* fit: what a prober cannot do with a trace. */
+#include "tests/unit/check.h"
+
+#include "worker/fit.h"
+
+#include <string.h>
+
+static void expect_fits(
+    const struct trace *t, int af, const char *version, const char *code, const char *message) {
+    struct result_body body = {.stop = STOP_REACHED};
+    unsigned protocols = 1U << TRACE_ICMP | 1U << TRACE_UDP | 1U << TRACE_TCP;
+    bool fits = fit_check(t, af, protocols, version, &body);
+    assert_int_equal(fits, code == NULL);
+    if (fits)
+        return;
+    assert_int_equal(body.stop, STOP_PROBER_ERROR);
+    assert_string_equal(body.error_code, code);
+    assert_string_equal(body.error_message, message);
+}
+
+static void what_fits(void **state) {
+    (void)state;
+    struct trace t;
+    trace_defaults(&t);
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    t.protocol = TRACE_SCTP;
+    expect_fits(&t, 4, "0.95", "unavailable", "protocol: sctp: not supported by mtr-packet 0.95");
+    t.protocol = TRACE_UDP;
+    t.port = 32999;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    t.port = 33000;
+    expect_fits(&t, 4, "0.95", "bad-request",
+        "port: 33000: udp ports must be below 33000, mtr-packet uses those above itself");
+    t.protocol = TRACE_TCP;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    t.protocol = TRACE_UDP;
+    t.port = 0;
+    t.flow = 0;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    expect_fits(
+        &t, 6, "0.95", "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has 0.95");
+    expect_fits(&t, 6, "0.95-3-gabcdef0", "unavailable",
+        "flow: IPv6 needs mtr-packet 0.96, this worker has 0.95-3-gabcdef0");
+    expect_fits(&t, 6, "0.96", NULL, NULL);
+    expect_fits(&t, 6, "0.96-3-gabcdef0", NULL, NULL);
+    expect_fits(&t, 6, "0.100", NULL, NULL);
+    expect_fits(&t, 6, "1.0", NULL, NULL);
+    expect_fits(&t, 6, "", "unavailable", "flow: IPv6 needs mtr-packet 0.96, this worker has ");
+    t.flow = -1;
+    t.size = 47;
+    expect_fits(&t, 4, "0.95", NULL, NULL);
+    expect_fits(&t, 6, "0.95", "bad-request", "size: 47: must be 48..1500 for IPv6");
+    t.size = 48;
+    expect_fits(&t, 6, "0.95", NULL, NULL);
+}
+
+/* What is wrong comes in this order: what no prober mends by waiting first. */
+static void the_edges(void **state) {
+    (void)state;
+    struct trace t;
+    trace_defaults(&t);
+    /* only UDP's ports are the prober's own numbers */
+    for (t.protocol = TRACE_ICMP; t.protocol <= TRACE_TCP; t.protocol++) {
+        t.port = 65535;
+        expect_fits(&t, 4, "0.95", t.protocol == TRACE_UDP ? "bad-request" : NULL,
+            "port: 65535: udp ports must be below 33000, mtr-packet uses those above itself");
+    }
+    /* a constant flow is too much for these */
+    trace_defaults(&t);
+    t.protocol = TRACE_UDP;
+    t.flow = 1023;
+    expect_fits(
+        &t, 4, "0.92", "unavailable", "flow: IPv4 needs mtr-packet 0.93, this worker has 0.92");
+    expect_fits(&t, 4, "0.93", NULL, NULL);
+    /* none of its protocols at all */
+    struct result_body body = {.stop = STOP_REACHED};
+    assert_false(fit_check(&t, 4, 0, "0.95", &body));
+    assert_string_equal(body.error_message, "protocol: udp: not supported by mtr-packet 0.95");
+    /* the longest version string is cut, not overrun */
+    char version[400];
+    memset(version, '9', sizeof version - 1);
+    version[sizeof version - 1] = '\0';
+    assert_false(fit_check(&t, 4, 0, version, &body));
+    assert_int_equal(strlen(body.error_message), sizeof body.error_message - 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_fits),
+        cmocka_unit_test(the_edges),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

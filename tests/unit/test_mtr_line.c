@@ -105,6 +105,7 @@ static const char *const classes[] = {
     [MTR_EXHAUSTED] = "exhausted",
     [MTR_DENIED] = "denied",
     [MTR_INVALID] = "invalid",
+    [MTR_TOO_LONG] = "too-long",
     [MTR_FEATURE] = "feature",
     [MTR_TROUBLE] = "trouble",
 };
@@ -176,7 +177,8 @@ static void words(void **state) {
         {"33 invalid-argument reason protocol-not-supported", "33 invalid invalid-argument"},
         {"33 address-in-use", "33 trouble address-in-use"},
         {"33 address-not-available", "33 no-route address-not-available"},
-        {"33 unexpected-error errno 90", "33 trouble unexpected-error"},
+        {"33 unexpected-error errno 90", "33 too-long unexpected-error"},
+        {"33 unexpected-error errno 13", "33 trouble unexpected-error"},
         {"33 wait-tcp-respone-timeout", "33 silent wait-tcp-respone-timeout"},
         {"33 unknown-command", "33 trouble unknown-command"},
         {"0 command-parse-error", "0 trouble command-parse-error"},
@@ -188,6 +190,106 @@ static void words(void **state) {
         {"33 a-word-of-tomorrow", "33 trouble a-word-of-tomorrow"},
     };
     expect_lines(cases, COUNT(cases));
+}
+
+/* What each released mtr-packet can say: every word in packet/command.c, probe.c and probe_unix.c
+ * of mtr's tags v0.88 to v0.96 and of 7b01773 (2026-06). Versions are 0.N; 97 is the latter. */
+static const struct released {
+    int from, to;
+    const char *word;
+    const char *alone;    /* what it means without an address; NULL: never said so */
+    const char *answered; /* and with address and time */
+} released[] = {
+    {88, 97, "reply", NULL, "reply"},
+    {88, 97, "ttl-expired", NULL, "expired"},
+    {88, 97, "no-reply", "silent", NULL},
+    {88, 95, "no-route", "no-route", "unreachable"}, /* EHOSTUNREACH, ENETUNREACH */
+    {96, 97, "no-route-host", "no-route", "unreachable"},
+    {96, 97, "no-route-network", "no-route", NULL},
+    {88, 97, "network-down", "no-route", NULL},
+    {96, 97, "host-down", "no-route", NULL},
+    {88, 97, "probes-exhausted", "exhausted", NULL},
+    {88, 97, "permission-denied", "denied", NULL},
+    {88, 97, "invalid-argument", "invalid", NULL},
+    {88, 97, "invalid-argument reason ip-version-not-supported", "invalid", NULL},
+    {88, 97, "invalid-argument reason protocol-not-supported", "invalid", NULL},
+    {88, 97, "address-in-use", "trouble", NULL},
+    {88, 97, "address-not-available", "no-route", NULL},
+    {96, 97, "wait-tcp-respone-timeout", "silent", NULL},
+    {88, 97, "unexpected-error errno 90", "too-long", NULL}, /* EMSGSIZE */
+    {88, 97, "unexpected-error errno 13", "trouble", NULL},  /* EACCES */
+    {88, 97, "unexpected-error winerror 11010", "trouble", NULL},
+    {88, 97, "feature-support support no", "feature", NULL},
+    {88, 97, "unknown-command", "trouble", NULL},
+    {88, 97, "command-parse-error", "trouble", NULL},
+    {88, 97, "command-buffer-overflow", "trouble", NULL},
+};
+
+static void every_word_of_every_version(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(released); i++) {
+        const struct released *r = &released[i];
+        struct mtr_reply reply;
+        char line[200];
+        assert_true(r->from >= 88 && r->to >= r->from);
+        for (int answered = 0; answered < 2; answered++) {
+            const char *class = answered ? r->answered : r->alone;
+            int size = snprintf(line, sizeof line, "33 %s%s", r->word,
+                answered ? " ip-6 2001:db8::1 round-trip-time 7 mpls 3,0,1,1" : "");
+            assert_true(mtr_line_parse(&reply, line, (size_t)size));
+            if (class != NULL && strcmp(classes[reply.class], class) != 0)
+                fail_msg("0.%d..0.%d: %s: %s, not %s", r->from, r->to, line, classes[reply.class],
+                    class);
+            assert_int_equal(reply.addr.af, answered ? 6 : 0);
+            assert_int_equal(reply.rtt_us, answered ? 7 : -1);
+            assert_int_equal(reply.mpls_count, answered);
+        }
+    }
+}
+
+/* Nothing but an answer with an address and a time makes a hop; whatever else is said is told by
+ * a word that is no verdict of ours, or is silence. */
+static void only_an_answer_is_an_answer(void **state) {
+    (void)state;
+    static const char *const lacking[] = {"", " ip-4 10.0.0.1", " round-trip-time 5"};
+    for (size_t i = 0; i < COUNT(released); i++)
+        for (size_t j = 0; j < COUNT(lacking); j++) {
+            struct mtr_reply reply;
+            char line[200];
+            int size = snprintf(line, sizeof line, "33 %s%s", released[i].word, lacking[j]);
+            assert_true(mtr_line_parse(&reply, line, (size_t)size));
+            assert_true(reply.class != MTR_REPLY && reply.class != MTR_EXPIRED &&
+                        reply.class != MTR_UNREACHABLE);
+        }
+}
+
+static void versions(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int minor;
+        bool flow4, flow6;
+    } cases[] = {
+        {"0.88", 88, false, false},
+        {"0.92", 92, false, false},
+        {"0.93", 93, true, false},
+        {"0.95", 95, true, false},
+        {"0.95-12-gabcdef", 95, true, false},
+        {"0.96", 96, true, true},
+        {"0.100", 100, true, true},
+        {"1", MTR_MINOR_OF_1, true, true},
+        {"1.2", MTR_MINOR_OF_1, true, true},
+        {"", 0, false, false},
+        {"0", 0, false, false},
+        {"unknown", 0, false, false},
+        {"0.", 0, false, false},
+        {"v0.96", 0, false, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_int_equal(mtr_minor(cases[i].text), cases[i].minor);
+        assert_int_equal(mtr_keeps_flow(cases[i].text, 4), cases[i].flow4);
+        assert_int_equal(mtr_keeps_flow(cases[i].text, 6), cases[i].flow6);
+    }
 }
 
 static void arguments_go_by_name(void **state) {
@@ -413,6 +515,9 @@ int main(void) {
         cmocka_unit_test(the_longest_command_is_within_what_mtr_packet_reads),
         cmocka_unit_test(the_question_for_a_feature),
         cmocka_unit_test(words),
+        cmocka_unit_test(every_word_of_every_version),
+        cmocka_unit_test(only_an_answer_is_an_answer),
+        cmocka_unit_test(versions),
         cmocka_unit_test(arguments_go_by_name),
         cmocka_unit_test(mpls),
         cmocka_unit_test(malformed),

@@ -37,7 +37,7 @@ static void slow_down(
         hop->lossy_until_us = now_us + NEAR_LOSSY_US;
         return;
     }
-    hop->limit_pps = w->answered > 0 ? w->answered : 1;
+    hop->limit_pps = w->answered;
     hop->lost_pct = first ? lost_pct : hop->lost_pct;
     hop->slowed_us = now_us;
 }
@@ -48,8 +48,10 @@ static void judge(
     bool current = w->number * NEAR_WINDOW_US >= hop->slowed_us;
     if (!current || now_us < hop->lossy_until_us)
         return;
-    if (w->sent >= NEAR_MIN_PROBES &&
-        lost_pct > (hop->limit_pps > 0 ? NEAR_FINE_PCT : NEAR_LOST_PCT))
+    if (w->answered == 0)
+        hop->limit_pps = 0; /* it is gone or silent: no rate would help */
+    else if (w->sent >= NEAR_MIN_PROBES &&
+             lost_pct > (hop->limit_pps > 0 ? NEAR_FINE_PCT : NEAR_LOST_PCT))
         slow_down(hop, w, lost_pct, now_us);
     else if (hop->limit_pps > 0 && lost_pct <= NEAR_FINE_PCT)
         hop->limit_pps += hop->limit_pps / 16 + 1;
@@ -82,7 +84,7 @@ int64_t near_next_us(struct near *n, int af, int ttl, int64_t now_us) {
 
 void near_take(struct near *n, int af, int ttl, int64_t now_us) {
     struct near_hop *hop = hop_of(n, af, ttl);
-    if (hop != NULL)
+    if (hop != NULL && pace_ready(&hop->pace, now_us))
         pace_take(&hop->pace, now_us);
 }
 

@@ -55,7 +55,7 @@ void near_init(struct near *near, int64_t pps);
 /* When a probe with this ttl may go: INT64_MIN, or a time that may be over. */
 int64_t near_next_us(struct near *near, int af, int ttl, int64_t now_us);
 
-/* One takes its turn. */
+/* One takes its turn. One that goes before its time is not counted: nobody waits longer for it. */
 void near_take(struct near *near, int af, int ttl, int64_t now_us);
 
 void near_sent(struct near *near, int af, int ttl, int64_t now_us);

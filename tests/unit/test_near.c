@@ -1,0 +1,269 @@
+/* near: routers next to the worker, some with a limit, some with loss. */
+#include "tests/unit/check.h"
+
+#include "tests/unit/rng.h"
+#include "worker/near.h"
+
+#include <stdlib.h>
+
+#define MS INT64_C(1000)
+#define SECOND INT64_C(1000000)
+
+static const struct addr ROUTER = {4, {10, 0, 0, 1}};
+
+/* A router that answers `limit` probes a second (0: all), of which some are lost. */
+struct road {
+    struct near near;
+    int64_t now_us;
+    int64_t limit_pps, tokens_us; /* what its bucket holds, in time */
+    unsigned loss_pct;
+    uint64_t rng;
+    int64_t sent, answered;
+};
+
+static void start(struct road *r, int64_t pps) {
+    *r = (struct road){.now_us = 1000 * SECOND, .rng = 7};
+    near_init(&r->near, pps);
+}
+
+static void send_one(struct road *r, int ttl) {
+    int64_t cost_us = r->limit_pps > 0 ? SECOND / r->limit_pps : 0;
+    bool answer = r->tokens_us >= cost_us && rng_below(&r->rng, 100) >= r->loss_pct;
+    if (r->tokens_us >= cost_us)
+        r->tokens_us -= cost_us;
+    near_take(&r->near, 4, ttl, r->now_us);
+    near_sent(&r->near, 4, ttl, r->now_us);
+    if (answer)
+        near_answered(&r->near, 4, ttl, &ROUTER, r->now_us);
+    r->sent++;
+    r->answered += answer;
+}
+
+/* There is always somebody who wants to send, `want_pps` a second at most. */
+static void drive(struct road *r, int64_t want_pps, int64_t for_us) {
+    int64_t until_us = r->now_us + for_us, step_us = SECOND / want_pps;
+    r->sent = r->answered = 0;
+    while (r->now_us < until_us) {
+        r->now_us += step_us;
+        r->tokens_us += step_us;
+        int64_t bucket_us = r->limit_pps > 0 ? 6 * SECOND / r->limit_pps : SECOND;
+        if (r->tokens_us > bucket_us)
+            r->tokens_us = bucket_us; /* as Linux has it */
+        if (near_next_us(&r->near, 4, 1, r->now_us) <= r->now_us)
+            send_one(r, 1);
+    }
+}
+
+static int64_t next(struct road *r, int af, int ttl) {
+    return near_next_us(&r->near, af, ttl, r->now_us);
+}
+
+/* ---- who is held ------------------------------------------------------------------------ */
+
+static void only_where_one_responder_dominates(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 1000);
+    for (int i = 0; i < 3; i++) {
+        assert_true(next(&r, 4, 1) == INT64_MIN);
+        send_one(&r, 1);
+    }
+    assert_true(next(&r, 4, 1) > INT64_MIN);
+    assert_true(next(&r, 6, 1) == INT64_MIN); /* the families are apart */
+    assert_true(next(&r, 4, 2) == INT64_MIN); /* and the ttls */
+    /* beyond NEAR_TTLS nobody is held */
+    for (int i = 0; i < 100; i++)
+        send_one(&r, NEAR_TTLS + 1);
+    assert_true(next(&r, 4, NEAR_TTLS + 1) == INT64_MIN);
+    assert_true(next(&r, 4, 255) == INT64_MIN);
+    for (int i = 0; i < 4; i++)
+        send_one(&r, NEAR_TTLS);
+    assert_true(next(&r, 4, NEAR_TTLS) > INT64_MIN);
+}
+
+static void targets_of_their_own_are_not_held(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 1000);
+    for (int i = 0; i < 1000; i++) {
+        struct addr target = {4, {192, 0, (uint8_t)(i >> 8), (uint8_t)i}};
+        assert_true(next(&r, 4, 1) == INT64_MIN);
+        near_sent(&r.near, 4, 1, r.now_us);
+        near_answered(&r.near, 4, 1, &target, r.now_us);
+    }
+}
+
+/* Another router takes over: what was learnt about the first one is forgotten. */
+static void another_router(void **state) {
+    (void)state;
+    struct road r;
+    const struct addr other = {4, {10, 0, 0, 2}};
+    start(&r, 1000);
+    r.limit_pps = 50;
+    drive(&r, 1000, 5 * SECOND);
+    assert_int_equal(near_limited(&r.near), 1);
+    for (int i = 0; i < 70; i++)
+        near_answered(&r.near, 4, 1, &other, r.now_us);
+    assert_int_equal(near_limited(&r.near), 0);
+}
+
+/* ---- how fast --------------------------------------------------------------------------- */
+
+static void probes_are_spread(void **state) {
+    (void)state;
+    static const struct {
+        int64_t pps, most;
+    } cases[] = {{1000, 500}, {5000, 2500}, {100, 50}, {2, 1}, {1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct road r;
+        start(&r, cases[i].pps);
+        for (int n = 0; n < 4; n++)
+            send_one(&r, 1);
+        drive(&r, 10000, 10 * SECOND);
+        assert_true(r.sent <= 10 * cases[i].most + 10);
+        assert_true(r.sent >= 10 * cases[i].most - 5); /* and no slower than that */
+        assert_int_equal(near_limited(&r.near), 0);
+    }
+}
+
+static void no_rate_no_spread(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 0);
+    drive(&r, 10000, SECOND);
+    assert_int_equal(r.sent, 10000);
+}
+
+/* ---- limits ----------------------------------------------------------------------------- */
+
+/* What the router answers is learnt within a few seconds, and then little is lost. */
+static void a_limit_is_learnt(void **state) {
+    (void)state;
+    static const int64_t limits[] = {20, 50, 100, 333};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        for (int unlimited = 0; unlimited < 2; unlimited++) {
+            struct road r;
+            start(&r, unlimited ? 0 : 1000);
+            r.limit_pps = limits[i];
+            drive(&r, 1000, 5 * SECOND);
+            assert_int_equal(near_limited(&r.near), 1);
+            drive(&r, 1000, 30 * SECOND);
+            printf("limit %d: sent %d, answered %d a second\n", (int)limits[i], (int)r.sent / 30,
+                (int)r.answered / 30);
+            assert_true((r.sent - r.answered) * 100 <= r.sent * 25);
+            assert_true(r.answered * 100 >= 30 * limits[i] * 60);
+            assert_int_equal(near_limited(&r.near), 1);
+        }
+}
+
+static void a_limit_that_goes_away_is_forgotten(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 1000);
+    r.limit_pps = 100;
+    drive(&r, 1000, 20 * SECOND);
+    assert_int_equal(near_limited(&r.near), 1);
+    r.limit_pps = 0;
+    drive(&r, 1000, 60 * SECOND);
+    assert_int_equal(near_limited(&r.near), 0);
+    drive(&r, 1000, SECOND);
+    assert_int_equal(r.answered, r.sent);
+    assert_true(r.sent >= 495);
+}
+
+/* Loss at any rate is no limit: the ttl is left alone. */
+static void a_lossy_path_is_no_limit(void **state) {
+    (void)state;
+    for (unsigned loss_pct = 5; loss_pct <= 100; loss_pct += 19) {
+        struct road r;
+        start(&r, 1000);
+        for (int i = 0; i < 4; i++)
+            send_one(&r, 1);
+        r.loss_pct = loss_pct;
+        drive(&r, 1000, 10 * SECOND); /* it may try for a while */
+        drive(&r, 1000, 45 * SECOND);
+        printf("loss %u: sent %d a second, limited %d\n", loss_pct, (int)(r.sent / 45),
+            near_limited(&r.near));
+        assert_int_equal(near_limited(&r.near), 0);
+        assert_true(r.sent / 45 >= 490);
+    }
+}
+
+/* A few probes say nothing about loss. */
+static void few_probes_teach_nothing(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 1000);
+    drive(&r, 10, SECOND);
+    r.loss_pct = 60;
+    drive(&r, NEAR_MIN_PROBES - 2, 20 * SECOND);
+    assert_int_equal(near_limited(&r.near), 0);
+}
+
+/* A router that never answers, or no longer, has no limit that could be kept. */
+static void a_silent_router_is_not_limited(void **state) {
+    (void)state;
+    for (int once = 0; once < 2; once++) {
+        struct road r;
+        start(&r, 1000);
+        drive(&r, 1000, once * 5 * SECOND);
+        r.now_us = (r.now_us / SECOND + 1) * SECOND - MS; /* all of a window */
+        r.loss_pct = 100;
+        for (int i = 0; i < 30; i++) {
+            drive(&r, 1000, SECOND);
+            assert_int_equal(near_limited(&r.near), 0);
+        }
+        assert_true(r.sent >= (once ? 499 : 999));
+        /* when it is back, nothing has to be made good */
+        r.loss_pct = 0;
+        drive(&r, 1000, 5 * SECOND);
+        assert_true(r.sent >= 5 * 499 && r.answered == r.sent);
+    }
+}
+
+/* ---- turns that are not waited for ------------------------------------------------------ */
+
+/* Who has waited too long goes anyway. That must not make those after them wait for ever longer. */
+static void forced_turns_are_no_debt(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 1000);
+    r.limit_pps = 10;
+    drive(&r, 1000, 5 * SECOND);
+    for (int i = 0; i < 20000; i++) { /* ten seconds of 2,000 forced turns each */
+        r.now_us += 500;
+        send_one(&r, 1);
+    }
+    assert_true(next(&r, 4, 1) - r.now_us <= SECOND);
+}
+
+/* Time goes on while nothing is sent; nothing of it is saved up but a burst. */
+static void a_pause(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 1000);
+    drive(&r, 1000, 5 * SECOND);
+    r.now_us += 3600 * SECOND;
+    int64_t burst = 0;
+    for (; next(&r, 4, 1) <= r.now_us; burst++)
+        send_one(&r, 1);
+    assert_int_equal(burst, pace_burst(500));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_where_one_responder_dominates),
+        cmocka_unit_test(targets_of_their_own_are_not_held),
+        cmocka_unit_test(another_router),
+        cmocka_unit_test(probes_are_spread),
+        cmocka_unit_test(no_rate_no_spread),
+        cmocka_unit_test(a_limit_is_learnt),
+        cmocka_unit_test(a_limit_that_goes_away_is_forgotten),
+        cmocka_unit_test(a_lossy_path_is_no_limit),
+        cmocka_unit_test(few_probes_teach_nothing),
+        cmocka_unit_test(a_silent_router_is_not_limited),
+        cmocka_unit_test(forced_turns_are_no_debt),
+        cmocka_unit_test(a_pause),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

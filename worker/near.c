@@ -32,7 +32,9 @@ void near_init(struct near *n, int64_t pps) {
 static void slow_down(
     struct near_hop *hop, const struct near_window *w, int lost_pct, int64_t now_us) {
     bool first = hop->limit_pps == 0;
-    if (!first && lost_pct * 4 > hop->lost_pct * 3) {
+    /* Those who had waited too long may have gone beyond the limit: then it was not tried. */
+    bool kept = w->sent <= hop->limit_pps + hop->limit_pps / 4;
+    if (!first && kept && lost_pct * 4 > hop->lost_pct * 3) {
         hop->limit_pps = 0;
         hop->lossy_until_us = now_us + NEAR_LOSSY_US;
         return;

@@ -19,6 +19,7 @@ import zmq
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(SOURCE, os.environ.get("HOPMQ_BUILD", "build"))
+FAKE_MTR = os.path.join(SOURCE, "tests", "fakemtr", "fake-mtr-packet")
 PATIENCE = 60  # seconds; what a loaded machine may take for what takes a moment
 
 
@@ -265,6 +266,12 @@ class System:
         if net is not None:
             argv = net.enter(argv)
         return self.run(argv, name, env={**os.environ, **(env or {})})
+
+    def fakemtr(self, script, name="fakemtr"):
+        """The environment in which a worker drives the fake mtr-packet, by this script."""
+        with open(self.path(name), "w", encoding="ascii") as f:
+            f.write(script)
+        return {"MTR_PACKET": FAKE_MTR, "FAKE_MTR_SCRIPT": self.path(name)}
 
     def client(self, kind=zmq.DEALER):
         client = Client(self.submit, kind)

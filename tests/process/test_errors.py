@@ -199,34 +199,6 @@ def test_prober_that_ends_at_once(system):
     assert worker.wait(10) == 0
 
 
-def test_prober_that_says_nothing_it_should(system):
-    """Garbage, and then silence: counted as restarts, never taken for answers."""
-    script = system.path("prober")
-    with open(script, "w", encoding="ascii") as f:
-        f.write("#!/bin/sh\necho garbage; echo 1 feature-support support 0.95; head -c 70000 /dev/zero\n")
-    os.chmod(script, 0o755)
-    system.broker()
-    worker = system.worker(None, env={"MTR_PACKET": script})
-    until(lambda: worker.log().count("event=prober-ended") >= 3, "no restarts")
-    assert worker.popen.poll() is None
-    assert "prober-bad-line" in worker.log()
-
-
-def test_prober_that_floods_with_garbage(system):
-    """After a hundred lines that are no answers a child is replaced; its log lines are limited."""
-    script = system.path("prober")
-    with open(script, "w", encoding="ascii") as f:
-        f.write("#!/bin/sh\nexec yes garbage\n")
-    os.chmod(script, 0o755)
-    system.broker()
-    worker = system.worker(None, env={"MTR_PACKET": script})
-    why = 'why="too many lines that are no answers"'
-    until(lambda: worker.log().count(why) >= 2, "not replaced")
-    assert worker.log().count("prober-bad-line") <= 20 * (1 + worker.log().count(why) * 2)
-    worker.send_signal(15)
-    assert worker.wait(10) == 0
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="to give up rights, one must have them: needs root")
 def test_prober_without_raw_sockets(system):
     """mtr-packet falls back to unprivileged sockets, which report wrong hops: it is not used."""

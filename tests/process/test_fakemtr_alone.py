@@ -130,7 +130,10 @@ def test_cap(fake, version, cap):
 
 LOCAL = "local-ip-4 127.0.0.1"
 BY_VERSION = [  # a probe, and its answer by the versions from which it holds
-    ("ip-4 127.1.0.1 ttl 2", {88: "ttl-expired ip-4 10.0.0.2", 93: "invalid-argument", 94: "ttl-expired ip-4 10.0.0.2"}),
+    (
+        "ip-4 127.1.0.1 ttl 2",
+        {88: "ttl-expired ip-4 10.0.0.2", 93: "invalid-argument", 94: "ttl-expired ip-4 10.0.0.2"},
+    ),
     (f"ip-4 127.1.0.1 {LOCAL} ttl 8", {88: "reply ip-4 127.1.0.1"}),
     (f"ip-4 127.1.0.1 {LOCAL} ttl 258", {88: "ttl-expired ip-4 10.0.0.2", 96: "invalid-argument"}),
     (f"ip-4 127.1.0.1 {LOCAL} ttl 2 size 1501", {88: "unexpected-error errno 90", 96: "ttl-expired ip-4 10.0.0.2"}),
@@ -148,7 +151,10 @@ BY_VERSION = [  # a probe, and its answer by the versions from which it holds
         "ip-6 fd01::1 local-ip-6 ::1 timeout 0 ttl 2 protocol udp port 9 local-port 2000",
         {88: "no-reply", 93: "invalid-argument", 94: "no-reply", 96: "ttl-expired ip-6 fd00::2"},
     ),
-    (f"ip-4 127.1.0.2 {LOCAL} timeout 0 ttl 4", {88: "no-reply", 93: "no-route ip-4 10.0.0.4", 96: "no-route-host ip-4 10.0.0.4"}),
+    (
+        f"ip-4 127.1.0.2 {LOCAL} timeout 0 ttl 4",
+        {88: "no-reply", 93: "no-route ip-4 10.0.0.4", 96: "no-route-host ip-4 10.0.0.4"},
+    ),
     (f"ip-4 127.1.0.3 {LOCAL}", {88: "no-route", 96: "no-route-host"}),
     (f"ip-4 127.1.0.4 {LOCAL} timeout 0", {88: "no-reply", 96: "address-not-available"}),
 ]
@@ -250,6 +256,10 @@ def test_run_counts_the_starts(fake):
         ("on probe 5: exit", "5: must be NAME=VALUE"),
         ("on probe n=a..b: exit", "a: must be a whole number, 0 or more"),
         ("on probe: explode", "explode: no such action"),
+        ("on start: pieces 0", "0: 0: must be a whole number, 1 or more"),
+        ("on start: overlong x", "x: x: must be a whole number, 0 or more"),
+        ("on start: close nothing", "nothing: "),
+        ("on start: kill NOTHING", "NOTHING: "),
     ],
 )
 def test_script_that_is_wrong(tmp_path, line, says):

@@ -89,7 +89,7 @@ FAULTS = {
         restarts=1,
         probes_lost=1,
     ),
-    "closed input": Fault(f"on probe {FIRST}: close stdin", restarts=1, says="reads no more"),
+    "closed input": Fault(f"on probe {FIRST}: close stdin", restarts=1),
     "closed output": Fault(f"on probe {FIRST}: close stdout", restarts=1, probes_lost=1),
     "flood": Fault(f"on probe {FIRST}: flood garbage", restarts=1, bad_lines=100),
     "dies at start": Fault("on start run=1..3: exit 1", restarts=3),

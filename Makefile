@@ -26,6 +26,7 @@ ALL_LDLIBS := $(LDLIBS) $(call pkg,--libs,$(LIBS))
 CARES := $(call pkg,--libs,libcares)
 JANSSON := $(call pkg,--libs,jansson)
 RESOLV := -lresolv
+WORKER_LDLIBS := $(ALL_LDLIBS) $(CARES) $(RESOLV)
 
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/hop common/labels common/mem common/request common/result \
@@ -48,6 +49,7 @@ PURE_OBJECTS := $(PURE:%=$(BUILD)/obj/%.o)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c)) \
 	$(BUILD)/unit/test_simnet
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+UNPROTECTED := $(BUILD)/tests/hopmq-worker-unprotected
 PROGRAMS := $(BUILD)/hopmq-broker $(BUILD)/hopmq-worker $(BUILD)/hopmq
 
 # One line a command; `make V=1` shows them whole.
@@ -79,7 +81,7 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/hopmq-broker: $(call obj,broker/main.c) $(BROKER) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/hopmq-worker: $(call obj,worker/main.c) $(WORKER) $(COMMON)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(CARES) $(RESOLV) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 $(BUILD)/hopmq: $(call obj,clients/main.c) $(CLIENT) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
 $(BUILD)/simnet: $(call obj,tests/simnet/simnet.c) $(SIMNET)
@@ -119,7 +121,7 @@ SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
 
 .PHONY: test unit-programs replay-programs
 test: deps
-	@$(MAKE) --no-print-directory all unit-programs
+	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED)
 	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs
 	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
 
@@ -130,6 +132,12 @@ $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
+
+# A worker that shares nothing with its neighbours: what it finds, the real one must not.
+$(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_berth.c) \
+		$(filter-out $(call obj,worker/berth.c),$(WORKER)) $(COMMON)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
@@ -156,7 +164,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 # ---- lint ------------------------------------------------------------------------------------
 
 C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/*.c tests/unit/*.c \
-	tests/fuzz/*.c tests/bench/*.c)
+	tests/fuzz/*.c tests/bench/*.c tests/process/*.c)
 H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
 	tests/fuzz/*.h)
 LINTED := $(filter-out tests/%,$(C_FILES)) $(filter-out tests/simnet/test_%.c,$(wildcard tests/simnet/*.c))

@@ -27,6 +27,12 @@ def program(name):
     return os.path.join(BUILD, name)
 
 
+def children(pid):
+    """Pids of a process's children, from the kernel."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(child) for child in f.read().split()]
+
+
 class Process:
     """A child that is ended by its pid when the test ends; its stderr goes to a file."""
 
@@ -61,10 +67,7 @@ class Process:
             return f.read()
 
     def children(self):
-        """Pids of its children, from the kernel."""
-        path = f"/proc/{self.pid}/task/{self.pid}/children"
-        with open(path, encoding="ascii") as f:
-            return [int(pid) for pid in f.read().split()]
+        return children(self.pid)
 
 
 class Simnet:
@@ -171,6 +174,11 @@ class Client:
         assert reply is not None, f"no answer to {op}"
         return reply
 
+    def submit(self, traces):
+        """In messages of a thousand; their results will come here, see collect()."""
+        for at in range(0, len(traces), 1000):
+            self.send("submit", traces=traces[at : at + 1000], notify=True)
+
     def stats(self):
         return self.request("stats")["stats"]
 
@@ -261,8 +269,10 @@ class System:
         self.nets.append(net)
         return net
 
-    def worker(self, net, *options, name="w1", env=None):
-        argv = [program("hopmq-worker"), "--broker", self.workers, "--name", name, *options]
+    def worker(self, net, *options, name="w1", env=None, kind="hopmq-worker", own_pids=False):
+        argv = [program(kind), "--broker", self.workers, "--name", name, *options]
+        if own_pids:  # as in a container that shares its host's network
+            argv = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]
         if net is not None:
             argv = net.enter(argv)
         return self.run(argv, name, env={**os.environ, **(env or {})})

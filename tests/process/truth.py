@@ -5,6 +5,20 @@ def destination(af, i):
     return f"20.{i >> 16}.{i >> 8 & 255}.{i & 255}" if af == 4 else f"2001:db8:1::{i:x}"
 
 
+def traces(protocols, count, **fields):
+    """So many traces of each protocol, in turn, to IPv4 targets of which each is asked once."""
+    return [
+        {"id": f"{p}-{dst}", "target": dst, "protocol": p, **fields}
+        for i in range(count)
+        for k, p in enumerate(protocols)
+        for dst in [destination(4, i * len(protocols) + k + 1)]
+    ]
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
 def hop_truth(truth, ttl):
     """What answers at a ttl: beyond the last hop it is that hop again."""
     return truth["hops"][min(ttl, len(truth["hops"])) - 1]
@@ -17,10 +31,14 @@ def expected_verdict(truth, ttl):
 
 
 class Tally:
-    """Counts what came of the probes of many traces, and lists what is false in `wrong`."""
+    """Counts what came of the probes of many traces, and lists what is false in `wrong`.
+
+    `raced` are answers to TCP that were lost inside mtr-packet as often as one may ask again: an
+    ICMP error that reached the TCP socket before the raw one.
+    """
 
     def __init__(self):
-        self.answered = self.lost = self.silent = 0
+        self.answered = self.lost = self.silent = self.raced = 0
         self.excess_us = []
         self.wrong = []
 
@@ -28,6 +46,9 @@ class Tally:
         ttl, hop_is = hop["ttl"], hop_truth(truth, hop["ttl"])
         where = f"{result['protocol']} {result['dst']} ttl {ttl}"
         if probe["addr"] is None:
+            if (probe["verdict"], result["protocol"]) == ("no-route", "tcp"):
+                self.raced += 1
+                return
             assert probe["verdict"] == "no-reply", (where, probe)
             if hop_is["silent"]:
                 self.silent += 1
@@ -64,3 +85,13 @@ class Tally:
             )
         if not right:
             self.wrong.append(f"{result['protocol']} {result['dst']}: {stop}, {truth['end']}")
+
+
+def tally(net, results):
+    """The Tally of results by id, held against the truth of a simulated internet."""
+    truths = net.truth({(r["protocol"], r["dst"]) for r in results.values()})
+    made = Tally()
+    for name, result in results.items():
+        assert name == f"{result['protocol']}-{result['dst']}", result
+        made.trace(result, truths[(result["protocol"], result["dst"])])
+    return made

@@ -1,0 +1,86 @@
+"""Workers of one network namespace take no hops from each other; without protection they do.
+
+Four of eight workers live in pid namespaces of their own, as in containers on a host's network:
+their probers have equal pids there, and so, unprotected, equal ICMP ids.
+"""
+
+import time
+
+from system import children
+from truth import tally, traces
+
+# No hop is shared by two paths, so that every answer that is not a probe's own is seen as false.
+# The hops that nobody answers are there to be taken: their probes are out for the whole timeout.
+INTERNET = [
+    *("--seed", "11", "--hops", "4-10", "--shared-hops", "0", "--rtt-us", "5000"),
+    *("--silent-router", "10", "--silent-target", "5", "--unreachable", "5", "--mpls", "10"),
+]
+NAMES = [f"w{i}" for i in range(8)]
+CONTAINED = NAMES[:4]
+LIMIT_S = 180
+
+
+def start(system, net, kind):
+    """Eight workers; their processes by name, when all are ready for traces."""
+    options = ["--pps", "1500", "--capacity", "250"]
+    workers = {
+        name: system.worker(net, *options, name=name, kind=kind, own_pids=name in CONTAINED)
+        for name in NAMES
+    }
+    client = system.client()
+    client.wait_until(lambda stats: len(stats["workers"]) == len(NAMES))
+    return workers
+
+
+def pid_inside(pid):
+    """What a process takes as its own pid, whose lower half is the ICMP id."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return int(next(line for line in f if line.startswith("NSpid:")).split()[-1])
+
+
+def prober_pids(workers):
+    """The pids of the contained workers' probers, as these see them."""
+    contained = [children(workers[name].pid)[0] for name in CONTAINED]  # unshare's child
+    return [pid_inside(children(worker)[0]) for worker in contained]
+
+
+def run(system, kind, count):
+    """The tally of so many traces of each protocol, and the pids of the contained probers."""
+    net = system.simnet(*INTERNET, stats=True)
+    system.broker("--keep-results", "100")
+    workers = start(system, net, kind)
+    pids = prober_pids(workers)
+    client = system.client()
+    started = time.monotonic()
+    client.submit(traces(["icmp", "udp", "tcp"], count, timeout_ms=1000))
+    results = client.collect(3 * count, LIMIT_S)
+    took = time.monotonic() - started
+    found = tally(net, results)
+    probes = sum(r["probes_sent"] for r in results.values())
+    assert {r["worker"] for r in results.values()} == set(NAMES)
+    stats = [w["stats"] for w in client.stats()["workers"]]
+    print(
+        f"\n  {kind}: {len(results)} traces, {probes} probes in {took:.1f} s; {found.answered} answers, "
+        f"{found.lost} lost, {found.silent} from silent routers, {found.raced} raced; "
+        f"{len(found.wrong)} false; skipped {sum(s['numbers_skipped'] for s in stats)}; pids {pids}\n"
+        f"  simnet: {net.stop()}"
+    )
+    return found, pids
+
+
+def test_eight_workers_take_no_hops_from_each_other(system, capsys):
+    with capsys.disabled():
+        found, pids = run(system, "hopmq-worker", 13334)
+    assert found.wrong == [], found.wrong[:20]
+    assert len(set(pids)) == len(CONTAINED)
+    assert found.answered > 200000
+
+
+def test_unprotected_workers_take_hops_from_each_other(system, capsys):
+    """It is no luck that they do: all eight begin at the same sequence number, and get traces when
+    all are there, so that the first probes of all, many of which are out for a second, bear the
+    same numbers."""
+    with capsys.disabled():
+        found, pids = run(system, "tests/hopmq-worker-unprotected", 1000)
+    assert len(set(pids)) == 1, pids
+    assert len(found.wrong) > 1000, found.wrong

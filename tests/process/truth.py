@@ -74,15 +74,14 @@ class Tally:
         ttls = [hop["ttl"] for hop in result["hops"]]
         assert ttls == list(range(1, len(ttls) + 1)), result
         stop = result["stop"]
-        last = result["hops"][-1]["probes"][-1]["verdict"]
         if truth["end"] == "silent":
             right = stop == "gap-limit"
         elif stop == "gap-limit":  # five hops lost, or silent, in a row before the end
             right = all(p["addr"] is None for h in result["hops"][-5:] for p in h["probes"])
         else:
-            right = (stop, last) == (
-                ("reached", "reply") if truth["end"] == "reply" else ("unreachable", "unreachable")
-            )
+            said = {probe["verdict"] for probe in result["hops"][-1]["probes"]}
+            stops = {"reply": "reached", "unreachable": "unreachable"}
+            right = stop == stops[truth["end"]] and expected_verdict(truth, ttls[-1]) in said
         if not right:
             self.wrong.append(f"{result['protocol']} {result['dst']}: {stop}, {truth['end']}")
 

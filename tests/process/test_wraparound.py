@@ -1,0 +1,76 @@
+"""A prober that uses its sequence numbers again and again takes no late answer for a new one.
+
+A number's late answer comes shortly before the number may be used again, and repeated ones come at
+any time. The second worker does nothing but halve the first one's numbers, so that they would come
+round long before that even on a slow machine: without the worker's care some 70 hops are false.
+"""
+
+import time
+
+from truth import percentile, tally, traces
+
+NUMBERS = 32536  # of mtr-packet up to 0.95; later ones have fewer
+TIMEOUT_MS = 1000
+LATE_MS = 1900  # a number is free two seconds after a probe that nobody answered
+INTERNET = [
+    *("--seed", "23", "--hops", "4-12", "--shared-hops", "0", "--rtt-us", "500"),
+    *("--late", f"1:{LATE_MS}", "--duplicate", "5", "--silent-router", "3"),
+]
+LIMIT_S = 180
+
+
+def work(count):
+    """Half of the traces give up before mtr-packet does: it reports their late answers too, as
+    its own time is in whole seconds."""
+    made = traces(["icmp", "udp", "tcp"], count, timeout_ms=TIMEOUT_MS, workers={"for": "us"})
+    for trace in made[::2]:
+        trace["timeout_ms"] += 200
+    return made
+
+
+def counted(stats):
+    return next(w["stats"] for w in stats["workers"] if w["name"] == "w1")
+
+
+def test_no_late_answer_is_taken_for_a_new_one(system, capsys):
+    net = system.simnet(*INTERNET, stats=True)
+    system.broker("--keep-results", "100")
+    system.worker(net, "--pps", "max", "--capacity", "1000", "--label", "for=us")
+    client = system.client()
+    client.wait_until(lambda stats: len(stats["workers"]) == 1)
+    system.worker(net, "--label", "for=nobody", name="w2")
+    client.wait_until(lambda stats: len(stats["workers"]) == 2)
+    asked = work(8000)
+    started = time.monotonic()
+    client.submit(asked)
+    results = client.collect(len(asked), LIMIT_S)
+    took = time.monotonic() - started
+    done = client.wait_until(lambda s: counted(s)["traces_done"] == len(asked))
+    stats = counted(done)
+    found = tally(net, results)
+    weather = net.stop()
+    commands = stats["probes_sent"] + stats["numbers_skipped"]
+    with capsys.disabled():
+        print(
+            f"\n  {stats['probes_sent']} probes in {took:.1f} s, {commands / NUMBERS:.1f} times round; "
+            f"{weather['late']} answers late, {stats['late_replies']} of them reported by mtr-packet, "
+            f"{weather['duplicates']} repeated\n"
+            f"  {found.answered} answers, {found.lost} lost, {found.raced} raced, "
+            f"{len(found.wrong)} false; time beyond the truth: p50 {percentile(found.excess_us, 0.5)} us, "
+            f"p99 {percentile(found.excess_us, 0.99)} us, max {max(found.excess_us)} us"
+        )
+    assert found.wrong == [], found.wrong[:20]
+    assert stats["probes_sent"] >= 200000
+    assert commands >= 6 * NUMBERS
+    assert stats["prober_restarts"] == 0
+    assert weather["late"] > 1000 and weather["duplicates"] > 5000
+    assert stats["late_replies"] > 200
+    # No late answer is reported, and no second SYN's as if it were the first one's.
+    slow = [
+        (name, hop["ttl"], probe)
+        for name, result in results.items()
+        for hop in result["hops"]
+        for probe in hop["probes"]
+        if (probe["rtt_us"] or 0) > 900000 and not probe.get("flags")
+    ]
+    assert slow == [], slow[:20]

@@ -1,17 +1,18 @@
 """Compares results, hop by hop, with what simnet says is true."""
 
+import itertools
+
 
 def destination(af, i):
     return f"20.{i >> 16}.{i >> 8 & 255}.{i & 255}" if af == 4 else f"2001:db8:1::{i:x}"
 
 
-def traces(protocols, count, **fields):
-    """So many traces of each protocol, in turn, to IPv4 targets of which each is asked once."""
+def traces(protocols, count, first=1, **fields):
+    """So many traces of each protocol, in turn, each to an IPv4 target of its own from `first` on."""
+    targets = [destination(4, first + i) for i in range(count * len(protocols))]
     return [
         {"id": f"{p}-{dst}", "target": dst, "protocol": p, **fields}
-        for i in range(count)
-        for k, p in enumerate(protocols)
-        for dst in [destination(4, i * len(protocols) + k + 1)]
+        for p, dst in zip(itertools.cycle(protocols), targets)
     ]
 
 

@@ -40,7 +40,7 @@ def test_no_late_answer_is_taken_for_a_new_one(system, capsys):
     client.wait_until(lambda stats: len(stats["workers"]) == 1)
     system.worker(net, "--label", "for=nobody", name="w2")
     client.wait_until(lambda stats: len(stats["workers"]) == 2)
-    asked = work(8000)
+    asked = work(8500)
     started = time.monotonic()
     client.submit(asked)
     results = client.collect(len(asked), LIMIT_S)
@@ -65,12 +65,12 @@ def test_no_late_answer_is_taken_for_a_new_one(system, capsys):
     assert stats["prober_restarts"] == 0
     assert weather["late"] > 1000 and weather["duplicates"] > 5000
     assert stats["late_replies"] > 200
-    # No late answer is reported, and no second SYN's as if it were the first one's.
-    slow = [
+    # A time so long is that of a late answer, or of one to a second SYN, and is called that.
+    unmarked = [
         (name, hop["ttl"], probe)
         for name, result in results.items()
         for hop in result["hops"]
         for probe in hop["probes"]
         if (probe["rtt_us"] or 0) > 900000 and not probe.get("flags")
     ]
-    assert slow == [], slow[:20]
+    assert unmarked == [], unmarked[:20]

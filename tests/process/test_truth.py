@@ -2,6 +2,7 @@
 
 import time
 
+from system import first_turn
 from truth import Tally, destination, percentile
 
 OPTIONS = [
@@ -17,8 +18,10 @@ LIMIT_S = 120
 def test_every_hop_agrees_with_the_truth(system, capsys):
     net = system.simnet(*OPTIONS, stats=True)
     system.broker("--keep-results", "100")
-    system.worker(net, "--pps", "6000", "--capacity", "400")
+    worker = system.worker(net, "--pps", "6000", "--capacity", "400")
     client = system.client()
+    client.wait_until(lambda stats: len(stats["workers"]) == 1)
+    first_turn(net, worker)
     pairs = [(p, af, destination(af, i)) for p, af in KINDS for i in range(1, COUNT + 1)]
     started = time.monotonic()
     for at in range(0, len(pairs), 1000):

@@ -178,13 +178,13 @@ static void on_prober_trouble(void *context, const char *why) {
         agent_prober_trouble(d->brokers[i].agent, why, &t);
 }
 
-static void on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
+static bool on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
     struct daemon *d = context;
     if (now_us > d->wall_read_us) {
         struct agent_time t = now();
         tell_wall(d, &t);
     }
-    mux_reply(d->mux, reply, now_us);
+    return mux_reply(d->mux, reply, now_us);
 }
 
 static void on_bad_line(void *context) {

@@ -326,21 +326,28 @@ static void slot_reply(
     follow_up(m, job, now_us);
 }
 
-void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
-    if (reply->token == MUX_ASK_TOKEN) {
+/* True if the mux asked for it. */
+static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
+    if (token == MUX_SOUND_TOKEN)
+        return true; /* the connection says more, or that it does not come */
+    if (token == MUX_SKIP_TOKEN && m->skips_out > 0) {
+        m->skips_out--;
+        return true;
+    }
+    if (token == MUX_ASK_TOKEN && m->pulse.out) {
         answered(m, now_us);
-        return;
+        return true;
     }
-    if (reply->token == MUX_SKIP_TOKEN) {
-        m->skips_out -= m->skips_out > 0;
-        return;
-    }
-    if (reply->token == MUX_SOUND_TOKEN)
-        return; /* the connection says more, or that it does not come */
+    return false;
+}
+
+bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     struct slot *slot = slots_find(&m->slots, reply->token);
+    if (slot == NULL && own_reply(m, reply->token, now_us))
+        return true;
     if (slot == NULL) {
         m->counters.bad_tokens++;
-        return;
+        return false;
     }
     bool has_answer = reply->addr.af != 0;
     const struct slot was = *slot;
@@ -355,6 +362,7 @@ void mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         slot_reply(m, &was, reply, now_us);
     else
         m->counters.late_replies += has_answer;
+    return true;
 }
 
 /* ---- time ------------------------------------------------------------------------------- */

@@ -103,8 +103,8 @@ void mux_cancel(struct mux *mux, struct mux_job *job, int64_t now_us);
 /* Drops a trace without a result. */
 void mux_forget(struct mux *mux, struct mux_job *job);
 
-/* A line of the prober with a token of MUX_SOUND_TOKEN or more. */
-void mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
+/* A line of the prober with a token of MUX_SOUND_TOKEN or more. False if nobody has asked for it. */
+bool mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
 
 /* The probe for which sink.sound was called last came from this port. */
 void mux_sounded(struct mux *mux, uint16_t port, int64_t now_us);

@@ -67,23 +67,24 @@ struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sin
 
 int64_t prober_restarts(const struct prober *p) { return p->restarts; }
 
-/* NULL, or why there is no child. */
+/* NULL, or why there is no child. One whose id is taken is no failure: the next has another. */
 static const char *spawn(struct prober *p, int to_child[2], int from_child[2]) {
-    int failed = child_spawn(
-        &p->pid, p->path, to_child[0], from_child[1], reactor_original_mask(p->reactor));
-    if (failed != 0) {
-        log_event(
-            LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path, strerror(failed));
-        return strerror(failed);
-    }
-    if (!p->sink.started(p->sink.context, p->pid)) {
+    for (int tries = 0; tries < PROBER_ID_TRIES; tries++) {
+        int failed = child_spawn(
+            &p->pid, p->path, to_child[0], from_child[1], reactor_original_mask(p->reactor));
+        if (failed != 0) {
+            log_event(LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path,
+                strerror(failed));
+            return strerror(failed);
+        }
+        if (p->sink.started(p->sink.context, p->pid))
+            return NULL;
         log_event(LOG_LEVEL_INFO, "prober-id-taken", "pid=%d", (int)p->pid);
         (void)kill(p->pid, SIGKILL);
         while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
-        return "its ICMP id could not be claimed";
     }
-    return NULL;
+    return "its ICMP id could not be claimed";
 }
 
 static void on_readable(void *context, int fd, short events);
@@ -186,6 +187,8 @@ static void ended(struct prober *p, const char *why) {
     if (why == NULL) {
         if (WIFEXITED(status))
             (void)snprintf(text, sizeof text, "ended with status %d", WEXITSTATUS(status));
+        else if (WTERMSIG(status) == SIGKILL) /* which may be ours */
+            (void)snprintf(text, sizeof text, "closed its output, or was killed");
         else
             (void)snprintf(text, sizeof text, "ended by signal %d", WTERMSIG(status));
         why = text;
@@ -237,10 +240,14 @@ void prober_destroy(struct prober **prober) {
 
 /* ---- lines in --------------------------------------------------------------------------- */
 
-static void bad_line(struct prober *p) {
-    p->sink.bad_line(p->sink.context);
+static void count_bad(struct prober *p) {
     if (++p->bad_lines == PROBER_MAX_BAD_LINES)
         prober_replace(p, "too many lines that are no answers");
+}
+
+static void bad_line(struct prober *p) {
+    p->sink.bad_line(p->sink.context);
+    count_bad(p);
 }
 
 static void feature_answer(struct prober *p, const struct mtr_reply *reply) {
@@ -261,8 +268,10 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
         prober_replace(p, "has no raw sockets");
         return;
     }
-    if (p->said.version[0] == '\0')
-        memcpy(p->said.version, "unknown", sizeof "unknown");
+    if (p->said.version[0] == '\0') {
+        prober_replace(p, "did not say what it can");
+        return;
+    }
     p->state = PROBER_UP;
     p->due_us = INT64_MAX;
     p->up_us = reactor_now().mono_us;
@@ -278,9 +287,10 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
             LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size, line);
         return;
     }
-    if (reply.token >= MUX_SOUND_TOKEN)
-        p->sink.reply(p->sink.context, &reply, now_us);
-    else if (reply.token == INTERVIEW_RIGHTS_TOKEN)
+    if (reply.token >= MUX_SOUND_TOKEN) {
+        if (!p->sink.reply(p->sink.context, &reply, now_us))
+            count_bad(p);
+    } else if (reply.token == INTERVIEW_RIGHTS_TOKEN)
         rights_answer(p, &reply);
     else if (reply.class == MTR_FEATURE)
         feature_answer(p, &reply);

@@ -23,6 +23,9 @@
 /* Why, at most, with the NUL. */
 #define PROBER_WHY_BYTES 128
 
+/* Children whose ICMP id another worker's has, one after the other, before that is a failure. */
+#define PROBER_ID_TRIES 16
+
 /* Lines that are no answers, after which a child is replaced. */
 #define PROBER_MAX_BAD_LINES 100
 
@@ -41,7 +44,8 @@ struct prober_sink {
     void (*down)(void *context);
     /* No child comes up and stays, until `up`: the last one's reason, a line for people. */
     void (*trouble)(void *context, const char *why);
-    void (*reply)(void *context, const struct mtr_reply *reply, int64_t now_us);
+    /* False if nobody has asked for it. */
+    bool (*reply)(void *context, const struct mtr_reply *reply, int64_t now_us);
     void (*bad_line)(void *context);
     /* A child was started: false if another prober of the namespace has its ICMP id, which is
      * its pid modulo 65536; it is then replaced at once. */

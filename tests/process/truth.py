@@ -34,6 +34,8 @@ def expected_verdict(truth, ttl):
 class Tally:
     """Counts what came of the probes of many traces, and lists what is false in `wrong`.
 
+    `excess_us` is by how much times exceed the truth, where they are not said to be another's.
+
     `raced` are answers to TCP that were lost inside mtr-packet as often as one may ask again: an
     ICMP error that reached the TCP socket before the raw one.
     """
@@ -58,7 +60,8 @@ class Tally:
             return
         self.answered += 1
         excess = probe["rtt_us"] - hop_is["rtt_us"]
-        self.excess_us.append(excess)
+        if "syn-retransmit" not in probe.get("flags", []):
+            self.excess_us.append(excess)
         if hop_is["silent"] or probe["addr"] not in hop_is["addrs"]:
             self.wrong.append(f"{where}: {probe['addr']}, truth {hop_is}")
         elif probe["verdict"] != expected_verdict(truth, ttl):

@@ -44,6 +44,9 @@
  * a probe is out before its time is doubted. */
 #define MUX_CLOCK_STEP_US 1000
 
+/* A probe waits for its turn at a router near by for so many times its own timeout. */
+#define MUX_NEAR_PATIENCE 4
+
 /* A trace whose probes were lost with so many probers may be what kills them. */
 #define MUX_MAX_DEATHS 5
 
@@ -103,7 +106,8 @@ void mux_cancel(struct mux *mux, struct mux_job *job, int64_t now_us);
 /* Drops a trace without a result. */
 void mux_forget(struct mux *mux, struct mux_job *job);
 
-/* A line of the prober with a token of MUX_SOUND_TOKEN or more. False if nobody has asked for it. */
+/* A line of the prober with a token of MUX_SOUND_TOKEN or more. False if nobody has asked for it.
+ */
 bool mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
 
 /* The probe for which sink.sound was called last came from this port. */

@@ -79,14 +79,14 @@ static void near_wait(struct mux *m, struct mux_job *job, int ttl, int64_t now_u
     m->counters.near_waits++;
 }
 
-/* When the first of those who wait at a router has its turn: when the router can answer, but no
- * later than a probe may take, so that a router's limit costs hops rather than traces. */
+/* When the first of those who wait at a router has its turn: when the router can answer, but not
+ * later than some probes may take, so that a router's limit costs hops rather than traces. */
 static int64_t near_turn_us(struct mux *m, int family, int ttl, int64_t now_us) {
     const struct mux_job *first = TAILQ_FIRST(&m->nears[family][ttl - 1]);
     if (first == NULL)
         return INT64_MAX;
     int64_t next_us = near_next_us(&m->near, family == 1 ? 6 : 4, ttl, now_us);
-    int64_t patient_us = first->near_since_us + first->timeout_us;
+    int64_t patient_us = first->near_since_us + MUX_NEAR_PATIENCE * first->timeout_us;
     return next_us < patient_us ? next_us : patient_us;
 }
 

@@ -34,12 +34,16 @@ static void slow_down(
     bool first = hop->limit_pps == 0;
     /* Those who had waited too long may have gone beyond the limit: then it was not tried. */
     bool kept = w->sent <= hop->limit_pps + hop->limit_pps / 4;
-    if (!first && kept && lost_pct * 4 > hop->lost_pct * 3) {
+    bool hopeless =
+        first ? lost_pct > 100 - NEAR_WORTH_PCT : kept && lost_pct * 4 > hop->lost_pct * 3;
+    if (hopeless) {
         hop->limit_pps = 0;
         hop->lossy_until_us = now_us + NEAR_LOSSY_US;
         return;
     }
-    hop->limit_pps = w->answered;
+    int64_t span_us = w->last_us - w->first_us;
+    span_us = span_us > NEAR_BURST_US ? span_us : NEAR_BURST_US;
+    hop->limit_pps = w->answered * INT64_C(1000000) / span_us;
     hop->lost_pct = first ? lost_pct : hop->lost_pct;
     hop->slowed_us = now_us;
 }
@@ -99,7 +103,9 @@ void near_sent(struct near *n, int af, int ttl, int64_t now_us) {
     struct near_window *w = &hop->windows[number % 3];
     if (w->number != number)
         *w = (struct near_window){.number = number};
-    w->sent++;
+    if (w->sent++ == 0)
+        w->first_us = now_us;
+    w->last_us = now_us;
 }
 
 void near_answered(struct near *n, int af, int ttl, const struct addr *responder, int64_t sent_us) {

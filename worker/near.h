@@ -26,12 +26,20 @@
 #define NEAR_LOST_PCT 25
 #define NEAR_FINE_PCT 10
 
+/* A router that answers less than this share of what we would send is not worth waiting for: Linux
+ * sends each host one time exceeded a second. */
+#define NEAR_WORTH_PCT 10
+
+/* Answers to a shorter burst are taken as those of so long a time. */
+#define NEAR_BURST_US 250000
+
 /* A ttl that loses at any rate is left alone for so long. */
 #define NEAR_LOSSY_US 60000000
 
 struct near_window {
     int64_t number; /* of NEAR_WINDOW_US since the clock's start */
     int sent, answered;
+    int64_t first_us, last_us; /* when the first and the last was sent */
 };
 
 struct near_hop {

@@ -73,8 +73,8 @@ static const char *spawn(struct prober *p, int to_child[2], int from_child[2]) {
         int failed = child_spawn(
             &p->pid, p->path, to_child[0], from_child[1], reactor_original_mask(p->reactor));
         if (failed != 0) {
-            log_event(LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path,
-                strerror(failed));
+            log_event(
+                LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path, strerror(failed));
             return strerror(failed);
         }
         if (p->sink.started(p->sink.context, p->pid))

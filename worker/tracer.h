@@ -25,7 +25,7 @@
 
 /* How often one hop is tried again for what was not the network's doing: a TCP answer that beat
  * the raw socket, a prober without a free slot, a time that cannot be. */
-#define TRACER_MAX_REPEATS 8
+#define TRACER_MAX_REPEATS 16
 
 /* A TCP answer of the target is asked for once more before it is believed, so often if that gets no
  * answer. mtr-packet takes a socket that is writable and has no error as connected; measured on

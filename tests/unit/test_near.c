@@ -139,7 +139,7 @@ static void no_rate_no_spread(void **state) {
 /* What the router answers is learnt within a few seconds, and then little is lost. */
 static void a_limit_is_learnt(void **state) {
     (void)state;
-    static const int64_t limits[] = {20, 50, 100, 333};
+    static const int64_t limits[] = {120, 200, 333};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         for (int unlimited = 0; unlimited < 2; unlimited++) {
             struct road r;
@@ -154,6 +154,17 @@ static void a_limit_is_learnt(void **state) {
             assert_true(r.answered * 100 >= 30 * limits[i] * 60);
             assert_int_equal(near_limited(&r.near), 1);
         }
+}
+
+/* A router that answers next to nothing of what is sent is not waited for. */
+static void a_hopeless_limit_is_left_alone(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 1000);
+    r.limit_pps = 1;
+    drive(&r, 1000, 50 * SECOND);
+    assert_int_equal(near_limited(&r.near), 0);
+    assert_true(r.sent >= 50 * 490);
 }
 
 static void a_limit_that_goes_away_is_forgotten(void **state) {
@@ -278,6 +289,7 @@ int main(void) {
         cmocka_unit_test(probes_are_spread),
         cmocka_unit_test(no_rate_no_spread),
         cmocka_unit_test(a_limit_is_learnt),
+        cmocka_unit_test(a_hopeless_limit_is_left_alone),
         cmocka_unit_test(a_limit_that_goes_away_is_forgotten),
         cmocka_unit_test(a_lossy_path_is_no_limit),
         cmocka_unit_test(an_overrun_limit_is_no_loss),

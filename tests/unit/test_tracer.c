@@ -489,11 +489,13 @@ static void a_tcp_race(void **state) {
     expect(&t, "send 0n send 1n send 2e",
         "send 0:1\nsend 1:1\nsend 2:1\nhop 1: 1 ttl-expired\nmax-ttl, 3 sent\n");
     expect(&t,
-        "send 0n send 1n send 2n send 3n send 4n send 5n send 6n send 7n send 8n send 9n send",
-        "send 0:1\nsend 1:1\nsend 2:1\nsend 3:1\nsend 4:1\nsend 5:1\nsend 6:1\nsend 7:1\nsend 8:1\n"
-        "send 9:1\n"
+        "send 0n send 1n send 2n send 3n send 4n send 5n send 6n send 7n send 8n send 9n send 10n "
+        "send 11n send 12n send 13n send 14n send 15n send 16n send 17n send",
+        "send 0:1\nsend 1:1\nsend 2:1\nsend 3:1\nsend 4:1\nsend 5:1\nsend 6:1\nsend 7:1\nsend "
+        "8:1\nsend 9:1\nsend 10:1\nsend 11:1\nsend 12:1\nsend 13:1\nsend 14:1\nsend 15:1\nsend "
+        "16:1\nsend 17:1\n"
         "hop 1: 1 no-route 2 no-route\n"
-        "max-ttl, 10 sent\n"
+        "max-ttl, 18 sent\n"
         "nothing to send\n");
 }
 

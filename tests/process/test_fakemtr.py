@@ -92,6 +92,8 @@ FAULTS = {
     "closed input": Fault(f"on probe {FIRST}: close stdin", restarts=1),
     "closed output": Fault(f"on probe {FIRST}: close stdout", restarts=1, probes_lost=1),
     "flood": Fault(f"on probe {FIRST}: flood garbage", restarts=1, bad_lines=100),
+    "flood of tokens": Fault(f"on probe {FIRST}: flood 2000000000 no-reply", restarts=1, bad_tokens=100),
+    "features unanswered": Fault("on check-support run=1: drop", restarts=1),
     "dies at start": Fault("on start run=1..3: exit 1", restarts=3),
     "dies in its start": Fault("on check-support n=3 run=1: exit 0", restarts=1),
     "question unanswered": Fault(

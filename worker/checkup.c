@@ -87,6 +87,7 @@ static void ask(struct checkup *c, int in, int out) {
     /* They fit into the pipe: this does not block. */
     c->facts.stage =
         write(in, questions, size) == (ssize_t)size ? listen_to(&c->facts, out) : DOCTOR_ENDED;
+    c->facts.widened_bytes = child_widen(c->pid);
     (void)kill(c->pid, SIGKILL);
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
         continue;

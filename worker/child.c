@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +21,9 @@ static bool is_program(const char *path) {
     }
     return access(path, X_OK) == 0;
 }
+
+/* mtr-packet has five, to send and to receive, IPv4 and IPv6. */
+#define SOCKETS_MAX 8
 
 char *child_find(char why[CHILD_WHY_BYTES], const char **mend) {
     const char *named = getenv("MTR_PACKET");
@@ -70,4 +75,33 @@ int child_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *m
     const struct rlimit files = {CHILD_NOFILE, CHILD_NOFILE};
     (void)prlimit(*pid, RLIMIT_NOFILE, &files, NULL);
     return 0;
+}
+
+/* The size of the buffer if it is a raw socket, otherwise 0. */
+static int widen(int fd) {
+    int type = 0, bytes = CHILD_RECEIVE_BYTES;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_RAW)
+        return 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    size = sizeof bytes;
+    return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) == 0 ? bytes : 0;
+}
+
+int child_widen(pid_t pid) {
+    int smallest = 0, child = pidfd_open(pid, 0);
+    if (child < 0)
+        return 0;
+    /* It opens them first of all. */
+    for (int number = STDERR_FILENO + 1; number < STDERR_FILENO + 1 + SOCKETS_MAX; number++) {
+        int fd = pidfd_getfd(child, number, 0);
+        int bytes = fd >= 0 ? widen(fd) : 0;
+        if (fd >= 0)
+            (void)close(fd);
+        if (bytes > 0 && (smallest == 0 || bytes < smallest))
+            smallest = bytes;
+    }
+    (void)close(child);
+    return smallest;
 }

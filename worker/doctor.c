@@ -218,8 +218,11 @@ static void judge_files(struct doctor_report *report, const struct doctor_facts 
 
 static void judge_receive(struct doctor_report *report, const struct doctor_facts *facts) {
     static const char name[] = "receive buffer";
-    int64_t bytes = facts->receive_bytes, answers = bytes / RECEIVE_ANSWER_BYTES;
+    bool widened = facts->widened_bytes > 0;
+    int64_t bytes = widened ? facts->widened_bytes : facts->receive_bytes;
+    int64_t answers = bytes / RECEIVE_ANSWER_BYTES;
     bool fast = facts->pps == 0 || facts->pps > HIGH_PPS;
+    const char *what = widened ? "widened by the worker to" : "net.core.rmem_default";
     char rate[64] = " at --pps max";
     if (facts->pps != 0)
         (void)snprintf(rate, sizeof rate, ", %" PRId64 " ms at --pps %" PRId64,
@@ -228,13 +231,13 @@ static void judge_receive(struct doctor_report *report, const struct doctor_fact
         add(report, DOCTOR_OK, name, "net.core.rmem_default cannot be told here");
     else if (bytes < RECEIVE_DEFAULT_BYTES || (fast && bytes < RECEIVE_AMPLE_BYTES))
         add(report, DOCTOR_WARN, name,
-            "net.core.rmem_default %" PRId64 " holds %" PRId64
-            " answers%s; mend, on the host, before the worker starts: sysctl -w "
-            "net.core.rmem_default=%d",
-            bytes, answers, rate, fast ? RECEIVE_AMPLE_BYTES : RECEIVE_DEFAULT_BYTES);
+            "%s %" PRId64 " holds %" PRId64
+            " answers%s; mend, on the host, before the worker starts: sysctl -w %s=%d",
+            what, bytes, answers, rate, widened ? "net.core.rmem_max" : "net.core.rmem_default",
+            fast ? RECEIVE_AMPLE_BYTES : RECEIVE_DEFAULT_BYTES);
     else
-        add(report, DOCTOR_OK, name,
-            "net.core.rmem_default %" PRId64 " holds %" PRId64 " answers%s", bytes, answers, rate);
+        add(report, DOCTOR_OK, name, "%s %" PRId64 " holds %" PRId64 " answers%s", what, bytes,
+            answers, rate);
 }
 
 /* A TCP probe is sent from the port that is its sequence number. If another socket has that one,

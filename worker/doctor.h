@@ -37,6 +37,7 @@ struct doctor_facts {
 
     int64_t files;              /* RLIMIT_NOFILE of mtr-packet, if it was started */
     int64_t receive_bytes;      /* a new socket's receive buffer; -1: unknown */
+    int64_t widened_bytes;      /* what the worker makes of mtr-packet's; 0: it may not */
     int64_t pps;                /* --pps; 0: no limit */
     int64_t port_min, port_max; /* net.ipv4.ip_local_port_range; -1: unknown */
 

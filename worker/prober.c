@@ -275,7 +275,8 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
     p->state = PROBER_UP;
     p->due_us = INT64_MAX;
     p->up_us = reactor_now().mono_us;
-    log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s", (int)p->pid, p->said.version);
+    log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s receive_bytes=%d", (int)p->pid,
+        p->said.version, child_widen(p->pid));
     p->sink.up(p->sink.context, p->said.version, p->said.families, p->said.protocols);
 }
 

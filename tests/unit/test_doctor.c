@@ -251,6 +251,11 @@ static void numbers(void **state) {
     expect(&facts, "receive buffer", DOCTOR_WARN, "277 answers at --pps max; mend");
     facts.receive_bytes = 4194304;
     expect(&facts, "receive buffer", DOCTOR_OK, "5461 answers at --pps max");
+    facts.widened_bytes = 425984;
+    expect(&facts, "receive buffer", DOCTOR_WARN, "sysctl -w net.core.rmem_max=4194304");
+    facts.widened_bytes = 8388608;
+    expect(&facts, "receive buffer", DOCTOR_OK, "widened by the worker to 8388608 holds 10922");
+    facts.widened_bytes = 0;
     facts.receive_bytes = -1;
     expect(&facts, "receive buffer", DOCTOR_OK, "cannot be told here");
 

@@ -4,33 +4,45 @@
 
 #define LAST_PORT 65535
 
+/* So many numbers, from this one on, are not free before. */
+static void keep(struct sequence *s, uint32_t number, uint32_t count, int64_t free_us) {
+    for (; count > 0; count--) {
+        if (s->free_us[number] < free_us)
+            s->free_us[number] = free_us;
+        number = number + 1 < s->count ? number + 1 : 0;
+    }
+}
+
 /* The probes at positions from..to had numbers up to `ahead` after or `behind` before those that we
  * counted: what is kept for one is kept for all that it may have been. */
 static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead, uint32_t behind,
     int64_t now_us) {
-    if (to - from > s->count)
-        from = to - s->count;
+    uint32_t count = s->count;
+    /* NOLINTBEGIN(clang-analyzer-core.DivideZero): sequence_sounded() has divided by it before */
+    if (to - from > count)
+        from = to - count;
     for (uint64_t at = to; at-- > from;) {
-        int64_t free_us = s->free_us[at % s->count];
-        for (uint32_t i = 1; free_us > now_us && i <= ahead; i++)
-            if (s->free_us[(at + i) % s->count] < free_us)
-                s->free_us[(at + i) % s->count] = free_us;
+        int64_t free_us = s->free_us[at % count];
+        if (free_us > now_us)
+            keep(s, (uint32_t)((at + 1) % count), ahead, free_us);
     }
     for (uint64_t at = from; at < to; at++) {
-        int64_t free_us = s->free_us[at % s->count];
-        for (uint32_t i = 1; free_us > now_us && i <= behind; i++)
-            if (s->free_us[(at + s->count - i) % s->count] < free_us)
-                s->free_us[(at + s->count - i) % s->count] = free_us;
+        int64_t free_us = s->free_us[at % count];
+        if (free_us > now_us)
+            keep(s, (uint32_t)((at + count - behind) % count), behind, free_us);
     }
+    /* NOLINTEND(clang-analyzer-core.DivideZero) */
+    s->clear = 0;
 }
 
 void sequence_start(struct sequence *s, const char *version) {
     if (s->streams > 0)
         blur(s, s->sure, s->position, s->guard, s->rounds, 0);
     s->count = mtr_minor(version) >= 96 ? LAST_PORT - 33434 + 1 : LAST_PORT - 33000 + 1;
-    s->position = s->sure = s->exact = 0;
+    s->position = s->sure = s->exact = s->clear = 0;
     s->streams = s->rounds = 0;
     s->guard = SEQUENCE_GUARD;
+    s->reach = 0;
     s->sounded = false;
 }
 
@@ -62,25 +74,29 @@ static uint32_t foreign(const struct sequence *s, uint32_t at) {
     return skip;
 }
 
-bool sequence_plan(const struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *wait_us) {
-    uint32_t at = (uint32_t)(s->position % s->count);
-    uint32_t drift = s->streams > 0 ? s->guard : 0;
+/* How many numbers are free from this position on, up to `want`. */
+static uint32_t free_ahead(struct sequence *s, uint64_t position, uint32_t want, int64_t now_us) {
+    if (position < s->clear_from || position > s->clear)
+        s->clear_from = s->clear = position;
+    while (s->clear < position + want && s->free_us[s->clear % s->count] <= now_us)
+        s->clear++;
+    return s->clear < position + want ? (uint32_t)(s->clear - position) : want;
+}
+
+bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *wait_us) {
+    uint32_t want = s->reach + 1;
     *skip = 0;
     *wait_us = INT64_MAX;
     if (s->owned == 0)
         return false;
-    for (uint32_t looked = 0; looked < SEQUENCE_LOOK + drift;) {
-        uint32_t jump = foreign(s, at), ahead = 0;
-        *skip += jump;
-        at = (at + jump) % s->count;
-        while (ahead <= drift && s->free_us[(at + ahead) % s->count] <= now_us)
-            ahead++;
-        if (ahead > drift)
+    for (uint32_t looked = 0; looked < SEQUENCE_LOOK + want;) {
+        *skip += foreign(s, (uint32_t)((s->position + *skip) % s->count));
+        uint32_t ahead = free_ahead(s, s->position + *skip, want, now_us);
+        if (ahead == want)
             return true;
-        at = (at + ahead) % s->count;
-        if (s->free_us[at] < *wait_us)
-            *wait_us = s->free_us[at];
-        at = (at + 1) % s->count;
+        int64_t free_us = s->free_us[(s->position + *skip + ahead) % s->count];
+        if (free_us < *wait_us)
+            *wait_us = free_us;
         looked += ahead + 1;
         *skip += ahead + 1;
     }
@@ -94,13 +110,14 @@ uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool stream) {
 }
 
 void sequence_answered(struct sequence *s, uint64_t position, int64_t now_us) {
-    int64_t *free_us = &s->free_us[position % s->count];
-    if (position >= s->exact) {
-        *free_us = now_us + SEQUENCE_LATE_US;
-    } else if (*free_us < now_us + SEQUENCE_LATE_US) { /* the prober was late itself */
-        *free_us = now_us + SEQUENCE_LATE_US;
-        blur(s, position, position + 1, s->guard, 0, now_us);
-    }
+    uint32_t number = (uint32_t)(position % s->count);
+    int64_t free_us = now_us + SEQUENCE_LATE_US;
+    if (position < s->exact)
+        keep(s, number, s->reach + 1, free_us);
+    if (position < s->exact || s->free_us[number] <= now_us)
+        s->clear = 0; /* what was taken for free is not */
+    if (position >= s->exact)
+        s->free_us[number] = free_us;
 }
 
 void sequence_went_round(struct sequence *s) { s->rounds++; }
@@ -121,15 +138,15 @@ void sequence_sound(struct sequence *s, int64_t forget_us) {
     s->sounding = sequence_use(s, forget_us, true);
 }
 
-/* The guard for what a sounding has found. */
-static void set_guard(struct sequence *s, uint32_t ahead) {
-    s->guard -= s->guard / 8;
-    if (s->guard < 2 * ahead)
-        s->guard = 2 * ahead;
-    if (s->guard < SEQUENCE_GUARD)
-        s->guard = SEQUENCE_GUARD;
-    if (s->guard > SEQUENCE_GUARD_MAX)
-        s->guard = SEQUENCE_GUARD_MAX;
+static uint32_t at_most(uint32_t value, uint32_t limit) { return value < limit ? value : limit; }
+
+/* What a sounding has found tells what the next one may find. */
+static void expect_drift(struct sequence *s, uint32_t ahead) {
+    uint32_t reach = ahead > 0 ? 2 * ahead + SEQUENCE_SLACK : 0;
+    s->reach -= (s->reach + 7) / 8;
+    if (s->reach < reach)
+        s->reach = at_most(reach, SEQUENCE_GUARD_MAX);
+    s->guard = s->reach > SEQUENCE_GUARD ? s->reach : SEQUENCE_GUARD;
 }
 
 int64_t sequence_sounded(struct sequence *s, uint16_t port, int64_t now_us) {
@@ -154,7 +171,7 @@ int64_t sequence_sounded(struct sequence *s, uint16_t port, int64_t now_us) {
     s->sounded = true;
     s->streams--;
     s->rounds = 0;
-    set_guard(s, ahead);
+    expect_drift(s, ahead);
     return drift;
 }
 

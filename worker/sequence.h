@@ -10,7 +10,7 @@
  * A TCP or SCTP probe binds a socket to its number as port, and where that port or its connection
  * is in use mtr-packet silently takes the next numbers: it drifts ahead of what we count. So now
  * and then one probe shows its number (see sounding.h), and what was counted since the last such
- * probe is corrected. In between the prober is taken to be anywhere up to `guard` numbers ahead.
+ * probe is corrected. In between the prober may be ahead by what was found lately.
  */
 #ifndef HOPMQ_SEQUENCE_H
 #define HOPMQ_SEQUENCE_H
@@ -21,11 +21,12 @@
 #define SEQUENCE_SLICES 8
 #define SEQUENCE_ALL ((1U << SEQUENCE_SLICES) - 1)
 
-/* How far the prober may drift from one sounding to the next: so many numbers are left out at the
- * end of a slice where another's begins, and must be free from a probe's number on. Where more
- * drift is found it grows to twice that, up to the second number, and shrinks again slowly. */
+/* Numbers that are left out at the end of a slice where another's begins: the prober may drift so
+ * far from one sounding to the next. Where it drifts more they grow to twice that and
+ * SEQUENCE_SLACK, up to the second number, and become fewer again slowly. */
 #define SEQUENCE_GUARD 64
 #define SEQUENCE_GUARD_MAX 1024
+#define SEQUENCE_SLACK 16
 
 /* A sounding is due after so many stream probes, or so many numbers with a stream probe. */
 #define SEQUENCE_SOUND_STREAMS 256
@@ -46,11 +47,14 @@ struct sequence {
     uint64_t sure;     /* at this position we knew it */
     uint64_t exact;    /* the number of a probe before this position is known roughly only */
     uint64_t sounding; /* the position of the sounding that is out */
-    uint32_t streams;  /* stream probes since the last sounding was sent, and that one */
-    uint32_t rounds;   /* probes since then for which the prober tried all numbers in vain */
+    uint64_t clear;    /* from clear_from to here all numbers were found free */
+    uint64_t clear_from;
+    uint32_t streams; /* stream probes since the last sounding was sent, and that one */
+    uint32_t rounds;  /* probes since then for which the prober tried all numbers in vain */
     uint32_t guard;
-    bool sounded;                  /* this prober */
-    unsigned owned;                /* slices, a bit each */
+    uint32_t reach; /* so many numbers from a probe's own must be free; 0 while nothing drifts */
+    bool sounded;   /* this prober */
+    unsigned owned; /* slices, a bit each */
     int64_t free_us[SEQUENCE_MAX]; /* when each may be used again */
 };
 
@@ -59,8 +63,7 @@ struct sequence {
 void sequence_start(struct sequence *sequence, const char *version);
 
 /* True if a probe may be sent after *skip skipping commands; otherwise not before *wait_us. */
-bool sequence_plan(
-    const struct sequence *sequence, int64_t now_us, uint32_t *skip, int64_t *wait_us);
+bool sequence_plan(struct sequence *sequence, int64_t now_us, uint32_t *skip, int64_t *wait_us);
 
 /* A probe takes the next number; the prober forgets it at forget_us. `stream`: TCP or SCTP.
  * Returns its position, for the two below. */

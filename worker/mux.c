@@ -312,8 +312,6 @@ static void slot_reply(
     struct mux_job *job = slot->job;
     bool has_answer = reply->addr.af != 0, doubtful = time_doubtful(m, slot, job, reply, now_us);
     unsigned flags = pulse_lag_us(&m->pulse, now_us) > PULSE_LAG_US ? HOP_PROBER_LAG : 0;
-    if (has_answer)
-        near_answered(&m->near, job->probe.target.af, slot->ttl, &reply->addr, slot->sent_us);
     if (slot->settled) {
         bool taken = has_answer && !doubtful && tracer_late(job->tracer, slot->probe, reply, flags);
         m->counters.late_taken += taken;
@@ -358,6 +356,8 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;
+    if (has_answer)
+        near_answered(&m->near, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
     if (was.job != NULL)
         slot_reply(m, &was, reply, now_us);
     else

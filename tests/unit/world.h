@@ -6,8 +6,13 @@
  *   hops come contiguous from first_ttl, each once, none beyond the first terminal one
  *   a hop has at most `attempts` probes, numbered from 1 without holes
  *   a result holds the hops that were reported, and probes_sent is what was sent
+ *   an answer stands in one result at most, that of the probe that it came for; each answer is
+ *   known by an mpls label of its own
+ *   an address without a time is flagged, and nothing else is
  *   no more probes are in flight than there are slots; tokens in flight are unique
  *   nothing is sent while the prober is down, nor faster than pps
+ *   traces that run at once to one target with one flow have a port each, and keep it
+ *   with nothing out, something is sent soon: no trace is stuck
  *   after a tick, mux_next() is in the future: no busy loop
  *   every trace ends exactly once, at its deadline at the latest
  */
@@ -23,7 +28,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORLD_TRACES 24
+#define WORLD_TRACES 48
+
+/* So many traces have one target. */
+#define WORLD_SAME_TARGET 24
+
+#define WORLD_ANSWERS (1 << 16)
 
 #define WORLD_CHECK(rule)                                                                          \
     do {                                                                                           \
@@ -47,7 +57,17 @@ struct world_trace {
     int64_t deadline_us, sent;
     int distance, reported; /* the next ttl to be reported */
     size_t probes_reported;
+    uint64_t serial; /* tells it from earlier ones in its place */
+    int local_port;  /* 0: none seen yet */
     bool terminal;
+    bool loops; /* its routers answer in turn */
+};
+
+/* An answer that was given, by its label. */
+struct world_answer {
+    uint64_t serial;
+    int ttl;
+    bool told;
 };
 
 struct world_probe {
@@ -63,10 +83,16 @@ struct world {
     unsigned questions[2]; /* skipping commands, and asks, not answered yet */
     struct mux *mux;
     int64_t now_us, start_us, pps, sent, done, added, forgotten;
+    uint64_t serial;
+    int64_t wall_offset_us;
     bool up, stuck, hung;
+    bool limited; /* near routers do not answer all */
+    unsigned slots;
     struct world_trace traces[WORLD_TRACES];
-    struct world_probe out[SLOTS_BEFORE_0_96];
+    struct world_probe out[SLOTS_MAX];
     unsigned out_count;
+    struct world_answer answers[WORLD_ANSWERS];
+    uint32_t answer_count;
 };
 
 static inline uint32_t world_draw(struct world *w, uint32_t limit) {
@@ -82,28 +108,46 @@ static inline long world_argument(const char *line, const char *name) {
     return strtol(at + strlen(name), NULL, 10);
 }
 
+/* The traces of one flow to one target have a port each, from the first probe to the end. */
+static inline void world_check_port(struct world *w, struct world_trace *trace, const char *line) {
+    bool has_port = strstr(line, " local-port ") != NULL;
+    WORLD_CHECK(has_port == (trace->options.flow >= 0));
+    if (!has_port)
+        return;
+    int port = (int)world_argument(line, " local-port ");
+    WORLD_CHECK(port >= 1024 && port < 33000);
+    WORLD_CHECK(trace->local_port == 0 || trace->local_port == port);
+    trace->local_port = port;
+    for (int i = 0; i < WORLD_TRACES; i++) {
+        const struct world_trace *other = &w->traces[i];
+        WORLD_CHECK(other == trace || other->job == NULL || other->local_port != port ||
+                    !addr_equal(&other->dst, &trace->dst));
+    }
+}
+
 static inline void world_on_send(void *context, const char *bytes, size_t size) {
     struct world *w = context;
-    char line[MTR_LINE_BYTES + 1], address[ADDR_TEXT];
-    struct addr dst;
+    char line[MTR_LINE_BYTES + 1], target[ADDR_TEXT], source[ADDR_TEXT];
+    struct addr dst, src;
     WORLD_CHECK(size > 0 && size < MTR_LINE_BYTES && bytes[size - 1] == '\n');
     memcpy(line, bytes, size);
     line[size] = '\0';
     WORLD_CHECK(w->up);
-    WORLD_CHECK(w->out_count < SLOTS_BEFORE_0_96);
     long token = strtol(line, NULL, 10);
     if (token == MUX_SKIP_TOKEN || token == MUX_ASK_TOKEN) {
         w->questions[token == MUX_ASK_TOKEN]++;
         return;
     }
+    WORLD_CHECK(w->out_count < w->slots);
     WORLD_CHECK(token >= MUX_FIRST_TOKEN && token <= MTR_TOKEN_MAX);
     for (unsigned i = 0; i < w->out_count; i++)
         WORLD_CHECK(w->out[i].token != token);
-    WORLD_CHECK(sscanf(line, "%*d send-probe ip-4 %45s", address) == 1);
-    WORLD_CHECK(addr_parse(&dst, address));
-    int number = dst.bytes[3];
+    WORLD_CHECK(sscanf(line, "%*d send-probe ip-4 %45s local-ip-4 %45s ", target, source) == 2);
+    WORLD_CHECK(addr_parse(&dst, target) && addr_parse(&src, source));
+    int number = src.bytes[3];
     struct world_trace *trace = &w->traces[number];
-    WORLD_CHECK(number < WORLD_TRACES && trace->job != NULL);
+    WORLD_CHECK(number < WORLD_TRACES && trace->job != NULL && addr_equal(&dst, &trace->dst));
+    world_check_port(w, trace, line);
     long ttl = world_argument(line, " ttl "), timeout_s = world_argument(line, " timeout ");
     WORLD_CHECK(ttl >= trace->options.first_ttl && ttl <= trace->options.max_ttl);
     WORLD_CHECK(timeout_s >= 1 && timeout_s <= 30);
@@ -127,7 +171,17 @@ static inline void world_check_probe(
     WORLD_CHECK(probe->ttl == ttl);
     WORLD_CHECK(probe->attempt == attempt);
     WORLD_CHECK(probe->attempt <= trace->options.attempts);
-    WORLD_CHECK((probe->addr.af != 0) == (probe->rtt_us >= 0));
+    bool untimed = (probe->flags & HOP_CLOCK_STEP) != 0;
+    WORLD_CHECK((probe->addr.af != 0) == (probe->rtt_us >= 0 || untimed));
+    WORLD_CHECK(!untimed || probe->rtt_us == -1);
+    WORLD_CHECK(
+        probe->rtt_us <= trace->options.timeout_ms * 1000 || (probe->flags & HOP_LATE) != 0);
+    WORLD_CHECK((probe->addr.af != 0) == (probe->mpls_count == 1));
+    if (probe->mpls_count == 0)
+        return;
+    const struct world_answer *answer = &trace->world->answers[probe->mpls[0].label];
+    WORLD_CHECK(probe->mpls[0].label < trace->world->answer_count);
+    WORLD_CHECK(answer->serial == trace->serial && answer->ttl == ttl);
     WORLD_CHECK(probe->sent_us >= 0);
 }
 
@@ -170,6 +224,11 @@ static inline void world_on_done(void *context, void *owner, const struct result
             attempt = 0;
         }
         world_check_probe(trace, &probes[i], ttl, ++attempt);
+        if (probes[i].mpls_count == 0)
+            continue;
+        struct world_answer *answer = &w->answers[probes[i].mpls[0].label];
+        WORLD_CHECK(!answer->told);
+        answer->told = true;
     }
     WORLD_CHECK(count == 0 || ttl == trace->reported - 1);
     bool terminal_stop = end->stop == STOP_REACHED || end->stop == STOP_UNREACHABLE;
@@ -177,6 +236,9 @@ static inline void world_on_done(void *context, void *owner, const struct result
     WORLD_CHECK(end->stop != STOP_MAX_TTL || trace->reported == trace->options.max_ttl + 1);
     WORLD_CHECK(end->stop != STOP_DEADLINE || now_us >= trace->deadline_us);
     WORLD_CHECK(end->dst[0] != '\0' && end->src[0] != '\0');
+    WORLD_CHECK(end->stop != STOP_LOOP || trace->options.loop_limit > 0);
+    WORLD_CHECK(end->constant_flow == (end->src_port != 0));
+    WORLD_CHECK(trace->local_port == 0 || end->src_port == trace->local_port);
     w->done++;
     world_leave(w, trace);
 }
@@ -203,12 +265,13 @@ static inline void world_add(struct world *w) {
     unsigned number = world_draw(w, WORLD_TRACES);
     struct world_trace *trace = &w->traces[number];
     struct trace *o = &trace->options;
-    struct addr src = {4, {198, 51, 100, 2}};
+    struct addr src = {4, {198, 51, 100, (uint8_t)number}};
     if (trace->job != NULL)
         return;
     memset(trace, 0, sizeof *trace);
     trace->world = w;
-    trace->dst = (struct addr){4, {192, 0, 2, (uint8_t)number}};
+    trace->serial = ++w->serial;
+    trace->dst = (struct addr){4, {192, 0, 2, (uint8_t)(number / WORLD_SAME_TARGET)}};
     trace_defaults(o);
     o->protocol = (int)world_draw(w, 4);
     o->first_ttl = 1 + world_draw(w, 4);
@@ -217,12 +280,29 @@ static inline void world_add(struct world *w) {
     o->attempts = o->probes + world_draw(w, 3);
     o->timeout_ms = timeouts[world_draw(w, 6)];
     o->gap_limit = world_draw(w, 8);
-    o->window = world_draw(w, 12);
+    o->window = world_draw(w, 2) == 0 ? 0 : world_draw(w, 12);
+    o->loop_limit = world_draw(w, 4);
+    trace->loops = world_draw(w, 4) == 0;
+    if (o->protocol == TRACE_UDP && world_draw(w, 2) == 0)
+        o->flow = world_draw(w, 2);
     trace->distance = 1 + (int)world_draw(w, 24);
     trace->reported = (int)o->first_ttl;
     trace->deadline_us = w->now_us + 1000 * (100 + (int64_t)world_draw(w, 200000));
     w->added++;
     trace->job = mux_add(w->mux, o, &trace->dst, &src, trace, trace->deadline_us, w->now_us);
+}
+
+/* An answer, with a label that tells what it is the answer to. */
+static inline void world_answer_add(struct world *w, const struct world_probe *probe,
+    struct text *line, const char *word, const char *prefix, int last, int64_t rtt_us) {
+    if (w->answer_count == WORLD_ANSWERS) {
+        text_add(line, "no-reply");
+        return;
+    }
+    w->answers[w->answer_count] = (struct world_answer){
+        probe->trace >= 0 ? w->traces[probe->trace].serial : 0, probe->ttl, false};
+    text_add(line, "%s ip-4 %s%d round-trip-time %" PRId64 " mpls %u,0,1,1", word, prefix, last,
+        rtt_us, w->answer_count++);
 }
 
 /* A line that fits a path of `distance` hops, or one of the others. */
@@ -233,19 +313,23 @@ static inline void world_answer_text(
     int64_t waited = w->now_us - probe->sent_us;
     static const char *const words[] = {"no-reply", "no-route", "probes-exhausted", "no-route-host",
         "unexpected-error errno 90", "invalid-argument", "permission-denied", "reply",
-        "feature-support support ok"};
+        "feature-support support ok", "wait-tcp-respone-timeout", "a-word-of-tomorrow"};
     text_clear(line);
     text_add(line, "%d ", probe->token);
-    if (kind < 20)
-        text_add(line, "%s ip-4 %s%d round-trip-time %" PRId64, there ? "reply" : "ttl-expired",
-            there ? "192.0.2." : "10.0.0.",
-            there ? probe->trace < 0 ? 1 : probe->trace : probe->ttl, waited);
+    if (w->limited && probe->ttl < 3 && kind % 2 == 0)
+        text_add(line, "no-reply");
+    else if (kind < 20 && there)
+        world_answer_add(
+            w, probe, line, "reply", "192.0.2.", trace != NULL ? trace->dst.bytes[3] : 1, waited);
+    else if (kind < 20)
+        world_answer_add(w, probe, line, "ttl-expired", trace->loops ? "10.0.1." : "10.0.0.",
+            trace->loops ? probe->ttl % 2 : probe->ttl, waited);
     else if (kind < 22)
-        text_add(line, "no-route ip-4 10.0.0.9 round-trip-time %" PRId64, waited);
+        world_answer_add(w, probe, line, "no-route", "10.0.0.", 9, waited);
     else if (kind == 22) /* the prober's wall clock was set */
-        text_add(line, "reply ip-4 192.0.2.7 round-trip-time %" PRId64, waited + 2000 + kind);
+        world_answer_add(w, probe, line, "reply", "192.0.2.", 7, waited + 2000);
     else
-        text_add(line, "%s", words[kind < 28 ? 0 : kind - 28 < 9 ? kind - 28 : 0]);
+        text_add(line, "%s", words[kind < 28 ? 0 : kind - 28 < 11 ? kind - 28 : 0]);
 }
 
 static inline void world_reply(struct world *w, unsigned at, unsigned kind) {
@@ -284,7 +368,9 @@ static inline void world_prober(struct world *w, bool up) {
     }
     w->questions[0] = w->questions[1] = 0;
     w->up = up;
-    mux_prober(w->mux, up ? "0.95" : NULL, w->now_us);
+    bool newer = up && world_draw(w, 2) == 0;
+    w->slots = newer ? SLOTS_MAX : SLOTS_BEFORE_0_96;
+    mux_prober(w->mux, up ? newer ? "0.96" : "0.95" : NULL, w->now_us);
 }
 
 /* What sends nothing is answered at once, but in turn: a sink must not call back. */
@@ -299,6 +385,19 @@ static inline void world_answer_questions(struct world *w) {
         }
 }
 
+/* With nothing out, a trace waits for a turn at a router near by at most, and no longer than its
+ * timeout_ms; the deadlines may come before that. */
+static inline void world_check_alive(struct world *w) {
+    int64_t patient_us = w->now_us + 30 * INT64_C(1000000), deadline_us = INT64_MAX;
+    if (!w->up || w->stuck || w->out_count > 0)
+        return;
+    for (int i = 0; i < WORLD_TRACES; i++)
+        if (w->traces[i].job != NULL && w->traces[i].deadline_us < deadline_us)
+            deadline_us = w->traces[i].deadline_us;
+    WORLD_CHECK(deadline_us <= patient_us || deadline_us == INT64_MAX ||
+                mux_next(w->mux, w->now_us) <= patient_us);
+}
+
 static inline void world_tick(struct world *w) {
     mux_tick(w->mux, w->now_us);
     while (w->up && w->questions[0] + w->questions[1] > 0)
@@ -309,6 +408,7 @@ static inline void world_tick(struct world *w) {
     WORLD_CHECK(mux_counters(w->mux)->in_flight == w->out_count);
     WORLD_CHECK(mux_counters(w->mux)->probes_sent == w->sent);
     WORLD_CHECK(w->added == w->done + w->forgotten || mux_next(w->mux, w->now_us) < INT64_MAX);
+    world_check_alive(w);
 }
 
 /* Time passes; a prober that does not hang answers what it has waited for long enough. */
@@ -343,12 +443,20 @@ static inline void world_end_one(struct world *w, bool cancel) {
     mux_forget(w->mux, job);
 }
 
+/* Somebody sets the wall clock; what the prober measures meanwhile is wrong. */
+static inline void world_set_clock(struct world *w) {
+    static const int64_t steps_us[] = {1, 999, 1000, 1000000, INT64_C(86400000000)};
+    int64_t step_us = steps_us[world_draw(w, 5)];
+    w->wall_offset_us += world_draw(w, 2) == 0 ? step_us : -step_us;
+    mux_wall_offset(w->mux, w->wall_offset_us);
+}
+
 static inline void world_step(struct world *w) {
     unsigned what = world_draw(w, 64);
     if (what < 8)
         world_add(w);
     else if (what < 40 && w->out_count > 0)
-        world_reply(w, world_draw(w, w->out_count), world_draw(w, 37));
+        world_reply(w, world_draw(w, w->out_count), world_draw(w, 39));
     else if (what < 52)
         world_wait(w, 1 + (int64_t)world_draw(w, 5000));
     else if (what < 55)
@@ -363,6 +471,10 @@ static inline void world_step(struct world *w) {
         world_prober(w, !w->up);
     else if (what < 61)
         w->hung = true;
+    else if (what < 62)
+        world_set_clock(w);
+    else if (what == 62 && world_draw(w, 4) == 0)
+        w->limited = !w->limited;
     else
         world_tick(w);
 }

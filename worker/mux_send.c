@@ -198,14 +198,14 @@ void mux_send_due(struct mux *m, int64_t now_us) {
         mux_ready(m, (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, wake)));
     near_turns(m, now_us);
     while (may_send(m) && pace_ready(&m->pace, now_us)) {
-        struct mux_job *job = next_job(m);
-        bool ahead = job->turn == TURN_AHEAD;
         if (!number_free(m, now_us))
             return;
         if (sequence_sound_due(&m->sequence) && now_us >= m->sound_again_us) {
             sound(m, now_us);
             continue;
         }
+        struct mux_job *job = next_job(m);
+        bool ahead = job->turn == TURN_AHEAD;
         if (try_send(m, job, ahead, now_us)) {
             set_turn(m, job, job->turn); /* behind the others */
         } else if (ahead) {

@@ -138,6 +138,10 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
         w->questions[token == MUX_ASK_TOKEN]++;
         return;
     }
+    if (token == MUX_SOUND_TOKEN) {
+        WORLD_CHECK(world_argument(line, " port ") == 4711);
+        return;
+    }
     WORLD_CHECK(w->out_count < w->slots);
     WORLD_CHECK(token >= MUX_FIRST_TOKEN && token <= MTR_TOKEN_MAX);
     for (unsigned i = 0; i < w->out_count; i++)
@@ -245,11 +249,11 @@ static inline void world_on_done(void *context, void *owner, const struct result
 
 static inline bool world_on_sound(
     void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
-    (void)context;
-    (void)from;
-    (void)to;
-    (void)to_port;
-    return false;
+    struct world *w = context;
+    *from = (struct addr){4, {127, 1, 2, 3}};
+    *to = (struct addr){4, {127, 0, 0, 1}};
+    *to_port = 4711;
+    return world_draw(w, 2) == 0;
 }
 
 static inline void world_on_stuck(void *context) {
@@ -385,10 +389,10 @@ static inline void world_answer_questions(struct world *w) {
         }
 }
 
-/* With nothing out, a trace waits for a turn at a router near by at most, and no longer than its
- * timeout_ms; the deadlines may come before that. */
+/* With nothing out, a trace waits at most for a turn at a router near by, for its timeout_ms, and
+ * for a sequence number, as long and a second; the deadlines may come before that. */
 static inline void world_check_alive(struct world *w) {
-    int64_t patient_us = w->now_us + 30 * INT64_C(1000000), deadline_us = INT64_MAX;
+    int64_t patient_us = w->now_us + 61 * INT64_C(1000000), deadline_us = INT64_MAX;
     if (!w->up || w->stuck || w->out_count > 0)
         return;
     for (int i = 0; i < WORLD_TRACES; i++)
@@ -473,7 +477,9 @@ static inline void world_step(struct world *w) {
         w->hung = true;
     else if (what < 62)
         world_set_clock(w);
-    else if (what == 62 && world_draw(w, 4) == 0)
+    else if (what < 63)
+        mux_sounded(w->mux, (uint16_t)(33000 + world_draw(w, 32536)), w->now_us);
+    else if (world_draw(w, 4) == 0)
         w->limited = !w->limited;
     else
         world_tick(w);

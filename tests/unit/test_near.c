@@ -252,6 +252,34 @@ static void a_silent_router_is_not_limited(void **state) {
     }
 }
 
+/* Traces come in batches with pauses: what a router answers within a burst is its rate then, not
+ * that of the whole second. */
+static void a_limit_is_learnt_from_bursts(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 4000);
+    r.limit_pps = 150;
+    int64_t answered = 0;
+    for (int batch = 0; batch < 20; batch++) {
+        int64_t start_us = r.now_us, left = 200;
+        r.sent = r.answered = 0;
+        for (; left > 0; r.now_us += 250, r.tokens_us += 250)
+            if (next(&r, 4, 1) <= r.now_us) {
+                if (r.tokens_us > 6 * SECOND / 150)
+                    r.tokens_us = 6 * SECOND / 150;
+                send_one(&r, 1);
+                left--;
+            }
+        printf("batch %d: %d of 200 answered, within %d ms\n", batch, (int)r.answered,
+            (int)((r.now_us - start_us) / MS));
+        answered += batch < 3 ? 0 : r.answered;
+        assert_true(batch < 3 || r.now_us - start_us < 2 * SECOND);
+        r.now_us += 3 * SECOND;
+        r.tokens_us += 3 * SECOND;
+    }
+    assert_true(answered >= 17 * 200 * 90 / 100);
+}
+
 /* ---- turns that are not waited for ------------------------------------------------------ */
 
 /* Who has waited too long goes anyway. That must not make those after them wait for ever longer. */
@@ -293,6 +321,7 @@ int main(void) {
         cmocka_unit_test(a_limit_that_goes_away_is_forgotten),
         cmocka_unit_test(a_lossy_path_is_no_limit),
         cmocka_unit_test(an_overrun_limit_is_no_loss),
+        cmocka_unit_test(a_limit_is_learnt_from_bursts),
         cmocka_unit_test(few_probes_teach_nothing),
         cmocka_unit_test(a_silent_router_is_not_limited),
         cmocka_unit_test(forced_turns_are_no_debt),

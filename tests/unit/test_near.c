@@ -208,9 +208,9 @@ static void an_overrun_limit_is_no_loss(void **state) {
     start(&r, 2000);
     r.limit_pps = 100;
     drive(&r, 2000, 3 * SECOND);
-    for (int i = 0; i < 20 * 200; i++) { /* forced turns, twice what it takes */
-        r.now_us += 5 * MS;
-        r.tokens_us += 5 * MS;
+    for (int i = 0; i < 20 * 1000; i++) { /* forced turns, ten times what it takes */
+        r.now_us += MS;
+        r.tokens_us = r.tokens_us < 60 * MS ? r.tokens_us + MS : 60 * MS;
         (void)next(&r, 4, 1);
         send_one(&r, 1);
     }

@@ -33,7 +33,7 @@
 /* So many traces have one target. */
 #define WORLD_SAME_TARGET 24
 
-#define WORLD_ANSWERS (1 << 16)
+#define WORLD_ANSWERS (1 << 12)
 
 #define WORLD_CHECK(rule)                                                                          \
     do {                                                                                           \
@@ -88,6 +88,7 @@ struct world {
     bool up, stuck, hung;
     bool limited; /* near routers do not answer all */
     unsigned slots;
+    uint32_t number, sounded; /* the prober's sequence number, and the last sounding's */
     struct world_trace traces[WORLD_TRACES];
     struct world_probe out[SLOTS_MAX];
     unsigned out_count;
@@ -134,12 +135,14 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
     line[size] = '\0';
     WORLD_CHECK(w->up);
     long token = strtol(line, NULL, 10);
+    w->number += token != MUX_ASK_TOKEN;
     if (token == MUX_SKIP_TOKEN || token == MUX_ASK_TOKEN) {
         w->questions[token == MUX_ASK_TOKEN]++;
         return;
     }
     if (token == MUX_SOUND_TOKEN) {
         WORLD_CHECK(world_argument(line, " port ") == 4711);
+        w->sounded = w->number - 1;
         return;
     }
     WORLD_CHECK(w->out_count < w->slots);
@@ -157,6 +160,8 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
     WORLD_CHECK(timeout_s >= 1 && timeout_s <= 30);
     w->out[w->out_count++] = (struct world_probe){(int32_t)token, number, (int)ttl, (int)timeout_s,
         strstr(line, " protocol tcp ") != NULL, w->now_us};
+    if (w->out[w->out_count - 1].tcp && w->sent % 16 == 0)
+        w->number += 3; /* ports that were in use */
     trace->sent++;
     w->sent++;
     if (w->pps > 0) {
@@ -374,6 +379,7 @@ static inline void world_prober(struct world *w, bool up) {
     w->up = up;
     bool newer = up && world_draw(w, 2) == 0;
     w->slots = newer ? SLOTS_MAX : SLOTS_BEFORE_0_96;
+    w->number = MUX_SHELL_PROBES;
     mux_prober(w->mux, up ? newer ? "0.96" : "0.95" : NULL, w->now_us);
 }
 
@@ -455,6 +461,13 @@ static inline void world_set_clock(struct world *w) {
     mux_wall_offset(w->mux, w->wall_offset_us);
 }
 
+/* The last sounding, or now and then a stranger, shows its port. */
+static inline void world_sounded(struct world *w) {
+    uint32_t numbers = w->slots == SLOTS_MAX ? 32102 : 32536;
+    uint32_t number = world_draw(w, 16) == 0 ? world_draw(w, 65536) : w->sounded % numbers;
+    mux_sounded(w->mux, (uint16_t)(65536 - numbers + number % numbers), w->now_us);
+}
+
 static inline void world_step(struct world *w) {
     unsigned what = world_draw(w, 64);
     if (what < 8)
@@ -478,7 +491,7 @@ static inline void world_step(struct world *w) {
     else if (what < 62)
         world_set_clock(w);
     else if (what < 63)
-        mux_sounded(w->mux, (uint16_t)(33000 + world_draw(w, 32536)), w->now_us);
+        world_sounded(w);
     else if (world_draw(w, 4) == 0)
         w->limited = !w->limited;
     else

@@ -166,8 +166,9 @@ static void a_clock_that_does_not_settle(void **state) {
         answer(rig, i, "reply", 5 * MS);
     }
     assert_int_equal(flags_seen, HOP_CLOCK_STEP);
-    assert_int_equal(shown(rig, "A ends: reached, 9 sent, 1 probes"), 1);
-    assert_int_equal(mux_counters(rig->mux)->clock_steps, 9);
+    assert_int_equal(rig->sent, 1 + TRACER_MAX_REPEATS);
+    assert_int_equal(shown(rig, "A ends: reached"), 1);
+    assert_int_equal(mux_counters(rig->mux)->clock_steps, 1 + TRACER_MAX_REPEATS);
     rig_end(rig);
 }
 

@@ -258,15 +258,15 @@ static void a_limit_is_learnt_from_bursts(void **state) {
     (void)state;
     struct road r;
     start(&r, 4000);
-    r.limit_pps = 150;
+    r.limit_pps = 300;
     int64_t answered = 0;
     for (int batch = 0; batch < 20; batch++) {
         int64_t start_us = r.now_us, left = 200;
         r.sent = r.answered = 0;
         for (; left > 0; r.now_us += 250, r.tokens_us += 250)
             if (next(&r, 4, 1) <= r.now_us) {
-                if (r.tokens_us > 6 * SECOND / 150)
-                    r.tokens_us = 6 * SECOND / 150;
+                if (r.tokens_us > 30 * SECOND / 300)
+                    r.tokens_us = 30 * SECOND / 300;
                 send_one(&r, 1);
                 left--;
             }

@@ -19,7 +19,7 @@
 #define TRACER_AHEAD 20
 
 /* Bounds of "longer than answers take": twice the longest so far, within these. All of it within
- * a second for a whole gap_limit, and within half of timeout_ms. */
+ * a second for a whole gap_limit of up to 90, and within half of timeout_ms. */
 #define TRACER_PATIENCE_MIN_US 10000
 #define TRACER_PATIENCE_ALL_US 900000
 

@@ -376,3 +376,30 @@ def test_prober_ends_with_its_worker(system, busy):
     assert command(prober) == "mtr-packet"
     worker.kill()
     until(lambda: command(prober) != "mtr-packet", "mtr-packet still there", 15)
+
+
+def waiting_bytes(pid):
+    """What waits in the raw IPv4 sockets of a process's network namespace."""
+    with open(f"/proc/{pid}/net/raw", encoding="ascii") as f:
+        return sum(int(line.split()[4].split(":")[1], 16) for line in f.readlines()[1:])
+
+
+def test_answers_wait_for_a_prober_that_has_no_turn(system):
+    """More than the 277 that the kernel's default holds, in a pause that is no death yet."""
+    net = system.simnet("--hops", "8-8", "--rtt-us", "1000000")
+    system.broker()
+    worker = system.worker(net, "--pps", "max", "--capacity", "900")
+    client = system.client()
+    prober = prober_of(worker)
+    options = {"first_ttl": 2, "max_ttl": 2, "timeout_ms": 20000, "attempts": 1}
+    names = [destination(4, i) for i in range(1, 801)]
+    client.request("submit", traces=[{"target": n, "id": n, **options} for n in names], notify=True)
+    client.wait_until(
+        lambda stats: worker_stats(stats, "w1").get("stats", {}).get("probes_in_flight") == len(names)
+    )
+    os.kill(prober, signal.SIGSTOP)
+    until(lambda: waiting_bytes(prober) > 300000, "answers that wait")
+    os.kill(prober, signal.SIGCONT)
+    results = client.collect(len(names))
+    silent = [r["id"] for r in results.values() if r["hops"][0]["probes"][0]["addr"] is None]
+    assert silent == []

@@ -390,7 +390,10 @@ def test_answers_wait_for_a_prober_that_has_no_turn(system):
     system.broker()
     worker = system.worker(net, "--pps", "max", "--capacity", "900")
     client = system.client()
+    client.wait_until(joined("w1"))
     prober = prober_of(worker)
+    if "receive_bytes=0" in worker.log():
+        pytest.skip("this worker may not reach into its mtr-packet")
     options = {"first_ttl": 2, "max_ttl": 2, "timeout_ms": 20000, "attempts": 1}
     names = [destination(4, i) for i in range(1, 801)]
     client.request("submit", traces=[{"target": n, "id": n, **options} for n in names], notify=True)

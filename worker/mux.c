@@ -28,6 +28,7 @@ struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
     near_init(&m->near, pps);
     flows_init(&m->flows);
     m->sequence.owned = SEQUENCE_ALL;
+    sequence_start(&m->sequence, "0.95"); /* whichever comes */
     return m;
 }
 
@@ -350,7 +351,8 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     bool has_answer = reply->addr.af != 0;
     const struct slot was = *slot;
     slot_release(m, slot);
-    sequence_answered(&m->sequence, was.position, now_us);
+    if (reply->class != MTR_SILENT)
+        sequence_answered(&m->sequence, was.position, now_us);
     if (was.stream && (strcmp(reply->word, "address-in-use") == 0 ||
                           strcmp(reply->word, "address-not-available") == 0))
         sequence_went_round(&m->sequence);

@@ -2,7 +2,10 @@
 
 #include "worker/mtr_line.h"
 
+#include <string.h>
+
 #define LAST_PORT 65535
+#define OLD_ONLY (SEQUENCE_MAX - SEQUENCE_COMMON)
 
 /* So many numbers, from this one on, are not free before. */
 static void keep(struct sequence *s, uint32_t number, uint32_t count, int64_t free_us) {
@@ -38,7 +41,12 @@ static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead,
 void sequence_start(struct sequence *s, const char *version) {
     if (s->streams > 0)
         blur(s, s->sure, s->position, s->guard, s->rounds, 0);
-    s->count = mtr_minor(version) >= 96 ? LAST_PORT - 33434 + 1 : LAST_PORT - 33000 + 1;
+    bool new = mtr_minor(version) >= 96;
+    if (new && s->count == SEQUENCE_MAX)
+        memmove(s->free_us, s->free_us + OLD_ONLY, SEQUENCE_COMMON * sizeof s->free_us[0]);
+    if (!new && s->count == SEQUENCE_COMMON)
+        memmove(s->free_us + OLD_ONLY, s->free_us, SEQUENCE_COMMON * sizeof s->free_us[0]);
+    s->count = new ? SEQUENCE_COMMON : SEQUENCE_MAX;
     s->position = s->sure = s->exact = s->clear = 0;
     s->streams = s->rounds = 0;
     s->guard = SEQUENCE_GUARD;
@@ -47,12 +55,15 @@ void sequence_start(struct sequence *s, const char *version) {
 }
 
 static unsigned slice_of(const struct sequence *s, uint32_t number) {
-    return (unsigned)((uint64_t)number * SEQUENCE_SLICES / s->count);
+    uint32_t before = s->count - SEQUENCE_COMMON;
+    return number < before ? 0 : (number - before) * SEQUENCE_SLICES / SEQUENCE_COMMON;
 }
 
 /* The first number that is of the slice, or behind all. */
 static uint32_t slice_start(const struct sequence *s, unsigned slice) {
-    return (uint32_t)(((uint64_t)slice * s->count + SEQUENCE_SLICES - 1) / SEQUENCE_SLICES);
+    uint32_t before = s->count - SEQUENCE_COMMON;
+    uint32_t start = (slice * SEQUENCE_COMMON + SEQUENCE_SLICES - 1) / SEQUENCE_SLICES;
+    return slice == 0 ? 0 : before + start;
 }
 
 static bool owns(const struct sequence *s, unsigned slice) {
@@ -104,7 +115,7 @@ bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *
 }
 
 uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool stream) {
-    s->free_us[s->position % s->count] = forget_us + SEQUENCE_LATE_US;
+    s->free_us[s->position % s->count] = forget_us + SEQUENCE_SILENT_US;
     s->streams += stream;
     return s->position++;
 }

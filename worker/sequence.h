@@ -32,14 +32,19 @@
 #define SEQUENCE_SOUND_STREAMS 256
 #define SEQUENCE_SOUND_NUMBERS 1024
 
-/* For so long after its answer, or its timeout, a probe's number is kept from others: a late or
- * repeated answer must not find a newer probe under it. */
+/* A late or repeated answer must not find a newer probe under its number: so long after its answer,
+ * or after its timeout if there was none, a probe's number is kept from others. */
 #define SEQUENCE_LATE_US 1000000
+#define SEQUENCE_SILENT_US 10000000
 
 /* Numbers looked at for one that is free before it is better to wait. */
 #define SEQUENCE_LOOK 64
 
 #define SEQUENCE_MAX 32536
+
+/* Numbers that all versions have, from 33434 on. Slices are parts of these, so that they are the
+ * same for all; what older ones have before is the first slice's. */
+#define SEQUENCE_COMMON 32102
 
 struct sequence {
     uint32_t count;    /* numbers in the range, up to SEQUENCE_MAX */
@@ -69,7 +74,7 @@ bool sequence_plan(struct sequence *sequence, int64_t now_us, uint32_t *skip, in
  * Returns its position, for the two below. */
 uint64_t sequence_use(struct sequence *sequence, int64_t forget_us, bool stream);
 
-/* The probe of this position was answered. */
+/* The probe of this position was answered, or not sent: no `no-reply`. */
 void sequence_answered(struct sequence *sequence, uint64_t position, int64_t now_us);
 
 /* A stream probe was answered address-in-use or address-not-available: the prober has tried the

@@ -37,7 +37,12 @@ static uint32_t next_number(const struct sequence *s, uint32_t skip) {
     return (uint32_t)((s->position + skip) % s->count);
 }
 
-static unsigned slice_of(uint32_t number) { return number * 8 / COUNT; }
+/* What 0.95 has before 33434 is the first slice's. */
+#define BEFORE (COUNT - SEQUENCE_COMMON)
+
+static unsigned slice_of(uint32_t number) {
+    return number < BEFORE ? 0 : (number - BEFORE) * 8 / SEQUENCE_COMMON;
+}
 
 /* From every position, whatever is owned: the number is ours, not in a guard, and the nearest. */
 static void plans_from_everywhere(void **state) {
@@ -77,15 +82,15 @@ static void all_owned_skips_nothing(void **state) {
         assert_int_equal(skip, 0);
         assert_int_equal(sequence_use(s, 2000000, false), i);
     }
-    assert_false(sequence_plan(s, 2999999, &skip, &wait_us));
-    assert_int_equal(wait_us, 3000000);
+    assert_false(sequence_plan(s, 1999999 + SEQUENCE_SILENT_US, &skip, &wait_us));
+    assert_int_equal(wait_us, 2000000 + SEQUENCE_SILENT_US);
     /* An answer frees its number earlier; it is far off, and others are not skipped for it. */
     sequence_answered(s, 100, 500000);
     assert_false(sequence_plan(s, 1500000, &skip, &wait_us));
     sequence_answered(s, 3, 500000);
     assert_true(sequence_plan(s, 1500000, &skip, &wait_us));
     assert_int_equal(skip, 3);
-    assert_true(sequence_plan(s, 3000000, &skip, &wait_us));
+    assert_true(sequence_plan(s, 2000000 + SEQUENCE_SILENT_US, &skip, &wait_us));
     assert_int_equal(skip, 0);
     free(s);
 }
@@ -104,14 +109,20 @@ static void nothing_owned_never_sends(void **state) {
 static void a_slice_becomes_free(void **state) {
     (void)state;
     struct sequence *s = made(SEQUENCE_ALL);
-    s->position = COUNT / 8;
+    s->position = BEFORE + (SEQUENCE_COMMON + 7) / 8;
     (void)sequence_use(s, 1000000, false);
     assert_int_equal(sequence_slice_free_us(s, 0), 0);
-    assert_int_equal(sequence_slice_free_us(s, 1), 2000000);
+    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
     assert_int_equal(sequence_slice_free_us(s, 2), 0);
     /* A new prober does not forget what may still be answered. */
     sequence_start(s, "0.95");
-    assert_int_equal(sequence_slice_free_us(s, 1), 2000000);
+    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
+    /* Nor does one of another version, which begins elsewhere. */
+    sequence_start(s, "0.96");
+    assert_int_equal(sequence_slice_free_us(s, 0), 0);
+    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
+    sequence_start(s, "0.95");
+    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
     free(s);
 }
 
@@ -198,11 +209,11 @@ static void what_was_unknown_is_kept(void **state) {
     sequence_answered(s, quick, 100);
     sequence_sound(s, 200);
     assert_int_equal(sequence_sounded(s, (uint16_t)(FIRST + 3 + 2), 300), 2);
-    static const int64_t kept[] = {0, 6000000, 6000000, 6000000, 1000200, 1000200, 0};
+    static const int64_t kept[] = {0, 15000000, 15000000, 15000000, 10000200, 10000200, 0};
     for (size_t i = 1; i < sizeof kept / sizeof kept[0]; i++)
         assert_int_equal(s->free_us[i], kept[i]);
     sequence_answered(s, silent, 400); /* which of three was it? */
-    assert_int_equal(s->free_us[1], 6000000);
+    assert_int_equal(s->free_us[1], 15000000);
     uint64_t next = sequence_use(s, 5000000, true);
     assert_int_equal(next, 6);
     sequence_answered(s, next, 500);
@@ -225,7 +236,7 @@ struct model {
     bool taken[COUNT];      /* ports that other programs hold */
     int64_t free_us[COUNT]; /* when each number may truly be used again */
     struct {
-        bool used;
+        bool used, silent;
         uint64_t position;
         uint32_t number;
         int64_t answer_us;
@@ -253,7 +264,7 @@ static uint32_t model_number(struct model *m, bool stream) {
 static void model_check(struct model *m, uint32_t number, int64_t forget_us) {
     m->twice += m->free_us[number] > m->now_us;
     m->outside += (m->s->owned >> slice_of(number) & 1) == 0;
-    m->free_us[number] = forget_us + SEQUENCE_LATE_US;
+    m->free_us[number] = forget_us + SEQUENCE_SILENT_US;
     m->probes++;
 }
 
@@ -261,6 +272,7 @@ static void model_probe(struct model *m, unsigned at) {
     bool stream = rng_below(&m->rng, 4) > 0, silent = rng_below(&m->rng, m->silent_one_in) == 0;
     int64_t forget_us = m->now_us + (stream ? 1000000 : 5000000);
     m->flight[at].used = true;
+    m->flight[at].silent = silent;
     m->flight[at].position = sequence_use(m->s, forget_us, stream);
     m->flight[at].number = model_number(m, stream);
     m->flight[at].answer_us = silent ? forget_us : m->now_us + rng_below(&m->rng, 200000);
@@ -272,6 +284,8 @@ static void model_answers(struct model *m) {
         if (!m->flight[i].used || m->flight[i].answer_us > m->now_us)
             continue;
         m->flight[i].used = false;
+        if (m->flight[i].silent)
+            continue;
         sequence_answered(m->s, m->flight[i].position, m->now_us);
         m->free_us[m->flight[i].number] = m->now_us + SEQUENCE_LATE_US;
     }

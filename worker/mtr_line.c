@@ -145,6 +145,19 @@ static bool read_mpls(struct mtr_reply *reply, const struct word *word) {
     }
 }
 
+/* The difference of two readings of the wall clock, which all releases up to 0.96 print with %d: it
+ * is negative if the clock was set meanwhile. What cannot be is a time beyond all others here. */
+static bool read_time(const struct word *word, int64_t *rtt_us) {
+    struct word digits = *word;
+    bool negative = word->size > 1 && word->at[0] == '-';
+    digits.at += negative;
+    digits.size -= negative;
+    if (!whole_number(&digits, INT64_MAX, rtt_us))
+        return false;
+    *rtt_us = negative ? INT64_MAX : *rtt_us;
+    return true;
+}
+
 static bool read_argument(
     struct mtr_reply *reply, const struct word *name, const struct word *value) {
     if (is(name, "ip-4"))
@@ -152,7 +165,7 @@ static bool read_argument(
     if (is(name, "ip-6"))
         return read_addr(&reply->addr, value, 6);
     if (is(name, "round-trip-time"))
-        return whole_number(value, INT64_MAX, &reply->rtt_us);
+        return read_time(value, &reply->rtt_us);
     if (is(name, "mpls"))
         return read_mpls(reply, value);
     if (is(name, "errno"))

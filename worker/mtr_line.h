@@ -65,7 +65,7 @@ struct mtr_reply {
     char word[HOP_WORD_BYTES + 1];
     char support[HOP_WORD_BYTES + 1];
     struct addr addr;     /* af 0: none */
-    int64_t rtt_us;       /* -1: none */
+    int64_t rtt_us;       /* -1: none; INT64_MAX: a negative one */
     int64_t error_number; /* 0: none */
     uint8_t mpls_count;
     struct mpls_label mpls[HOP_MPLS_MAX];

@@ -140,8 +140,17 @@ static void slot_release(struct mux *m, struct slot *slot) {
     slots_release(&m->slots, slot);
 }
 
+/* It is no suspect any more, or gone. */
+static void acquit(struct mux *m, struct mux_job *job) {
+    m->suspects -= job->suspect;
+    job->suspect = false;
+    if (m->trial == job)
+        m->trial = NULL;
+}
+
 void mux_forget(struct mux *m, struct mux_job *job) {
     struct slot *slot;
+    acquit(m, job);
     while ((slot = TAILQ_FIRST(&job->slots)) != NULL) {
         TAILQ_REMOVE(&job->slots, slot, sibling);
         slot->job = NULL;
@@ -201,7 +210,11 @@ static void lose(struct mux *m, struct slot *slot) {
     m->counters.probes_lost++;
     if (job != NULL && job->death != m->deaths) {
         job->death = m->deaths;
-        job->deaths++;
+        job->deaths += m->trial == NULL;
+        if (m->trial == NULL && !job->suspect) {
+            job->suspect = true;
+            m->suspects++;
+        }
     }
     if (job != NULL && !slot->settled)
         tracer_lost(job->tracer, slot->probe);
@@ -215,6 +228,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
     m->skips_out = 0;
     m->sounding = false;
     m->sound_again_us = 0;
+    m->sounds_out = 0;
     pulse_start(&m->pulse, now_us);
     if (m->up) {
         slots_limit(&m->slots, mtr_minor(version));
@@ -223,10 +237,12 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
         return;
     }
     m->deaths++;
+    near_lost(&m->near);
     while (!TAILQ_EMPTY(&m->slots.in_use))
         lose(m, TAILQ_FIRST(&m->slots.in_use));
+    struct mux_job *culprit = m->trial;
     TAILQ_FOREACH_SAFE(job, &m->jobs, link, next) {
-        if (job->deaths == MUX_MAX_DEATHS)
+        if (job->deaths == MUX_MAX_DEATHS || job == culprit)
             tracer_end(job->tracer, STOP_PROBER_ERROR, "internal",
                 "mtr-packet died again and again while it had probes of this trace");
         if (job->death == m->deaths)
@@ -239,7 +255,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
 static void ask(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     struct slot *slot;
-    bool regular = m->slots.in_flight > 0 && now_us >= m->pulse.next_us;
+    bool regular = m->slots.in_flight > 0 && (now_us >= m->pulse.next_us || m->trial != NULL);
     if (!m->up || m->stuck || m->pulse.out || (TAILQ_EMPTY(&m->to_ask) && !regular))
         return;
     while ((slot = TAILQ_FIRST(&m->to_ask)) != NULL) {
@@ -255,6 +271,8 @@ static void ask(struct mux *m, int64_t now_us) {
 static void answered(struct mux *m, int64_t now_us) {
     struct slot *slot;
     pulse_answered(&m->pulse, now_us);
+    if (m->trial != NULL)
+        acquit(m, m->trial);
     while ((slot = TAILQ_FIRST(&m->asked)) != NULL) {
         if (slot->settled) {
             slot_stop_asking(m, slot);
@@ -327,8 +345,10 @@ static void slot_reply(
 
 /* True if the mux asked for it. */
 static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
-    if (token == MUX_SOUND_TOKEN)
+    if (token == MUX_SOUND_TOKEN && m->sounds_out > 0) {
+        m->sounds_out--;
         return true; /* the connection says more, or that it does not come */
+    }
     if (token == MUX_SKIP_TOKEN && m->skips_out > 0) {
         m->skips_out--;
         return true;

@@ -47,7 +47,9 @@
 /* A probe waits for its turn at a router near by for so many times its own timeout. */
 #define MUX_NEAR_PATIENCE 4
 
-/* A trace whose probes were lost with so many probers may be what kills them. */
+/* When a prober dies, the traces that had probes in it are suspects: each sends one probe, and the
+ * prober is asked after it, before the next does. The one with which it dies then ends, and so does
+ * one that has lost probes with so many probers in other ways. */
 #define MUX_MAX_DEATHS 5
 
 /* With `flow`, probes go to the discard port, RFC 863, unless the trace names another one. */

@@ -40,8 +40,13 @@ static bool waits(const struct mux *m, enum mux_turn turn) {
            (!TAILQ_EMPTY(&m->turns[turn][1]) && slots_free(&m->slots, true));
 }
 
+/* While there are suspects, one probe goes at a time, and the prober is asked after it. */
+static bool in_trial(const struct mux *m) {
+    return m->trial != NULL || (m->suspects > 0 && m->pulse.out);
+}
+
 static bool may_send(const struct mux *m) {
-    return m->up && m->sequence.owned != 0 && slots_free(&m->slots, false) &&
+    return m->up && !in_trial(m) && m->sequence.owned != 0 && slots_free(&m->slots, false) &&
            (waits(m, TURN_NEEDED) || (room_ahead(m) && waits(m, TURN_AHEAD)));
 }
 
@@ -54,6 +59,20 @@ static struct mux_job *next_job(struct mux *m) {
         struct mux_job *job = TAILQ_FIRST(&m->turns[turn][kind]);
         if (job != NULL && (kind == 0 || slots_free(&m->slots, true)))
             return job;
+    }
+    return NULL;
+}
+
+/* The next suspect; those who have nothing to send now are none any more. */
+static struct mux_job *next_suspect(struct mux *m) {
+    struct mux_job *job;
+    TAILQ_FOREACH(job, &m->jobs, link) {
+        if (!job->suspect)
+            continue;
+        if (job->turn == TURN_NEEDED && slots_free(&m->slots, is_stream(job)))
+            return job;
+        job->suspect = false;
+        m->suspects--;
     }
     return NULL;
 }
@@ -142,6 +161,7 @@ static void sound(struct mux *m, int64_t now_us) {
         m->counters.soundings_failed++;
         return;
     }
+    m->sounds_out++;
     sequence_sound(&m->sequence, now_us + MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
     m->sink.send(m->sink.context, line, mtr_line_probe(line, &probe));
 }
@@ -204,10 +224,13 @@ void mux_send_due(struct mux *m, int64_t now_us) {
             sound(m, now_us);
             continue;
         }
-        struct mux_job *job = next_job(m);
+        struct mux_job *job = m->suspects > 0 ? next_suspect(m) : next_job(m);
+        if (job == NULL)
+            continue;
         bool ahead = job->turn == TURN_AHEAD;
         if (try_send(m, job, ahead, now_us)) {
             set_turn(m, job, job->turn); /* behind the others */
+            m->trial = job->suspect ? job : NULL;
         } else if (ahead) {
             set_turn(m, job, TURN_NONE);
         } else {

@@ -38,6 +38,7 @@ struct mux_job {
     uint32_t near_turns; /* bit ttl: it has its turn */
     unsigned deaths;     /* of probers that had probes of it */
     uint64_t death;      /* the last of them */
+    bool suspect;        /* it may be what killed the last one */
 };
 
 TAILQ_HEAD(job_list, mux_job);
@@ -63,6 +64,9 @@ struct mux {
     struct distances distances;
     int64_t wall_offset_us;
     uint64_t deaths; /* of probers */
+    unsigned suspects;
+    struct mux_job *trial; /* the suspect whose probe is in the prober, until that says a word */
+    unsigned sounds_out;   /* soundings that the prober has not answered */
     bool up, stuck;
     struct mux_counters counters;
 };

@@ -125,6 +125,13 @@ void near_answered(struct near *n, int af, int ttl, const struct addr *responder
         w->answered++;
 }
 
+void near_lost(struct near *n) {
+    for (int family = 0; family < 2; family++)
+        for (int i = 0; i < NEAR_TTLS; i++)
+            for (int w = 0; w < 3; w++)
+                n->hops[family][i].windows[w].number = -1;
+}
+
 int near_limited(const struct near *n) {
     int limited = 0;
     for (int family = 0; family < 2; family++)

@@ -66,7 +66,11 @@ int64_t near_next_us(struct near *near, int af, int ttl, int64_t now_us);
 /* One takes its turn. One that goes before its time is not counted: nobody waits longer for it. */
 void near_take(struct near *near, int af, int ttl, int64_t now_us);
 
+/* One was sent, at its turn or without one. */
 void near_sent(struct near *near, int af, int ttl, int64_t now_us);
+
+/* What was sent and not answered yet went down with the prober: it teaches nothing. */
+void near_lost(struct near *near);
 
 /* A probe that was sent at sent_us with this ttl was answered by responder. */
 void near_answered(

@@ -210,12 +210,6 @@ static bool again(struct tracer *t, unsigned index) {
     return true;
 }
 
-/* As often as is allowed; then it is the prober's own word that is reported. */
-static void repeat(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
-    if (!again(t, index))
-        silent(t, index, HOP_OTHER, reply->word);
-}
-
 static void hopeless(struct tracer *t, unsigned index, enum result_stop stop, const char *code,
     const struct mtr_reply *reply) {
     char message[120], text[ADDR_TEXT];
@@ -227,6 +221,18 @@ static void hopeless(struct tracer *t, unsigned index, enum result_stop stop, co
             addr_print(&t->dst, text));
     tracer_end(t, stop, code, message);
     silent(t, index, HOP_OTHER, reply->word);
+}
+
+/* As often as is allowed; then it is the prober's own word that is reported, or, if the host cannot
+ * send and nobody has ever answered, the end. */
+static void repeat(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
+    bool heard = t->seen >= t->first_ttl || t->end_ttl < NO_END || t->held_ttl < NO_END;
+    if (again(t, index))
+        return;
+    if (reply->class == MTR_NO_ROUTE && !heard)
+        hopeless(t, index, STOP_NO_ROUTE, "unavailable", reply);
+    else
+        silent(t, index, HOP_OTHER, reply->word);
 }
 
 /* What an answer of this class means to a hop; HOP_NO_REPLY: it is none. */
@@ -294,7 +300,8 @@ bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply
     enum hop_verdict verdict = verdict_of(reply->class);
     /* A stream's answer would have to be asked for once more, which is not worth it. */
     if (t->ended || t->stream || verdict == HOP_NO_REPLY || record->probe.ttl < t->floor ||
-        record->state != RECORD_DONE || record->probe.verdict != HOP_NO_REPLY)
+        record->state != RECORD_DONE || record->probe.verdict != HOP_NO_REPLY ||
+        hop_of(t, record->probe.ttl)->answered >= t->probes)
         return false;
     note_answer(t, &record->probe, verdict, reply, reply->rtt_us, flags | HOP_LATE);
     believe(t, record);

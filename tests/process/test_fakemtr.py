@@ -65,8 +65,8 @@ FAULTS = {
         impossible_times=20,
     ),
     "negative time": Fault(
-        "on probe n=5 run=1: answer ttl-expired ip-4 10.9.9.9 round-trip-time -5",
-        restarts=1, bad_lines=1,
+        f"on probe {ONCE}: answer ttl-expired ip-4 10.9.9.9 round-trip-time -5",
+        impossible_times=20,
     ),
     "overflowing time": Fault(
         "on probe n=5 run=1: answer reply ip-4 10.9.9.9 round-trip-time 99999999999999999999",
@@ -314,3 +314,21 @@ def test_traces_with_every_version(system, version):
     word = "no-route-host" if minor >= 96 else "no-route"
     assert (stop, answered) == ("no-route", []), end
     assert f"mtr-packet says {word} for 127.2.0.2" in end["error"]["message"]
+
+
+def test_the_trace_that_kills_its_prober_ends_alone(system):
+    """The others had probes out too when it died; they are tried one by one, and go on."""
+    system.broker()
+    env = system.fakemtr("version 0.95\nhops 8\nrtt 100000\non probe ip-4=127.1.9.9: kill SEGV\n")
+    worker = system.worker(system.island(), env=env)
+    client = system.client()
+    client.wait_until(lambda stats: stats["workers"])
+    targets = ["127.1.9.9"] + [f"127.1.1.{i}" for i in range(1, 6)]
+    client.send("submit", traces=[{"id": t, "target": t} for t in targets], notify=True)
+    results = client.collect(len(targets), 20)
+    stops = {name: (result["stop"], result["run"]) for name, result in results.items()}
+    assert stops.pop("127.1.9.9") == ("prober-error", 1)
+    assert set(stops.values()) == {("reached", 1)}
+    assert worker.log().count("event=prober-ended") == 2
+    (stats,) = client.stats()["workers"]
+    assert "trouble" not in stats

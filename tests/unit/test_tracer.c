@@ -490,12 +490,22 @@ static void a_tcp_race(void **state) {
         "send 0:1\nsend 1:1\nsend 2:1\nhop 1: 1 ttl-expired\nmax-ttl, 3 sent\n");
     expect(&t,
         "send 0n send 1n send 2n send 3n send 4n send 5n send 6n send 7n send 8n send 9n send 10n "
-        "send 11n send 12n send 13n send 14n send 15n send 16n send 17n send",
+        "send 11n send 12n send 13n send 14n send 15n send 16n send",
         "send 0:1\nsend 1:1\nsend 2:1\nsend 3:1\nsend 4:1\nsend 5:1\nsend 6:1\nsend 7:1\nsend "
         "8:1\nsend 9:1\nsend 10:1\nsend 11:1\nsend 12:1\nsend 13:1\nsend 14:1\nsend 15:1\nsend "
-        "16:1\nsend 17:1\n"
-        "hop 1: 1 no-route 2 no-route\n"
-        "max-ttl, 18 sent\n"
+        "16:1\n"
+        "no-route, 17 sent, unavailable: mtr-packet says no-route for 192.0.2.1\n"
+        "nothing to send\n");
+    /* Somebody has answered: then it is a hop like others. */
+    t.max_ttl = 2;
+    expect(&t,
+        "send 0e send 1n send 2n send 3n send 4n send 5n send 6n send 7n send 8n send 9n send 10n "
+        "send 11n send 12n send 13n send 14n send 15n send 16n send 17n send 18n send",
+        "send 0:1\nhop 1: 1 ttl-expired\nsend 1:2\nsend 2:2\nsend 3:2\nsend 4:2\nsend 5:2\nsend "
+        "6:2\nsend 7:2\nsend 8:2\nsend 9:2\nsend 10:2\nsend 11:2\nsend 12:2\nsend 13:2\nsend "
+        "14:2\nsend 15:2\nsend 16:2\nsend 17:2\nsend 18:2\n"
+        "hop 2: 1 no-route 2 no-route\n"
+        "max-ttl, 19 sent\n"
         "nothing to send\n");
 }
 

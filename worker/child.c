@@ -22,9 +22,6 @@ static bool is_program(const char *path) {
     return access(path, X_OK) == 0;
 }
 
-/* mtr-packet has five, to send and to receive, IPv4 and IPv6. */
-#define SOCKETS_MAX 8
-
 char *child_find(char why[CHILD_WHY_BYTES], const char **mend) {
     const char *named = getenv("MTR_PACKET");
     if (named != NULL && named[0] != '\0') {
@@ -76,6 +73,9 @@ int child_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *m
     (void)prlimit(*pid, RLIMIT_NOFILE, &files, NULL);
     return 0;
 }
+
+/* mtr-packet has five, to send and to receive, IPv4 and IPv6. */
+#define SOCKETS_MAX 8
 
 /* The size of the buffer if it is a raw socket, otherwise 0. */
 static int widen(int fd) {

@@ -241,7 +241,9 @@ static void judge_receive(struct doctor_report *report, const struct doctor_fact
 }
 
 /* A TCP probe is sent from the port that is its sequence number. If another socket has that one,
- * mtr-packet tries the next, and everything else waits. */
+ * mtr-packet tries the next, and everything else waits. And an ICMP error about another program's
+ * TCP connection is taken for the answer to the probe, of any protocol, whose number is that port.
+ */
 static void judge_ports(struct doctor_report *report, const struct doctor_facts *facts) {
     int first = mtr_minor(facts->said.version) >= 96 ? 33434 : 33000;
     if (facts->port_max < 0)
@@ -249,8 +251,9 @@ static void judge_ports(struct doctor_report *report, const struct doctor_facts 
             "net.ipv4.ip_local_port_range cannot be read here; it should end below %d", first);
     else if (facts->port_max >= first)
         add(report, DOCTOR_WARN, "ports",
-            "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives others ports that TCP "
-            "probes come from, %d to 65535; mend: sysctl -w "
+            "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives others ports that "
+            "number our probes, %d to 65535: ICMP errors about their connections can pose as "
+            "hops; mend: sysctl -w "
             "net.ipv4.ip_local_port_range=\"10000 32767\"",
             facts->port_min, facts->port_max, first);
     else

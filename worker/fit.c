@@ -26,6 +26,8 @@ bool fit_check(const struct trace *trace, int af, unsigned protocols, const char
     if ((protocols >> trace->protocol & 1) == 0)
         return refuse(body, "unavailable", "protocol: %s: not supported by mtr-packet %s",
             trace_protocol_names[trace->protocol], version);
+    if (trace->protocol == TRACE_UDP && af == 6 && mtr_minor(version) == 93)
+        return refuse(body, "unavailable", "protocol: udp: mtr-packet 0.93 cannot over IPv6");
     if (trace->protocol == TRACE_UDP && trace->port >= FIT_PORT_LIMIT)
         return refuse(body, "bad-request",
             "port: %" PRId64 ": udp ports must be below %d, mtr-packet uses those above itself",

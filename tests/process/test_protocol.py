@@ -760,3 +760,24 @@ def test_two_brokers_share_a_worker(system, client):
     worker.send_signal(15)
     assert worker.wait(10) == 0
     assert other.wait_until(joined(0))
+
+
+def test_a_flow_keeps_to_one_path(system):
+    """Every hop is balanced over routers: one flow meets one of them, others and none meet others."""
+    net = system.simnet("--seed", "5", "--hops", "9-9", "--balanced", "100", "--rtt-us", "200")
+    system.broker()
+    system.worker(net)
+    client = system.client()
+    client.wait_until(lambda stats: stats["workers"])
+
+    def paths(**options):
+        """The routers of each hop; the target is one."""
+        end = client.request("trace", target=TARGET, protocol="udp", probes=8, attempts=16, **options)
+        assert (end["stop"], end.get("constant_flow", False)) == ("reached", "flow" in options)
+        return [{p["addr"] for p in hop["probes"]} - {None} for hop in end["hops"][:-1]]
+
+    one = paths(flow=1)
+    assert [len(routers) for routers in one] == [1] * 8
+    assert paths(flow=1) == one
+    assert any(paths(flow=flow) != one for flow in (2, 3, 4))
+    assert any(len(routers) > 1 for routers in paths())

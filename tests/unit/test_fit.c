@@ -26,6 +26,7 @@ static void what_fits(void **state) {
     t.protocol = TRACE_SCTP;
     expect_fits(&t, 4, "0.95", "unavailable", "protocol: sctp: not supported by mtr-packet 0.95");
     t.protocol = TRACE_UDP;
+    expect_fits(&t, 6, "0.93", "unavailable", "protocol: udp: mtr-packet 0.93 cannot over IPv6");
     t.port = 32999;
     expect_fits(&t, 4, "0.95", NULL, NULL);
     t.port = 33000;

@@ -15,10 +15,14 @@ struct berth {
     struct reactor *reactor;
     struct berth_sink sink;
     int slices[SEQUENCE_SLICES];        /* listening sockets; -1: not ours */
+    int64_t rested_us[SEQUENCE_SLICES]; /* when each may be used, by whomever */
     unsigned leaving;                   /* slices that we give away once their numbers are free */
+    unsigned resting;                   /* others that are not used yet */
     int id;                             /* the socket that holds our ICMP id; -1 */
-    int64_t due_us, ask_us, give_up_us; /* while we have no slice */
-    unsigned asked;                     /* whom we asked last */
+    int64_t due_us;
+    int64_t again_us;           /* once we have a slice: when to look for more */
+    int64_t ask_us, give_up_us; /* before */
+    unsigned asked;             /* whom we asked last */
 };
 
 static socklen_t name(struct sockaddr_un *at, const char *kind, unsigned number) {
@@ -46,7 +50,8 @@ static int claim(const char *kind, unsigned number) {
     return -1;
 }
 
-static unsigned owned(const struct berth *b) {
+/* What stays with us, and what of it is in use. */
+static unsigned kept(const struct berth *b) {
     unsigned mask = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++)
         if (b->slices[i] >= 0 && (b->leaving >> i & 1) == 0)
@@ -54,9 +59,18 @@ static unsigned owned(const struct berth *b) {
     return mask;
 }
 
+static unsigned owned(const struct berth *b) { return kept(b) & ~b->resting; }
+
+static void own(struct berth *b) {
+    unsigned have = owned(b);
+    log_event(LOG_LEVEL_INFO, "slices", "have=%d of=%d", __builtin_popcount(have), SEQUENCE_SLICES);
+    b->sink.own(b->sink.context, have);
+}
+
 /* ---- giving away ------------------------------------------------------------------------ */
 
-/* Somebody asks: half of what we have, the upper one, is theirs when its numbers are free. */
+/* Somebody asks: half of what we have is theirs when its numbers are free. What rests goes first,
+ * then the upper slices. */
 static void on_asked(void *context, int fd, short events) {
     (void)events;
     struct berth *b = context;
@@ -66,51 +80,71 @@ static void on_asked(void *context, int fd, short events) {
         (void)close(peer);
         asked = true;
     }
-    unsigned have = owned(b), count = (unsigned)__builtin_popcount(have);
+    unsigned count = (unsigned)__builtin_popcount(kept(b));
     if (!asked || b->leaving != 0 || count < 2)
         return;
-    for (unsigned i = SEQUENCE_SLICES, left = count / 2; left > 0; left--) {
-        while ((have >> --i & 1) == 0)
+    for (unsigned left = count / 2; left > 0; left--) {
+        unsigned from = b->resting != 0 ? b->resting : owned(b), i = SEQUENCE_SLICES;
+        while ((from >> --i & 1) == 0)
             continue;
         b->leaving |= 1U << i;
+        b->resting &= ~(1U << i);
     }
     log_event(LOG_LEVEL_INFO, "slices-leave", "have=%u give=%u", count, count / 2);
     b->sink.own(b->sink.context, owned(b));
     b->due_us = 0;
 }
 
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
 static void leave(struct berth *b, int64_t now_us) {
-    b->due_us = INT64_MAX;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
         if ((b->leaving >> i & 1) == 0)
             continue;
         int64_t free_us = b->sink.slice_free_us(b->sink.context, i);
+        if (free_us < b->rested_us[i])
+            free_us = b->rested_us[i];
         if (free_us > now_us) {
-            b->due_us = free_us < b->due_us ? free_us : b->due_us;
+            b->due_us = earlier(b->due_us, free_us);
             continue;
         }
         reactor_fd_end(b->reactor, b->slices[i]);
         (void)close(b->slices[i]);
         b->slices[i] = -1;
         b->leaving &= ~(1U << i);
+        b->again_us = now_us + BERTH_AGAIN_US; /* or we would take it back */
     }
 }
 
 /* ---- taking ----------------------------------------------------------------------------- */
 
-static bool take(struct berth *b) {
+/* Returns those that were free. */
+static unsigned take(struct berth *b, int64_t rested_us) {
+    unsigned taken = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
         if (b->slices[i] >= 0 || (b->slices[i] = claim("slice", i)) < 0)
             continue;
         (void)listen(b->slices[i], SEQUENCE_SLICES);
         reactor_fd(b->reactor, b->slices[i], ZMQ_POLLIN, on_asked, b);
+        b->rested_us[i] = rested_us;
+        taken |= 1U << i;
     }
-    unsigned have = owned(b);
-    if (have == 0)
-        return false;
-    log_event(LOG_LEVEL_INFO, "slices", "have=%d of=%d", __builtin_popcount(have), SEQUENCE_SLICES);
-    b->sink.own(b->sink.context, have);
-    return true;
+    return taken;
+}
+
+static void use_rested(struct berth *b, int64_t now_us) {
+    unsigned rested = 0;
+    for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
+        if ((b->resting >> i & 1) == 0)
+            continue;
+        if (b->rested_us[i] <= now_us)
+            rested |= 1U << i;
+        else
+            b->due_us = earlier(b->due_us, b->rested_us[i]);
+    }
+    b->resting &= ~rested;
+    if (rested != 0)
+        own(b);
 }
 
 /* That we connect is the request; there is nothing to be said. */
@@ -126,8 +160,9 @@ static void ask(struct berth *b) {
 }
 
 static void seek(struct berth *b, int64_t now_us) {
-    if (take(b)) {
-        b->due_us = INT64_MAX;
+    if (take(b, now_us) != 0) {
+        b->due_us = b->again_us = now_us + BERTH_AGAIN_US;
+        own(b);
         return;
     }
     if (now_us >= b->give_up_us) {
@@ -218,12 +253,18 @@ void berth_destroy(struct berth **berth) {
 void berth_tick(struct berth *b, int64_t now_us) {
     if (now_us < b->due_us)
         return;
-    if (b->leaving != 0)
-        leave(b, now_us);
-    else if (owned(b) == 0)
+    if (owned(b) == 0) {
         seek(b, now_us);
-    else
-        b->due_us = INT64_MAX;
+        return;
+    }
+    b->due_us = INT64_MAX;
+    leave(b, now_us);
+    if (now_us >= b->again_us) {
+        b->resting |= take(b, now_us + BERTH_REST_US);
+        b->again_us = now_us + BERTH_AGAIN_US;
+    }
+    use_rested(b, now_us);
+    b->due_us = earlier(b->due_us, b->again_us);
 }
 
 int64_t berth_next(const struct berth *b) { return b->due_us; }

@@ -5,6 +5,7 @@
  * network). An abstract unix socket is scoped to the network namespace and dies with its holder,
  * so each slice and each id is one that is bound. The socket of a slice listens: a worker that
  * finds all slices taken connects to one, and its holder, if it has several, gives half away.
+ * Slices of workers that have gone are taken by those that are left.
  */
 #ifndef HOPMQ_BERTH_H
 #define HOPMQ_BERTH_H
@@ -18,8 +19,17 @@
 #define BERTH_TRY_US 100000
 #define BERTH_ASK_US 1000000
 
-/* Then it gives up: longer than any probe, and so any slice, can be held. */
-#define BERTH_PATIENCE_US 40000000
+/* Then it gives up. A slice that was asked for is held as long as its longest probe, 30 s, and for
+ * the time that the number of a silent probe is kept, 10 s. */
+#define BERTH_PATIENCE_US 50000000
+
+/* How often a worker that has slices looks for more that are free. */
+#define BERTH_AGAIN_US 5000000
+
+/* It does not use those for so long: what made them free is, most likely, the death of their
+ * holder, and answers to the probes that it left behind, which nobody waits for, come for some 10
+ * s. A worker that starts does not rest: it would trace nothing meanwhile. */
+#define BERTH_REST_US 12000000
 
 /* A prober's ICMP id is its pid modulo this. */
 #define BERTH_ICMP_IDS 65536
@@ -28,7 +38,7 @@ struct berth;
 
 struct berth_sink {
     void *context;
-    /* These slices are ours now, a bit each. */
+    /* These slices are ours to use now, a bit each. */
     void (*own)(void *context, unsigned slices);
     /* When no answer to the numbers of a slice can come any more. */
     int64_t (*slice_free_us)(void *context, unsigned slice);

@@ -6,7 +6,7 @@ their probers have equal pids there, and so, unprotected, equal ICMP ids.
 
 import time
 
-from system import children
+from system import children, until
 from truth import tally, traces
 
 # No hop is shared by two paths, so that every answer that is not a probe's own is seen as false.
@@ -18,6 +18,9 @@ INTERNET = [
 NAMES = [f"w{i}" for i in range(8)]
 CONTAINED = NAMES[:4]
 LIMIT_S = 180
+
+# What free slices rest before a worker uses them, and until it has looked for them, with some room.
+REST_S, TAKEN_S = 12, 25
 
 
 def start(system, net, kind):
@@ -85,3 +88,17 @@ def test_unprotected_workers_take_hops_from_each_other(system, capsys):
         found, pids = run(system, "tests/hopmq-worker-unprotected", 1000)
     assert len(set(pids)) == 1, pids
     assert len(found.wrong) > 1000, found.wrong
+
+
+def test_slices_of_a_worker_that_has_gone_are_taken(system):
+    """They rest first: answers to the probes that it left behind may still come."""
+    net = system.island()
+    first = system.worker(net, name="first")
+    until(lambda: "event=slices have=8 of=8" in first.log(), "all slices")
+    second = system.worker(net, name="second")
+    until(lambda: "event=slices have=4 of=8" in second.log(), "half of them")
+    first.kill()
+    gone = time.monotonic()
+    until(lambda: "event=slices have=8 of=8" in second.log(), "the others", TAKEN_S)
+    assert time.monotonic() - gone >= REST_S
+    assert second.log().count("event=slices ") == 2

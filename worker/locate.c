@@ -74,6 +74,12 @@ static void find_route(struct agent_location *at, const struct query *q) {
     char text[ADDR_TEXT];
     socklen_t dst_size = to_endpoint(&dst, &at->dst, ROUTE_PORT);
     int fd = socket(dst.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 && errno != EAFNOSUPPORT) {
+        /* Such as too many open files, which tells nothing of routes. */
+        fail(at, STOP_PROBER_ERROR, "internal", "this worker cannot look for a route to %s: %s",
+            addr_print(&at->dst, text), strerror(errno));
+        return;
+    }
     if (fd < 0) {
         fail(at, STOP_NO_ROUTE, "unavailable", "af: this worker cannot reach %s: %s",
             addr_print(&at->dst, text), strerror(errno));
@@ -95,7 +101,7 @@ static void find_route(struct agent_location *at, const struct query *q) {
         fail(at, STOP_NO_ROUTE, "unavailable", "this worker has no route to %s: %s",
             addr_print(&at->dst, text), strerror(errno));
     else if (getsockname(fd, &src.any, &src_size) != 0)
-        fail(at, STOP_NO_ROUTE, "internal", "no source for %s: %s", addr_print(&at->dst, text),
+        fail(at, STOP_PROBER_ERROR, "internal", "no source for %s: %s", addr_print(&at->dst, text),
             strerror(errno));
     else
         from_endpoint(&at->src, &src);
@@ -104,20 +110,41 @@ static void find_route(struct agent_location *at, const struct query *q) {
 
 /* ---- the name --------------------------------------------------------------------------- */
 
+/* The first address of a family; false if there is none. */
+static bool first_of(struct addr *addr, const struct ares_addrinfo *info, int family) {
+    union endpoint e;
+    memset(&e, 0, sizeof e);
+    for (const struct ares_addrinfo_node *n = info != NULL ? info->nodes : NULL; n != NULL;
+         n = n->ai_next)
+        if (n->ai_family == family) {
+            memcpy(&e, n->ai_addr, n->ai_addrlen < sizeof e ? n->ai_addrlen : sizeof e);
+            from_endpoint(addr, &e);
+            return true;
+        }
+    return false;
+}
+
+static void try_family(struct agent_location *at, const struct query *q,
+    const struct ares_addrinfo *info, int family) {
+    if (!first_of(&at->dst, info, family))
+        return;
+    if (!addr_traceable(&at->dst))
+        fail(at, STOP_UNRESOLVED, "bad-request", "target: %.120s: %s", q->target,
+            "its address cannot be traced");
+    else
+        find_route(at, q);
+}
+
 static void on_addresses(void *context, int status, struct ares_addrinfo *info) {
     struct query *q = context;
-    struct agent_location at = {0};
-    /* IPv4 first, where the trace leaves the family open. */
-    for (int family = 4; family <= 6 && at.dst.af == 0; family += 2)
-        for (const struct ares_addrinfo_node *n = info != NULL ? info->nodes : NULL;
-             n != NULL && at.dst.af == 0; n = n->ai_next)
-            if (n->ai_family == (family == 4 ? AF_INET : AF_INET6) &&
-                (q->af == 0 || q->af == family)) {
-                union endpoint e;
-                memset(&e, 0, sizeof e);
-                memcpy(&e, n->ai_addr, n->ai_addrlen < sizeof e ? n->ai_addrlen : sizeof e);
-                from_endpoint(&at.dst, &e);
-            }
+    struct agent_location at = {0}, other = {0};
+    if (q->af != 6)
+        try_family(&at, q, info, AF_INET);
+    /* Where the trace leaves the family open, IPv6 if IPv4 cannot be had. */
+    if (q->af != 4 && (at.dst.af == 0 || at.error_code[0] != '\0'))
+        try_family(&other, q, info, AF_INET6);
+    if (at.dst.af == 0 || (other.dst.af != 0 && other.error_code[0] == '\0'))
+        at = other;
     if (at.dst.af == 0)
         fail(&at, STOP_UNRESOLVED,
             status == ARES_SUCCESS || status == ARES_ENOTFOUND || status == ARES_ENODATA
@@ -125,11 +152,6 @@ static void on_addresses(void *context, int status, struct ares_addrinfo *info) 
                 : "unavailable",
             "target: %.120s: %s", q->target,
             status == ARES_SUCCESS ? "no address of this family" : ares_strerror(status));
-    else if (!addr_traceable(&at.dst))
-        fail(&at, STOP_UNRESOLVED, "bad-request", "target: %.120s: %s", q->target,
-            "its address cannot be traced");
-    else
-        find_route(&at, q);
     if (info != NULL)
         ares_freeaddrinfo(info);
     q->locator->found(q->owner, q->lease, &at);

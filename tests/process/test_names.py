@@ -1,6 +1,8 @@
 """Targets by name, and the names of those that answer, with a real name server."""
 
 import json
+import os
+import resource
 import signal
 import time
 
@@ -79,6 +81,30 @@ def test_unresolved(system):
         assert (end["stop"], end["hops"], end["probes_sent"]) == ("unresolved", [], 0), end
         assert end["error"]["code"] == code and name in end["error"]["message"], end
         assert end["names"] == {}
+
+
+def test_the_family_that_has_a_route(system):
+    """On an island 127.0.0.0/8 and ::1 are all that can be reached."""
+    _, worker, client = started(
+        system,
+        record("six.example", "192.0.2.1", "::1"),
+        record("neither.example", "192.0.2.1", "2001:db8::1"),
+        net=system.island(),
+    )
+    end = client.request("trace", target="six.example")
+    assert (end["stop"], end["dst"]) == ("reached", "::1"), end
+    assert "error" not in end
+    for name, af in (("six.example", 4), ("neither.example", 0)):
+        end = client.request("trace", target=name, af=af)
+        assert (end["stop"], end["dst"]) == ("no-route", "192.0.2.1"), end
+        assert "no route to 192.0.2.1" in end["error"]["message"]
+    # A worker that may open nothing more does not know whether there is one.
+    files = {int(fd) for fd in os.listdir(f"/proc/{worker.pid}/fd")}
+    free = next(fd for fd in range(len(files) + 1) if fd not in files)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (free, free))
+    end = client.request("trace", target="192.0.2.1")
+    assert (end["stop"], end["error"]["code"]) == ("prober-error", "internal"), end
+    assert "Too many open files" in end["error"]["message"]
 
 
 def test_a_silent_server_costs_only_those_that_need_it(system):

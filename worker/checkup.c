@@ -1,5 +1,6 @@
 #include "worker/checkup.h"
 
+#include "common/log.h"
 #include "worker/berth.h"
 #include "worker/child.h"
 #include "worker/doctor.h"
@@ -212,10 +213,23 @@ static void look_at_interfaces(struct doctor_facts *facts) {
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
+/* What can be told without an mtr-packet, but for receive buffers, which depend on what the worker
+ * may make of its. */
+static void look_around(struct doctor_facts *facts, pid_t pid) {
+    struct berth_survey survey = {0};
+    look_at_ports(facts);
+    facts->berths_known = berth_survey(&survey, pid);
+    facts->slices = survey.slices;
+    facts->workers = survey.workers;
+    facts->id_taken = survey.id_taken;
+    look_for_route(&facts->ipv4, AF_INET);
+    look_for_route(&facts->ipv6, AF_INET6);
+    look_at_interfaces(facts);
+}
+
 int checkup_run(int64_t pps) {
     struct checkup c = {.facts = {.pps = pps, .id = -1}};
     struct doctor_facts *facts = &c.facts;
-    struct berth_survey survey;
     struct doctor_report report;
     char line[DOCTOR_LINE_BYTES] = "";
     /* An mtr-packet that has ended is a finding. */
@@ -229,17 +243,23 @@ int checkup_run(int64_t pps) {
         start(&c);
     }
     facts->receive_bytes = receive_bytes();
-    look_at_ports(facts);
-    facts->berths_known = berth_survey(&survey, c.pid);
-    facts->slices = survey.slices;
-    facts->workers = survey.workers;
-    facts->id_taken = survey.id_taken;
-    look_for_route(&facts->ipv4, AF_INET);
-    look_for_route(&facts->ipv6, AF_INET6);
-    look_at_interfaces(facts);
+    look_around(facts, c.pid);
     doctor_judge(&report, facts);
     for (int i = 0; i < report.count; i++)
         (void)fwrite(line, 1, doctor_line(line, &report.checks[i]), stdout);
     free(path);
     return doctor_fit(&report) ? EX_OK : EX_UNAVAILABLE;
+}
+
+void checkup_log(void) {
+    struct doctor_facts facts = {.stage = DOCTOR_NOT_ASKED, .id = -1, .receive_bytes = -1};
+    struct doctor_report report;
+    look_around(&facts, 0);
+    doctor_judge(&report, &facts);
+    for (int i = 0; i < report.count; i++) {
+        const struct doctor_check *check = &report.checks[i];
+        if (check->verdict != DOCTOR_OK)
+            log_event(check->verdict == DOCTOR_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "check",
+                "name=\"%s\" text=\"%s\"", check->name, check->text);
+    }
 }

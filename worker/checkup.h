@@ -1,4 +1,4 @@
-/* checkup: gathers a doctor's facts about this host, and prints what it makes of them. */
+/* checkup: gathers a doctor's facts about this host, and tells what it makes of them. */
 #ifndef HOPMQ_CHECKUP_H
 #define HOPMQ_CHECKUP_H
 
@@ -8,5 +8,9 @@
  * but one UDP probe to 127.0.0.1. `pps` as for mux_new(). Returns EX_OK, or EX_UNAVAILABLE if
  * something prevents traces; within PROBER_START_US. */
 int checkup_run(int64_t pps);
+
+/* For a worker that starts: logs as `check` what is not right of ports, slices and routes. Of the
+ * rest its own prober tells. Starts nothing and sends nothing. */
+void checkup_log(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/reactor.h"
 #include "common/sock.h"
 #include "worker/berth.h"
+#include "worker/checkup.h"
 #include "worker/locate.h"
 #include "worker/names.h"
 #include "worker/prober.h"
@@ -368,6 +369,7 @@ int daemon_run(const struct daemon_config *config) {
         reactor_on_tick(d->reactor, next, tick, d);
         log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s pps=%" PRId64 " capacity=%" PRId64,
             config->agent.name, HOPMQ_VERSION, config->pps, config->agent.capacity);
+        checkup_log();
         prober_start(d->prober);
         reactor_run(d->reactor);
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);

@@ -126,7 +126,8 @@ static void blame(struct doctor_report *report, const struct doctor_facts *facts
 }
 
 static void judge_rights(struct doctor_report *report, const struct doctor_facts *facts) {
-    if (facts->stage == DOCTOR_NOT_FOUND || facts->stage == DOCTOR_HUNG)
+    if (facts->stage == DOCTOR_NOT_ASKED || facts->stage == DOCTOR_NOT_FOUND ||
+        facts->stage == DOCTOR_HUNG)
         return;
     if (facts->stage != DOCTOR_ANSWERED || facts->loopback.class == MTR_SILENT)
         blame(report, facts);
@@ -167,6 +168,8 @@ static void judge_prober(struct doctor_report *report, const struct doctor_facts
         break;
     case DOCTOR_ANSWERED:
         judge_version(report, facts);
+        break;
+    case DOCTOR_NOT_ASKED:
         break;
     }
 }
@@ -254,7 +257,7 @@ static void judge_ports(struct doctor_report *report, const struct doctor_facts 
             "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives others ports that "
             "number our probes, %d to 65535: ICMP errors about their connections can pose as "
             "hops; mend: sysctl -w "
-            "net.ipv4.ip_local_port_range=\"10000 32767\"",
+            "net.ipv4.ip_local_port_range='10000 32767'",
             facts->port_min, facts->port_max, first);
     else
         add(report, DOCTOR_OK, "ports",

@@ -13,9 +13,10 @@
 enum doctor_stage {
     DOCTOR_NOT_FOUND,
     DOCTOR_NOT_STARTED,
-    DOCTOR_ENDED,    /* before its last answer */
-    DOCTOR_HUNG,     /* did not give its last answer in time */
-    DOCTOR_ANSWERED, /* all */
+    DOCTOR_ENDED,     /* before its last answer */
+    DOCTOR_HUNG,      /* did not give its last answer in time */
+    DOCTOR_ANSWERED,  /* all */
+    DOCTOR_NOT_ASKED, /* none was started, and nothing is judged that only one could tell */
 };
 
 struct doctor_route {

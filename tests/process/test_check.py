@@ -92,6 +92,21 @@ def test_what_is_mended_is_right(system):
     assert found["ports"][0] == "ok"
 
 
+def test_a_worker_that_starts_tells_what_is_not_right(system):
+    """In the words of the check, and nothing of what it did not look at."""
+    net = system.island()
+    subprocess.run(net.enter(setting("ipv4/ip_local_port_range", "32768 60999")), check=True)
+    found = check(enter=net.enter)
+    worker = system.worker(net)
+    until(lambda: "event=prober-up" in worker.log(), "no prober")
+    told = re.findall(r'level=(\w+) event=check name="(.+)" text="([^"]+)"\n', worker.log())
+    levels = {"WARN": "warn", "FAIL": "error"}
+    names = ["ports", "IPv4 route", "IPv6 route"]
+    assert told == [(levels[found[name][0]], name, found[name][1]) for name in names]
+    assert {level for level, _, _ in told} == {"warn", "error"}
+    assert worker.log().count("event=check") == len(told)
+
+
 def test_one_probe_is_sent(system):
     """What goes over loopback, and there is nothing else: the probe, and port unreachable."""
     net = system.island()

@@ -259,7 +259,7 @@ static void numbers(void **state) {
     facts.receive_bytes = -1;
     expect(&facts, "receive buffer", DOCTOR_OK, "cannot be told here");
 
-    static const char mend[] = "mend: sysctl -w net.ipv4.ip_local_port_range=\"10000 32767\"";
+    static const char mend[] = "mend: sysctl -w net.ipv4.ip_local_port_range='10000 32767'";
     facts.port_max = 32999;
     expect(&facts, "ports", DOCTOR_OK, "10000 32999 ends below 33000");
     facts.port_max = 33000;

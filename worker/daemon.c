@@ -352,6 +352,7 @@ int daemon_run(const struct daemon_config *config) {
         d, to_prober, agent_on_hop, agent_on_done, prober_stuck, sound};
     const struct sounding_sink sounding_sink = {d, on_heard, on_stranger};
     d->mux = mux_new(config->pps, &mux_sink);
+    mux_begin(d->mux, arc4random());
     d->sounding = sounding_new(d->reactor, &sounding_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
     d->resolver = resolver_new(d->reactor);

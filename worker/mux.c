@@ -18,9 +18,11 @@ struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
     TAILQ_INIT(&m->asked);
     TAILQ_INIT(&m->jobs);
     TAILQ_INIT(&m->portless);
+    for (int kind = 0; kind < SLOT_KINDS; kind++) {
+        TAILQ_INIT(&m->turns[TURN_NEEDED][kind]);
+        TAILQ_INIT(&m->turns[TURN_AHEAD][kind]);
+    }
     for (int i = 0; i < 2; i++) {
-        TAILQ_INIT(&m->turns[TURN_NEEDED][i]);
-        TAILQ_INIT(&m->turns[TURN_AHEAD][i]);
         for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
             TAILQ_INIT(&m->nears[i][ttl - 1]);
     }
@@ -48,6 +50,8 @@ struct mux_counters *mux_counters(struct mux *m) {
     m->counters.prober_lag_us = m->pulse.lag_us;
     return &m->counters;
 }
+
+void mux_begin(struct mux *m, uint32_t number) { sequence_begin(&m->sequence, number); }
 
 void mux_wall_offset(struct mux *m, int64_t offset_us) { m->wall_offset_us = offset_us; }
 
@@ -104,6 +108,10 @@ struct mux_job *mux_add(struct mux *m, const struct trace *options, const struct
         .size = (uint16_t)options->size,
         .port = (uint16_t)(job->flow >= 0 && options->port == 0 ? MUX_DISCARD_PORT : options->port),
     };
+    if (stream)
+        job->kind = SLOT_STREAM;
+    else if (job->probe.timeout_s > SLOTS_SLOW_S)
+        job->kind = SLOT_SLOW;
     TAILQ_INIT(&job->slots);
     TAILQ_INSERT_TAIL(&m->jobs, job, link);
     timeline_set(&m->deadlines, &job->deadline, deadline_us);
@@ -237,6 +245,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
         return;
     }
     m->deaths++;
+    sequence_begin(&m->sequence, 0); /* what the last one used is known */
     near_lost(&m->near);
     while (!TAILQ_EMPTY(&m->slots.in_use))
         lose(m, TAILQ_FIRST(&m->slots.in_use));
@@ -373,8 +382,8 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     slot_release(m, slot);
     if (reply->class != MTR_SILENT)
         sequence_answered(&m->sequence, was.position, now_us);
-    if (was.stream && (strcmp(reply->word, "address-in-use") == 0 ||
-                          strcmp(reply->word, "address-not-available") == 0))
+    if (was.kind == SLOT_STREAM && (strcmp(reply->word, "address-in-use") == 0 ||
+                                       strcmp(reply->word, "address-not-available") == 0))
         sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;

@@ -118,6 +118,10 @@ void mux_sounded(struct mux *mux, uint16_t port, int64_t now_us);
 /* The prober is there, or (NULL) gone with all that it held. */
 void mux_prober(struct mux *mux, const char *version, int64_t now_us);
 
+/* A prober that is the first of this process begins at this number, modulo their count: a worker
+ * that had the numbers before may have ended with probes out. A random one is best. */
+void mux_begin(struct mux *mux, uint32_t number);
+
 /* The wall clock less the monotonic clock, now: tell before time passes in the other calls. */
 void mux_wall_offset(struct mux *mux, int64_t offset_us);
 

@@ -2,18 +2,16 @@
 
 /* ---- whose turn it is ------------------------------------------------------------------- */
 
-static bool is_stream(const struct mux_job *job) { return trace_is_stream(job->probe.protocol); }
-
 static struct job_list *near_list(struct mux *m, const struct mux_job *job, int ttl) {
     return &m->nears[job->probe.target.af == 6][ttl - 1];
 }
 
 static void set_turn(struct mux *m, struct mux_job *job, enum mux_turn turn) {
     if (job->turn < TURN_NONE)
-        TAILQ_REMOVE(&m->turns[job->turn][is_stream(job)], job, turns);
+        TAILQ_REMOVE(&m->turns[job->turn][job->kind], job, turns);
     job->turn = turn;
     if (turn < TURN_NONE)
-        TAILQ_INSERT_TAIL(&m->turns[turn][is_stream(job)], job, turns);
+        TAILQ_INSERT_TAIL(&m->turns[turn][job->kind], job, turns);
 }
 
 void mux_ready(struct mux *m, struct mux_job *job) {
@@ -36,8 +34,10 @@ void mux_not_ready(struct mux *m, struct mux_job *job) {
 static bool room_ahead(const struct mux *m) { return m->slots.in_flight < MUX_AHEAD; }
 
 static bool waits(const struct mux *m, enum mux_turn turn) {
-    return !TAILQ_EMPTY(&m->turns[turn][0]) ||
-           (!TAILQ_EMPTY(&m->turns[turn][1]) && slots_free(&m->slots, true));
+    for (int kind = 0; kind < SLOT_KINDS; kind++)
+        if (!TAILQ_EMPTY(&m->turns[turn][kind]) && slots_free(&m->slots, (enum slot_kind)kind))
+            return true;
+    return false;
 }
 
 /* While there are suspects, one probe goes at a time, and the prober is asked after it. */
@@ -46,18 +46,18 @@ static bool in_trial(const struct mux *m) {
 }
 
 static bool may_send(const struct mux *m) {
-    return m->up && !in_trial(m) && m->sequence.owned != 0 && slots_free(&m->slots, false) &&
+    return m->up && !in_trial(m) && m->sequence.owned != 0 &&
            (waits(m, TURN_NEEDED) || (room_ahead(m) && waits(m, TURN_AHEAD)));
 }
 
-/* The next job that may send: what is needed before what may not be, plain and stream in turn,
- * and in turn within each. */
+/* The next job that may send: what is needed before what may not be, the kinds in turn, and in
+ * turn within each. */
 static struct mux_job *next_job(struct mux *m) {
     enum mux_turn turn = waits(m, TURN_NEEDED) ? TURN_NEEDED : TURN_AHEAD;
-    for (int tried = 0; tried < 2; tried++) {
-        unsigned kind = m->next_kind++ % 2;
+    for (int tried = 0; tried < SLOT_KINDS; tried++) {
+        enum slot_kind kind = m->next_kind++ % SLOT_KINDS;
         struct mux_job *job = TAILQ_FIRST(&m->turns[turn][kind]);
-        if (job != NULL && (kind == 0 || slots_free(&m->slots, true)))
+        if (job != NULL && slots_free(&m->slots, kind))
             return job;
     }
     return NULL;
@@ -69,7 +69,7 @@ static struct mux_job *next_suspect(struct mux *m) {
     TAILQ_FOREACH(job, &m->jobs, link) {
         if (!job->suspect)
             continue;
-        if (job->turn == TURN_NEEDED && slots_free(&m->slots, is_stream(job)))
+        if (job->turn == TURN_NEEDED && slots_free(&m->slots, job->kind))
             return job;
         job->suspect = false;
         m->suspects--;
@@ -169,14 +169,14 @@ static void sound(struct mux *m, int64_t now_us) {
 static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     int64_t forgotten_us = now_us + job->probe.timeout_s * INT64_C(1000000);
-    struct slot *slot = slots_take(&m->slots, is_stream(job));
+    struct slot *slot = slots_take(&m->slots, job->kind);
     slot->job = job;
     slot->probe = index;
     slot->ttl = job->probe.ttl;
     slot->sent_us = now_us;
     slot->give_up_us = forgotten_us + MUX_GRACE_US;
     slot->wall_offset_us = m->wall_offset_us;
-    slot->position = sequence_use(&m->sequence, forgotten_us, slot->stream);
+    slot->position = sequence_use(&m->sequence, forgotten_us, job->kind == SLOT_STREAM);
     TAILQ_INSERT_TAIL(&job->slots, slot, sibling);
     timeline_set(&m->slot_times, &slot->timer, now_us + job->timeout_us);
     job->probe.token = slots_token(&m->slots, slot);

@@ -11,8 +11,8 @@
 #include "worker/pace.h"
 #include "worker/pulse.h"
 
-/* Where a job waits. Each list but the last has one for plain and one for stream probes, which
- * have a limit of their own. */
+/* Where a job waits. The first two are lists for each kind of probe, which have limits of their
+ * own. */
 enum mux_turn {
     TURN_NEEDED, /* it may have something to send that it surely needs */
     TURN_AHEAD,  /* it may have something that it may not need */
@@ -29,6 +29,7 @@ struct mux_job {
     struct tracer *tracer;
     void *owner;
     struct mtr_probe probe; /* the pattern of all its probes */
+    enum slot_kind kind;    /* of them */
     struct slot_list slots;
     int64_t started_us, timeout_us;
     int flow; /* -1: none */
@@ -49,10 +50,10 @@ struct mux {
     struct slots slots;
     struct slot_list to_ask, asked; /* their trace's time is over; see mux_tick() */
     struct job_list jobs;
-    struct job_list turns[2][2]; /* by enum mux_turn, and plain or stream */
+    struct job_list turns[2][SLOT_KINDS]; /* by enum mux_turn */
     struct job_list portless;
     struct job_list nears[2][NEAR_TTLS]; /* by family, those who wait for a turn there */
-    unsigned next_kind;                  /* whose turn it is, plain or stream */
+    unsigned next_kind;                  /* of probe, whose turn it is */
     struct sequence sequence;
     unsigned skips_out;     /* skipping commands that the prober has not answered */
     bool sounding;          /* one is out */

@@ -85,6 +85,8 @@ static uint32_t foreign(const struct sequence *s, uint32_t at) {
     return skip;
 }
 
+void sequence_begin(struct sequence *s, uint32_t number) { s->begin = number % s->count; }
+
 /* How many numbers are free from this position on, up to `want`. */
 static uint32_t free_ahead(struct sequence *s, uint64_t position, uint32_t want, int64_t now_us) {
     if (position < s->clear_from || position > s->clear)
@@ -96,7 +98,7 @@ static uint32_t free_ahead(struct sequence *s, uint64_t position, uint32_t want,
 
 bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *wait_us) {
     uint32_t want = s->reach + 1;
-    *skip = 0;
+    *skip = s->position < s->begin ? (uint32_t)(s->begin - s->position) : 0;
     *wait_us = INT64_MAX;
     if (s->owned == 0)
         return false;

@@ -54,6 +54,7 @@ struct sequence {
     uint64_t sounding; /* the position of the sounding that is out */
     uint64_t clear;    /* from clear_from to here all numbers were found free */
     uint64_t clear_from;
+    uint32_t begin;   /* numbers before this position are skipped */
     uint32_t streams; /* stream probes since the last sounding was sent, and that one */
     uint32_t rounds;  /* probes since then for which the prober tried all numbers in vain */
     uint32_t guard;
@@ -66,6 +67,9 @@ struct sequence {
 /* For a prober that has just been started: 32,536 numbers from 33000 up to 0.95, 32,102 from
  * 33434 since. What is not free yet stays so. */
 void sequence_start(struct sequence *sequence, const char *version);
+
+/* The next prober, or this one if it has sent nothing, begins at this number modulo their count. */
+void sequence_begin(struct sequence *sequence, uint32_t number);
 
 /* True if a probe may be sent after *skip skipping commands; otherwise not before *wait_us. */
 bool sequence_plan(struct sequence *sequence, int64_t now_us, uint32_t *skip, int64_t *wait_us);

@@ -17,17 +17,18 @@ void slots_limit(struct slots *s, int minor) {
     s->limit = minor >= 96 ? SLOTS_MAX : SLOTS_BEFORE_0_96;
 }
 
-bool slots_free(const struct slots *s, bool stream) {
-    return s->in_flight < s->limit && (!stream || s->streams < SLOTS_STREAM);
+bool slots_free(const struct slots *s, enum slot_kind kind) {
+    const unsigned limits[] = {s->limit, SLOTS_STREAM, s->limit / 2};
+    return s->in_flight < s->limit && s->of_kind[kind] < limits[kind];
 }
 
-struct slot *slots_take(struct slots *s, bool stream) {
+struct slot *slots_take(struct slots *s, enum slot_kind kind) {
     struct slot *slot = TAILQ_FIRST(&s->free);
     TAILQ_REMOVE(&s->free, slot, age);
-    *slot = (struct slot){.use = slot->use % (USES - 1) + 1, .used = true, .stream = stream};
+    *slot = (struct slot){.use = slot->use % (USES - 1) + 1, .used = true, .kind = kind};
     TAILQ_INSERT_TAIL(&s->in_use, slot, age);
     s->in_flight++;
-    s->streams += stream;
+    s->of_kind[kind]++;
     return slot;
 }
 
@@ -36,7 +37,7 @@ void slots_release(struct slots *s, struct slot *slot) {
     TAILQ_REMOVE(&s->in_use, slot, age);
     TAILQ_INSERT_TAIL(&s->free, slot, age);
     s->in_flight--;
-    s->streams -= slot->stream;
+    s->of_kind[slot->kind]--;
 }
 
 int32_t slots_token(const struct slots *s, const struct slot *slot) {

@@ -20,8 +20,15 @@
 #define SLOTS_BEFORE_0_96 900
 #define SLOTS_STREAM 900
 
+/* Probes that mtr-packet may hold for longer than this are slow: so that a few traces with long
+ * timeouts cannot fill it, they get half of the slots at most. */
+#define SLOTS_SLOW_S 3
+
 /* The bits of a token that name the slot; the others count its uses from 1. */
 #define SLOTS_TOKEN_BITS 11
+
+/* What limits a probe besides the number of slots. */
+enum slot_kind { SLOT_PLAIN, SLOT_STREAM, SLOT_SLOW, SLOT_KINDS };
 
 struct mux_job;
 
@@ -37,7 +44,8 @@ struct slot {
     int64_t sent_us, give_up_us;
     int64_t wall_offset_us; /* wall clock less monotonic clock when it was sent */
     uint8_t ttl;
-    bool used, stream;
+    enum slot_kind kind;
+    bool used;
     bool settled; /* its trace has taken it as unanswered */
     enum slot_wait { WAITS_FOR_LINE, WAITS_TO_ASK, WAITS_FOR_WORD } wait;
 };
@@ -48,7 +56,8 @@ struct slots {
     struct slot at[SLOTS_MAX];
     struct slot_list free, in_use;
     unsigned limit; /* how many the prober takes */
-    unsigned in_flight, streams;
+    unsigned in_flight;
+    unsigned of_kind[SLOT_KINDS];
 };
 
 void slots_init(struct slots *slots);
@@ -56,10 +65,11 @@ void slots_init(struct slots *slots);
 /* For a prober of this version; mtr_minor() says how it is counted. */
 void slots_limit(struct slots *slots, int minor);
 
-bool slots_free(const struct slots *slots, bool stream);
+/* True if a probe of this kind may be sent. */
+bool slots_free(const struct slots *slots, enum slot_kind kind);
 
 /* A free slot, all of it zero but its use; there must be one. */
-struct slot *slots_take(struct slots *slots, bool stream);
+struct slot *slots_take(struct slots *slots, enum slot_kind kind);
 
 /* Its token is not used again before all other free slots had their turn. */
 void slots_release(struct slots *slots, struct slot *slot);

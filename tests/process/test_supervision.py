@@ -183,7 +183,10 @@ def test_prober_that_dies_of_its_first_probe(system):
     worker = system.worker(net, name="a", env=prober.env)
     client, watcher = system.client(), system.client()
     watcher.wait_until(well("a"))
-    client.send("trace", target=destination(4, 1), id="x")
+    # A trace with which it dies twice, the second time alone, is taken for what kills it.
+    end = trace(client, 1)
+    assert (end["stop"], end["error"]["code"]) == ("prober-error", "internal")
+    client.send("trace", target=destination(4, 3), id="x")
     watcher.wait_until(in_trouble("a", "mtr-packet: ended with status 4"))
     # It is up again after its pause, is given the trace again, and dies again; but not more often.
     stats = watcher.wait_until(lambda s: s["counters"]["returned"] >= 3)

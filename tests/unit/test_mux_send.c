@@ -132,6 +132,29 @@ static void a_silent_target_is_soon_over(void **state) {
     rig_end(rig);
 }
 
+/* Long timeouts hold slots for long: they leave half of them to others. */
+static void slow_probes_leave_room(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace slow = options(), plain = options();
+    slow.window = plain.window = 64;
+    slow.gap_limit = plain.gap_limit = 0;
+    slow.max_ttl = plain.max_ttl = 64;
+    slow.timeout_ms = 1000 * SLOTS_SLOW_S + 1;
+    plain.timeout_ms = 1000 * SLOTS_SLOW_S;
+    rig->quiet = true;
+    for (int i = 0; i < 20; i++)
+        add_to(rig, 1, A, &slow);
+    tick(rig);
+    assert_int_equal(rig->sent, SLOTS_BEFORE_0_96 / 2);
+    assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);
+    for (int i = 0; i < 20; i++)
+        add_to(rig, 2, B, &plain);
+    tick(rig);
+    assert_int_equal(rig->sent, SLOTS_BEFORE_0_96);
+    rig_end(rig);
+}
+
 /* ---- probers that die ------------------------------------------------------------------- */
 
 static void what_kills_probers_is_given_up(void **state) {
@@ -486,6 +509,7 @@ int main(void) {
         cmocka_unit_test(slots_by_version),
         cmocka_unit_test(silence_wakes_a_trace),
         cmocka_unit_test(a_silent_target_is_soon_over),
+        cmocka_unit_test(slow_probes_leave_room),
         cmocka_unit_test(what_kills_probers_is_given_up),
         cmocka_unit_test(a_port_each),
         cmocka_unit_test(ends_of_one_that_waits_for_a_port),

@@ -95,6 +95,24 @@ static void all_owned_skips_nothing(void **state) {
     free(s);
 }
 
+/* The first prober of a process begins anywhere, those after it where they begin. */
+static void begins_where_it_is_told(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    uint32_t skip;
+    int64_t wait_us;
+    sequence_begin(s, COUNT + 100);
+    assert_true(sequence_plan(s, 0, &skip, &wait_us));
+    assert_int_equal(skip, 100);
+    sequence_skipped(s, skip);
+    assert_true(sequence_plan(s, 0, &skip, &wait_us));
+    assert_int_equal(skip, 0);
+    s->position = COUNT; /* once round, it does not skip again */
+    assert_true(sequence_plan(s, 0, &skip, &wait_us));
+    assert_int_equal(skip, 0);
+    free(s);
+}
+
 static void nothing_owned_never_sends(void **state) {
     (void)state;
     struct sequence *s = made(0);
@@ -374,6 +392,7 @@ int main(void) {
         cmocka_unit_test(ranges_of_versions),
         cmocka_unit_test(plans_from_everywhere),
         cmocka_unit_test(all_owned_skips_nothing),
+        cmocka_unit_test(begins_where_it_is_told),
         cmocka_unit_test(nothing_owned_never_sends),
         cmocka_unit_test(a_slice_becomes_free),
         cmocka_unit_test(soundings_are_due),

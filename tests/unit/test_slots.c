@@ -10,8 +10,8 @@ static struct slots slots; /* too large for a stack */
 
 static unsigned take_all(bool stream) {
     unsigned taken = 0;
-    for (; slots_free(&slots, stream); taken++)
-        (void)slots_take(&slots, stream);
+    for (; slots_free(&slots, stream ? SLOT_STREAM : SLOT_PLAIN); taken++)
+        (void)slots_take(&slots, stream ? SLOT_STREAM : SLOT_PLAIN);
     return taken;
 }
 
@@ -28,12 +28,12 @@ static void limits_by_version(void **state) {
         assert_int_equal(take_all(true), 900); /* descriptors, whatever the version */
         assert_int_equal(take_all(false), cases[i].limit - 900);
         assert_int_equal(slots.in_flight, cases[i].limit);
-        assert_int_equal(slots.streams, 900);
-        assert_false(slots_free(&slots, true));
+        assert_int_equal(slots.of_kind[SLOT_STREAM], 900);
+        assert_false(slots_free(&slots, SLOT_STREAM));
         /* one back is one free, of its kind */
         slots_release(&slots, TAILQ_FIRST(&slots.in_use));
-        assert_true(slots_free(&slots, true));
-        assert_true(slots_free(&slots, false));
+        assert_true(slots_free(&slots, SLOT_STREAM));
+        assert_true(slots_free(&slots, SLOT_PLAIN));
     }
 }
 
@@ -42,16 +42,16 @@ static void plain_ones_leave_streams_what_is_left(void **state) {
     slots_init(&slots);
     slots_limit(&slots, 96);
     for (int i = 0; i < 1500; i++)
-        (void)slots_take(&slots, false);
+        (void)slots_take(&slots, SLOT_PLAIN);
     assert_int_equal(take_all(true), 500);
-    assert_int_equal(slots.streams, 500);
+    assert_int_equal(slots.of_kind[SLOT_STREAM], 500);
 }
 
 static void a_token_is_one_use(void **state) {
     (void)state;
     slots_init(&slots);
     slots_limit(&slots, 96);
-    struct slot *slot = slots_take(&slots, false);
+    struct slot *slot = slots_take(&slots, SLOT_PLAIN);
     int32_t token = slots_token(&slots, slot);
     assert_true(token >= MUX_FIRST_TOKEN);
     assert_ptr_equal(slots_find(&slots, token), slot);
@@ -64,8 +64,8 @@ static void a_token_is_one_use(void **state) {
     assert_null(slots_find(&slots, token));
     /* the other slots have their turn before it */
     for (int i = 1; i < SLOTS_MAX; i++)
-        assert_ptr_not_equal(slots_take(&slots, false), slot);
-    assert_ptr_equal(slots_take(&slots, false), slot);
+        assert_ptr_not_equal(slots_take(&slots, SLOT_PLAIN), slot);
+    assert_ptr_equal(slots_take(&slots, SLOT_PLAIN), slot);
     assert_int_not_equal(slots_token(&slots, slot), token);
     assert_null(slots_find(&slots, token));
 }
@@ -77,7 +77,7 @@ static void tokens_wrap(void **state) {
     slots.at[0].use = (1U << (31 - SLOTS_TOKEN_BITS)) - 3;
     int32_t tokens[4];
     for (int i = 0; i < 4; i++) {
-        struct slot *slot = slots_take(&slots, false);
+        struct slot *slot = slots_take(&slots, SLOT_PLAIN);
         assert_ptr_equal(slot, &slots.at[0]);
         tokens[i] = slots_token(&slots, slot);
         assert_true(tokens[i] >= MUX_FIRST_TOKEN);
@@ -94,15 +94,15 @@ static void tokens_wrap(void **state) {
 static void nothing_is_left_of_the_last_use(void **state) {
     (void)state;
     slots_init(&slots);
-    struct slot *slot = slots_take(&slots, true);
+    struct slot *slot = slots_take(&slots, SLOT_STREAM);
     slot->settled = true;
     slot->wait = WAITS_FOR_WORD;
     slot->ttl = 7;
     slots_release(&slots, slot);
-    assert_int_equal(slots.streams, 0);
+    assert_int_equal(slots.of_kind[SLOT_STREAM], 0);
     for (int i = 0; i < SLOTS_BEFORE_0_96; i++) {
-        slot = slots_take(&slots, false);
-        assert_true(slot->used && !slot->settled && !slot->stream && slot->ttl == 0);
+        slot = slots_take(&slots, SLOT_PLAIN);
+        assert_true(slot->used && !slot->settled && slot->kind == SLOT_PLAIN && slot->ttl == 0);
         assert_true(slot->wait == WAITS_FOR_LINE && slot->job == NULL && !slot->timer.set);
         slots_release(&slots, slot);
     }

@@ -50,6 +50,10 @@ struct berth_sink {
 struct berth *berth_new(struct reactor *reactor, const struct berth_sink *sink);
 void berth_destroy(struct berth **berth);
 
+/* At which number this worker's first prober had best begin: at random, since whoever had the
+ * numbers before may have ended with probes out. */
+uint32_t berth_begin(const struct berth *berth);
+
 /* Claims the ICMP id of a prober's pid; false if another holds it. It replaces the last one. */
 bool berth_claim_id(struct berth *berth, pid_t pid);
 

@@ -352,7 +352,6 @@ int daemon_run(const struct daemon_config *config) {
         d, to_prober, agent_on_hop, agent_on_done, prober_stuck, sound};
     const struct sounding_sink sounding_sink = {d, on_heard, on_stranger};
     d->mux = mux_new(config->pps, &mux_sink);
-    mux_begin(d->mux, arc4random());
     d->sounding = sounding_new(d->reactor, &sounding_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
     d->resolver = resolver_new(d->reactor);
@@ -366,6 +365,7 @@ int daemon_run(const struct daemon_config *config) {
     if (d->status == EX_OK) {
         const struct berth_sink berth_sink = {d, on_own, on_slice_free_us, on_full};
         d->berth = berth_new(d->reactor, &berth_sink);
+        mux_begin(d->mux, berth_begin(d->berth));
         reactor_on_signal(d->reactor, on_signal, d);
         reactor_on_tick(d->reactor, next, tick, d);
         log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s pps=%" PRId64 " capacity=%" PRId64,

@@ -22,10 +22,9 @@ struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
         TAILQ_INIT(&m->turns[TURN_NEEDED][kind]);
         TAILQ_INIT(&m->turns[TURN_AHEAD][kind]);
     }
-    for (int i = 0; i < 2; i++) {
+    for (int family = 0; family < 2; family++)
         for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
-            TAILQ_INIT(&m->nears[i][ttl - 1]);
-    }
+            TAILQ_INIT(&m->nears[family][ttl - 1]);
     pace_init(&m->pace, pps);
     near_init(&m->near, pps);
     flows_init(&m->flows);
@@ -254,7 +253,8 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
         if (job->deaths == MUX_MAX_DEATHS || job == culprit)
             tracer_end(job->tracer, STOP_PROBER_ERROR, "internal",
                 "mtr-packet died again and again while it had probes of this trace");
-        if (job->death == m->deaths)
+        /* The culprit's own probe may have been answered before it took effect. */
+        if (job->death == m->deaths || tracer_ended(job->tracer))
             follow_up(m, job, now_us);
     }
 }

@@ -186,6 +186,42 @@ static void what_kills_probers_is_given_up(void **state) {
     rig_end(rig);
 }
 
+/* After a death, those who had probes out go one at a time; the one with which the next one dies
+ * ends, be its probe answered or not, and no other. */
+static void the_one_that_kills_ends_alone(void **state) {
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        struct rig *rig = rig_new(0);
+        struct trace t = options();
+        rig->quiet = true;
+        add_to(rig, 1, A, &t);
+        add_to(rig, 2, B, &t);
+        tick(rig);
+        assert_int_equal(rig->sent, 2);
+        rig->hangs = true;
+        mux_prober(rig->mux, NULL, rig->now_us);
+        mux_prober(rig->mux, "0.95", rig->now_us);
+        tick(rig);
+        assert_int_equal(rig->sent, 3); /* A's; it is asked, and B waits */
+        if (answered)
+            say(rig, 2, EXPIRED);
+        tick(rig);
+        assert_int_equal(rig->sent, 3);
+        mux_prober(rig->mux, NULL, rig->now_us);
+        assert_int_equal(shown(rig, "A ends: prober-error"), 1);
+        assert_int_equal(shown(rig, "B ends"), 0);
+        rig->asked = 0;
+        rig->hangs = false;
+        mux_prober(rig->mux, "0.95", rig->now_us);
+        tick(rig);
+        assert_int_equal(rig->sent, 4);
+        say(rig, 3, EXPIRED);
+        tick(rig);
+        assert_int_equal(rig->sent, 5); /* B goes on as before */
+        rig_end(rig);
+    }
+}
+
 /* ---- ports of flows --------------------------------------------------------------------- */
 
 static struct rig *full_flow(struct mux_job *jobs[23]) {
@@ -510,6 +546,7 @@ int main(void) {
         cmocka_unit_test(silence_wakes_a_trace),
         cmocka_unit_test(a_silent_target_is_soon_over),
         cmocka_unit_test(slow_probes_leave_room),
+        cmocka_unit_test(the_one_that_kills_ends_alone),
         cmocka_unit_test(what_kills_probers_is_given_up),
         cmocka_unit_test(a_port_each),
         cmocka_unit_test(ends_of_one_that_waits_for_a_port),

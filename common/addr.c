@@ -19,9 +19,11 @@ const char *addr_print(const struct addr *addr, char text[ADDR_TEXT]) {
     return text;
 }
 
-bool addr_equal(const struct addr *a, const struct addr *b) {
-    return a->af == b->af && memcmp(a->bytes, b->bytes, a->af == 4 ? 4 : 16) == 0;
+int addr_compare(const struct addr *a, const struct addr *b) {
+    return a->af != b->af ? a->af - b->af : memcmp(a->bytes, b->bytes, a->af == 4 ? 4 : 16);
 }
+
+bool addr_equal(const struct addr *a, const struct addr *b) { return addr_compare(a, b) == 0; }
 
 bool addr_traceable(const struct addr *addr) {
     static const uint8_t zero[16];

@@ -20,6 +20,9 @@ const char *addr_print(const struct addr *addr, char text[ADDR_TEXT]);
 
 bool addr_equal(const struct addr *a, const struct addr *b);
 
+/* An order, as memcmp() gives it; IPv4 comes before IPv6. */
+int addr_compare(const struct addr *a, const struct addr *b);
+
 /* False for what no trace can go to: unspecified, multicast, limited broadcast, and IPv4 addresses
  * in IPv6's clothes (::ffff:0:0/96). */
 bool addr_traceable(const struct addr *addr);

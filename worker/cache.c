@@ -25,9 +25,7 @@ struct cache {
 };
 
 static int entry_compare(const struct entry *a, const struct entry *b) {
-    if (a->key.af != b->key.af)
-        return a->key.af < b->key.af ? -1 : 1;
-    return memcmp(a->key.bytes, b->key.bytes, a->key.af == 4 ? 4 : 16);
+    return addr_compare(&a->key, &b->key);
 }
 
 RB_PROTOTYPE(cache_tree, entry, link, entry_compare)
@@ -69,8 +67,7 @@ void cache_put(
     struct entry *entry = mem_new(1, sizeof *entry + size);
     entry->key = *key;
     entry->until_us = until_us;
-    if (size > 0)
-        memcpy(entry->value, value, size);
+    memcpy(entry->value, value, size);
     struct entry *old = entry_find(c, key);
     if (old != NULL)
         entry_remove(c, old);

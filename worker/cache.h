@@ -16,8 +16,8 @@ struct cache;
 struct cache *cache_new(size_t room);
 void cache_destroy(struct cache **cache);
 
-/* Copies a value of size bytes (0: only that the key is there), to be kept until until_us; what was
- * there for the key is gone. For prefixes as keys, let all bits beyond the prefix be zero. */
+/* Copies a value of size bytes, at least one, to be kept until until_us; what was there for the key
+ * is gone. */
 void cache_put(
     struct cache *cache, const struct addr *key, const void *value, size_t size, int64_t until_us);
 

@@ -1,12 +1,9 @@
 #include "worker/flows.h"
 
-#include <string.h>
+#include <stddef.h>
 
 static int compare(const struct flow_use *a, const struct flow_use *b) {
-    int order = a->port - b->port;
-    if (order == 0)
-        order = a->target.af - b->target.af;
-    return order != 0 ? order : memcmp(a->target.bytes, b->target.bytes, sizeof a->target.bytes);
+    return a->port != b->port ? a->port - b->port : addr_compare(&a->target, &b->target);
 }
 
 RB_PROTOTYPE(flow_tree, flow_use, link, compare)

@@ -139,8 +139,8 @@ void mux_tick(struct mux *mux, int64_t now_us);
 /* When mux_tick() wants to be called next; an early call is harmless. */
 int64_t mux_next(struct mux *mux, int64_t now_us);
 
-/* When some probe's time is over. Read the prober's pipe before mux_tick() acts on that: the answer
- * may have waited there while this process did not run. */
+/* When the time of a probe, a trace or a question is over. Read the prober's pipe before mux_tick()
+ * acts on that: the answer may have waited there while this process did not run. */
 int64_t mux_timeout_us(struct mux *mux);
 
 struct mux_counters *mux_counters(struct mux *mux);

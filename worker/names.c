@@ -39,9 +39,7 @@ struct names {
 };
 
 static int lookup_compare(const struct lookup *a, const struct lookup *b) {
-    if (a->addr.af != b->addr.af)
-        return a->addr.af < b->addr.af ? -1 : 1;
-    return memcmp(a->addr.bytes, b->addr.bytes, a->addr.af == 4 ? 4 : 16);
+    return addr_compare(&a->addr, &b->addr);
 }
 
 RB_PROTOTYPE(lookup_tree, lookup, link, lookup_compare)

@@ -32,6 +32,7 @@ void pace_init(struct pace *pace, int64_t pps);
 /* How many may go at once. */
 int64_t pace_burst(int64_t pps);
 
+/* True if one may go now. */
 bool pace_ready(const struct pace *pace, int64_t now_us);
 
 /* One goes now. */

@@ -25,13 +25,17 @@ struct pulse {
     int64_t lag_us; /* of the last answer */
 };
 
+/* For a new prober: nothing is asked, no lag is known. */
 void pulse_start(struct pulse *pulse, int64_t now_us);
+
+/* A question goes out; one at a time. An answer without one is harmless. */
 void pulse_asked(struct pulse *pulse, int64_t now_us);
 void pulse_answered(struct pulse *pulse, int64_t now_us);
 
 /* What the prober lags by now, as far as is known. */
 int64_t pulse_lag_us(const struct pulse *pulse, int64_t now_us);
 
+/* True if its question has been out for PULSE_DEAD_US. */
 bool pulse_dead(const struct pulse *pulse, int64_t now_us);
 
 /* When there is something to be done: ask again (while probes are out), or see that it is dead. */

@@ -60,6 +60,7 @@ struct slots {
     unsigned of_kind[SLOT_KINDS];
 };
 
+/* All are free, as many as before 0.96. */
 void slots_init(struct slots *slots);
 
 /* For a prober of this version; mtr_minor() says how it is counted. */
@@ -74,6 +75,7 @@ struct slot *slots_take(struct slots *slots, enum slot_kind kind);
 /* Its token is not used again before all other free slots had their turn. */
 void slots_release(struct slots *slots, struct slot *slot);
 
+/* The token of a slot in use: beyond those of the prober's shell, unique until it is released. */
 int32_t slots_token(const struct slots *slots, const struct slot *slot);
 
 /* NULL for a token that is not in use. */

@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,12 +39,6 @@ static struct addr address_of(in_addr_t address) {
     return a;
 }
 
-static uint32_t chance(void) {
-    uint32_t bits = 0;
-    (void)getrandom(&bits, sizeof bits, 0);
-    return bits;
-}
-
 /* ---- connections ------------------------------------------------------------------------ */
 
 /* Nothing is read: that it came, and from where, is all. It is reset, so that no TIME_WAIT stays
@@ -73,7 +66,7 @@ static void on_connection(void *context, int fd, short events) {
 
 static bool bind_somewhere(struct sounding *s) {
     for (int i = 0; i < PORT_TRIES; i++) {
-        s->port = (uint16_t)(PORT_MIN + chance() % (PORT_MAX - PORT_MIN + 1));
+        s->port = (uint16_t)(PORT_MIN + arc4random_uniform(PORT_MAX - PORT_MIN + 1));
         struct sockaddr_in at = endpoint(INADDR_LOOPBACK, s->port);
         if (bind(s->fd, (struct sockaddr *)&at, sizeof at) == 0)
             return listen(s->fd, BACKLOG) == 0;
@@ -103,7 +96,7 @@ bool sounding_begin(struct sounding *s, struct addr *from, struct addr *to, uint
     if (!listen_on_loopback(s))
         return false;
     /* Not the network's own address, 127.0.0.1, nor the broadcast one. */
-    s->from = htonl(INADDR_LOOPBACK + 1 + chance() % (IN_CLASSA_HOST - 2));
+    s->from = htonl(INADDR_LOOPBACK + 1 + arc4random_uniform(IN_CLASSA_HOST - 2));
     *from = address_of(s->from);
     *to = address_of(htonl(INADDR_LOOPBACK));
     *to_port = s->port;

@@ -225,7 +225,7 @@ static void stats(struct core *c, const struct core_peer *peer, const struct req
 static void ping(struct core *c, const struct core_peer *peer, const struct request *request) {
     msgpack_packer pk;
     state_packer(&pk, &c->out);
-    request_put_head(&pk, "pong", request->req, 6);
+    request_put_head(&pk, "pong", request->req, 7);
     wire_put_key_text(&pk, "broker", c->config.name);
     wire_put_key_text(&pk, "version", c->config.version);
     wire_put_text(&pk, "versions");
@@ -233,6 +233,7 @@ static void ping(struct core *c, const struct core_peer *peer, const struct requ
     msgpack_pack_int(&pk, WIRE_VERSION);
     msgpack_pack_int(&pk, WIRE_VERSION);
     wire_put_key_int(&pk, "epoch", c->config.epoch);
+    wire_put_key_int(&pk, "origin", c->config.epoch);
     wire_put_key_int(&pk, "seq", c->seq);
     wire_put_text(&pk, "results");
     msgpack_pack_array(&pk, (size_t)c->config.result_count);
@@ -269,6 +270,10 @@ void clients_request(struct core *c, const struct core_peer *peer, const void *b
         break;
     case REQUEST_FETCH:
         fetch(c, peer, &request);
+        break;
+    case REQUEST_REPLAY:
+        wire_fail(&err, "unavailable", "op", "replay: not in this version of the broker");
+        clients_error(c, peer, request.req, &err);
         break;
     case REQUEST_CANCEL:
         cancel(c, peer, &request);

@@ -34,9 +34,9 @@ static const struct argp_option text_options[] = {
     {0}};
 
 static void take_id(struct ids_command *cmd, const char *id) {
-    size_t size = strlen(id);
-    if (size < 1 || size > TRACE_ID_BYTES || !wire_allowed(id, size, WIRE_ID_CHARS))
-        command_misuse("ID %s: must be 1..%d of A-Za-z0-9._:-", id, TRACE_ID_BYTES);
+    if (!result_is_id(id, strlen(id)))
+        command_misuse("ID %s: must be 1..%d of A-Za-z0-9._:-, or two such with / between", id,
+            TRACE_ID_BYTES);
     cmd->ids[cmd->count++] = id;
 }
 
@@ -106,12 +106,12 @@ static void on_up(
 static bool print_state(
     struct ids_command *cmd, const msgpack_object *map, struct wire_error *err) {
     struct state {
-        char id[TRACE_ID_BYTES + 1], state[33], worker[65];
+        char id[RESULT_ID_BYTES + 1], state[33], worker[65];
         int64_t position;
     } in = {.position = -1};
 #define AT(member) offsetof(struct state, member)
     static const struct wire_field fields[] = {
-        {"id", WIRE_TEXT, AT(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, true, false},
+        {"id", WIRE_TEXT, AT(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
         {"state", WIRE_TEXT, AT(state), 1, 32, NULL, NULL, true, false},
         {"position", WIRE_INT, AT(position), 0, INT64_MAX, NULL, NULL, false, false},
         {"worker", WIRE_TEXT, AT(worker), 1, 64, NULL, NULL, false, false},

@@ -6,6 +6,7 @@
 #include "clients/output.h"
 #include "clients/render.h"
 #include "common/hop.h"
+#include "common/result.h"
 #include "common/sock.h"
 
 #include <inttypes.h>
@@ -111,17 +112,17 @@ static bool on_result(struct watch_command *cmd, struct wire_error *err) {
 
 static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
     struct names {
-        char id[TRACE_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
+        char id[RESULT_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
     } in;
     static const struct wire_field fields[] = {
-        {"id", WIRE_TEXT, offsetof(struct names, id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, true,
-            false},
+        {"id", WIRE_TEXT, offsetof(struct names, id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL,
+            true, false},
         {"stream", WIRE_TEXT, offsetof(struct names, stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS,
             NULL, true, false},
     };
     const msgpack_object *root = &cmd->doc.root, *probes;
     int64_t ttl;
-    char prefix[192];
+    char prefix[256];
     struct lines text = {0};
     if (!wire_get(root, fields, 2, &in, "", err) || !hop_get(root, &ttl, &probes, "", err) ||
         !hop_check_probes(probes, "probes", err))

@@ -193,6 +193,7 @@ static const char *gloss(const struct result_body *body, char *buffer, size_t si
         return body->error_message;
     switch ((enum result_stop)body->stop) {
     case STOP_REACHED:
+    case STOP_SUMMARY:
         return "";
     case STOP_UNREACHABLE:
         return "the last hop says that the target cannot be reached";

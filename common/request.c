@@ -1,6 +1,6 @@
 #include "common/request.h"
 
-#include "common/trace.h"
+#include "common/result.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@ static const char *const op_names[] = {
     [REQUEST_SUBMIT] = "submit",
     [REQUEST_STATUS] = "status",
     [REQUEST_FETCH] = "fetch",
+    [REQUEST_REPLAY] = "replay",
     [REQUEST_CANCEL] = "cancel",
     [REQUEST_STATS] = "stats",
     [REQUEST_PING] = "ping",
@@ -29,6 +30,14 @@ static const struct wire_field fields[] = {
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])
+
+static const struct wire_field replay_fields[] = {
+    {"after", WIRE_INT, AT(after), 0, INT64_MAX, NULL, NULL, true, false},
+    {"stream", WIRE_TEXT, AT(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, false, false},
+    {"limit", WIRE_INT, AT(limit), 1, REQUEST_MAX_ITEMS, NULL, NULL, false, false},
+};
+
+#define REPLAY_FIELDS (sizeof replay_fields / sizeof replay_fields[0])
 
 static bool get_req(struct request *request, const msgpack_object *root, struct wire_error *err) {
     const msgpack_object *req = wire_find(root, "req");
@@ -79,12 +88,11 @@ static bool check_ids(const msgpack_object *ids, struct wire_error *err) {
         return false;
     for (uint32_t i = 0; i < ids->via.array.size; i++) {
         const msgpack_object *id = &ids->via.array.ptr[i];
-        if (id->type != MSGPACK_OBJECT_STR || id->via.str.size < 1 ||
-            id->via.str.size > TRACE_ID_BYTES ||
-            !wire_allowed(id->via.str.ptr, id->via.str.size, WIRE_ID_CHARS)) {
+        if (id->type != MSGPACK_OBJECT_STR || !result_is_id(id->via.str.ptr, id->via.str.size)) {
             char field[32];
             (void)snprintf(field, sizeof field, "ids[%u]", i);
-            wire_fail(err, "bad-request", field, "must be a string of 1..%d of A-Za-z0-9._:-",
+            wire_fail(err, "bad-request", field,
+                "must be a string of 1..%d of A-Za-z0-9._:-, or two such with / between",
                 TRACE_ID_BYTES);
             return false;
         }
@@ -105,6 +113,9 @@ bool request_get(struct request *request, const msgpack_object *root, struct wir
     case REQUEST_FETCH:
     case REQUEST_CANCEL:
         return check_ids(request->ids, err);
+    case REQUEST_REPLAY:
+        request->limit = REQUEST_MAX_ITEMS;
+        return wire_get(root, replay_fields, REPLAY_FIELDS, request, "", err);
     case REQUEST_TRACE:
     case REQUEST_STATS:
     case REQUEST_PING:
@@ -124,20 +135,28 @@ void request_put_head(
     }
 }
 
+static uint32_t count_error_pairs(const struct wire_error *err) {
+    return 2U + (err->field[0] != '\0') + (err->reason[0] != '\0') + (err->retry_ms != 0);
+}
+
 static void put_error_pairs(msgpack_packer *pk, const struct wire_error *err) {
     wire_put_key_text(pk, "code", err->code);
     wire_put_key_text(pk, "message", err->message);
     if (err->field[0] != '\0')
         wire_put_key_text(pk, "field", err->field);
+    if (err->reason[0] != '\0')
+        wire_put_key_text(pk, "reason", err->reason);
+    if (err->retry_ms != 0)
+        wire_put_key_int(pk, "retry_ms", err->retry_ms);
 }
 
 void request_put_error(
     msgpack_packer *pk, const msgpack_object *req, const struct wire_error *err) {
-    request_put_head(pk, "error", req, 2U + (err->field[0] != '\0'));
+    request_put_head(pk, "error", req, count_error_pairs(err));
     put_error_pairs(pk, err);
 }
 
 void request_put_error_map(msgpack_packer *pk, const struct wire_error *err) {
-    msgpack_pack_map(pk, 2U + (err->field[0] != '\0'));
+    msgpack_pack_map(pk, count_error_pairs(err));
     put_error_pairs(pk, err);
 }

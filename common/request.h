@@ -2,6 +2,7 @@
 #ifndef HOPMQ_REQUEST_H
 #define HOPMQ_REQUEST_H
 
+#include "common/trace.h"
 #include "common/wire.h"
 
 #define REQUEST_MAX_BYTES (1024 * 1024)
@@ -13,6 +14,7 @@ enum request_op {
     REQUEST_SUBMIT,
     REQUEST_STATUS,
     REQUEST_FETCH,
+    REQUEST_REPLAY,
     REQUEST_CANCEL,
     REQUEST_STATS,
     REQUEST_PING,
@@ -26,6 +28,8 @@ struct request {
     const msgpack_object *traces; /* of `submit`: an array of 1..REQUEST_MAX_ITEMS */
     const msgpack_object *ids;    /* of status, fetch, cancel: an array of as many strings */
     bool notify;
+    int64_t after, limit;            /* of `replay` */
+    char stream[TRACE_ID_BYTES + 1]; /* the same; empty: all streams */
 };
 
 /* Reads v, op, req and the fields of the op. `req` is set, if it can be, also on failure, so
@@ -40,7 +44,8 @@ void request_put_head(
 /* Packs a whole `error`. */
 void request_put_error(msgpack_packer *pk, const msgpack_object *req, const struct wire_error *err);
 
-/* Packs the map {code, message, field?} that stands for one failed trace in `accepted`. */
+/* Packs the map {code, message, field?, reason?, retry_ms?} that stands for one failed trace in
+ * `accepted`. */
 void request_put_error_map(msgpack_packer *pk, const struct wire_error *err);
 
 #endif

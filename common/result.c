@@ -19,12 +19,13 @@ const char *const result_stop_names[] = {
     [STOP_PROBER_ERROR] = "prober-error",
     [STOP_WORKER_LOST] = "worker-lost",
     [STOP_NO_WORKER] = "no-worker",
+    [STOP_SUMMARY] = "summary",
     NULL,
 };
 
 #define BODY(member) offsetof(struct result_body, member)
 
-/* `error`, `hops` and `names` come last and are packed by hand. */
+/* `error`, `hops`, `names` and `members` come last and are packed by hand. */
 static const struct wire_field body_fields[] = {
     {"target", WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, NULL, NULL, true, false},
     {"dst", WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
@@ -44,15 +45,27 @@ static const struct wire_field body_fields[] = {
     {"error", WIRE_VALUE, BODY(error), 0, 0, NULL, NULL, false, false},
     {"hops", WIRE_VALUE, BODY(hops), 0, 0, NULL, NULL, true, false},
     {"names", WIRE_VALUE, BODY(names), 0, 0, NULL, NULL, false, false},
+    {"members", WIRE_VALUE, BODY(members), 0, 0, NULL, NULL, false, false},
 };
 
 #define BODY_FIELDS (sizeof body_fields / sizeof body_fields[0])
-#define PLAIN_BODY_FIELDS (BODY_FIELDS - 3)
+#define PLAIN_BODY_FIELDS (BODY_FIELDS - 4)
 
 static const struct wire_field error_fields[] = {
     {"code", WIRE_TEXT, BODY(error_code), 1, 32, NULL, NULL, true, false},
     {"message", WIRE_TEXT, BODY(error_message), 0, 224, NULL, NULL, true, false},
 };
+
+#define MEMBER(member) offsetof(struct result_member, member)
+
+static const struct wire_field member_fields[] = {
+    {"worker", WIRE_TEXT, MEMBER(worker), 1, 64, WIRE_ID_CHARS, NULL, true, false},
+    {"id", WIRE_TEXT, MEMBER(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
+    {"stop", WIRE_CHOICE, MEMBER(stop), 0, 0, NULL, result_stop_names, true, false},
+    {"seq", WIRE_INT, MEMBER(seq), 1, INT64_MAX, NULL, NULL, true, false},
+};
+
+#define MEMBER_FIELDS (sizeof member_fields / sizeof member_fields[0])
 
 #define HEAD(member) offsetof(struct result_head, member)
 
@@ -62,11 +75,12 @@ static const struct wire_field head_fields[] = {
     {"stream", WIRE_TEXT, HEAD(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, true, false},
     {"stream_seq", WIRE_INT, HEAD(stream_seq), 1, INT64_MAX, NULL, NULL, true, false},
     {"epoch", WIRE_INT, HEAD(epoch), 0, INT64_MAX, NULL, NULL, true, false},
-    {"id", WIRE_TEXT, HEAD(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, true, false},
+    {"id", WIRE_TEXT, HEAD(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
     {"meta", WIRE_VALUE, HEAD(meta), 0, 0, NULL, NULL, false, false},
     {"accepted_us", WIRE_INT, HEAD(accepted_us), 0, INT64_MAX, NULL, NULL, true, false},
     {"worker", WIRE_TEXT, HEAD(worker), 1, 64, WIRE_ID_CHARS, NULL, false, false},
     {"run", WIRE_INT, HEAD(run), 0, 1000, NULL, NULL, true, false},
+    {"shared", WIRE_TEXT, HEAD(shared), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, false, false},
 };
 
 #define HEAD_FIELDS (sizeof head_fields / sizeof head_fields[0])
@@ -84,11 +98,24 @@ void result_from_trace(struct result_body *body, const struct trace *trace) {
     body->max_ttl = trace->max_ttl;
 }
 
-void result_put_body(msgpack_packer *pk, const struct result_body *body,
-    const struct hop_probe *probes, size_t count) {
+bool result_is_id(const char *text, size_t size) {
+    const char *slash = memchr(text, '/', size);
+    size_t first = slash != NULL ? (size_t)(slash - text) : size;
+    if (first < 1 || first > TRACE_ID_BYTES || !wire_allowed(text, first, WIRE_ID_CHARS))
+        return false;
+    if (slash == NULL)
+        return true;
+    size_t second = size - first - 1;
+    return second >= 1 && second <= TRACE_ID_BYTES &&
+           wire_allowed(slash + 1, second, WIRE_ID_CHARS);
+}
+
+/* All but the values of what comes behind `hops`, of which there are `more`. */
+static void put_body(msgpack_packer *pk, const struct result_body *body,
+    const struct hop_probe *probes, size_t count, uint32_t more) {
     bool failed = body->error_code[0] != '\0';
     msgpack_pack_map(
-        pk, wire_count(body_fields, PLAIN_BODY_FIELDS, body, &plain_body) + failed + 1);
+        pk, wire_count(body_fields, PLAIN_BODY_FIELDS, body, &plain_body) + failed + 1 + more);
     wire_put(pk, body_fields, PLAIN_BODY_FIELDS, body, &plain_body);
     if (failed) {
         wire_put_text(pk, "error");
@@ -97,6 +124,53 @@ void result_put_body(msgpack_packer *pk, const struct result_body *body,
     }
     wire_put_text(pk, "hops");
     hop_put_hops(pk, probes, count);
+}
+
+void result_put_body(msgpack_packer *pk, const struct result_body *body,
+    const struct hop_probe *probes, size_t count) {
+    put_body(pk, body, probes, count, 0);
+}
+
+void result_put_summary(msgpack_packer *pk, const struct result_body *body, size_t count) {
+    put_body(pk, body, NULL, 0, 1);
+    wire_put_text(pk, "members");
+    msgpack_pack_array(pk, count);
+}
+
+void result_put_member(msgpack_packer *pk, const struct result_member *member) {
+    msgpack_pack_map(pk, MEMBER_FIELDS);
+    wire_put(pk, member_fields, MEMBER_FIELDS, member, member);
+}
+
+static bool check_id(const char *id, const char *path, struct wire_error *err) {
+    if (result_is_id(id, strlen(id)))
+        return true;
+    char field[80];
+    (void)snprintf(field, sizeof field, "%sid", path);
+    wire_fail(err, "bad-request", field, "%.64s: must be an id, or an id, / and a worker", id);
+    return false;
+}
+
+bool result_get_member(struct result_member *member, const msgpack_object *map, const char *path,
+    struct wire_error *err) {
+    return wire_get(map, member_fields, MEMBER_FIELDS, member, path, err) &&
+           check_id(member->id, path, err);
+}
+
+static bool check_members(const msgpack_object *members, struct wire_error *err) {
+    if (members->type != MSGPACK_OBJECT_ARRAY || members->via.array.size > RESULT_MAX_MEMBERS) {
+        wire_fail(
+            err, "bad-request", "members", "must be an array of at most %d", RESULT_MAX_MEMBERS);
+        return false;
+    }
+    for (uint32_t i = 0; i < members->via.array.size; i++) {
+        struct result_member member;
+        char path[32];
+        (void)snprintf(path, sizeof path, "members[%u].", i);
+        if (!result_get_member(&member, &members->via.array.ptr[i], path, err))
+            return false;
+    }
+    return true;
 }
 
 bool result_is_name(const char *text, size_t size) {
@@ -141,7 +215,8 @@ bool result_get_body(struct result_body *body, const msgpack_object *map, struct
     *body = plain_body;
     if (!wire_get(map, body_fields, BODY_FIELDS, body, "", err) ||
         !hop_check_hops(body->hops, body->first_ttl, err) ||
-        (body->names != NULL && !check_names(body->names, err)))
+        (body->names != NULL && !check_names(body->names, err)) ||
+        (body->members != NULL && !check_members(body->members, err)))
         return false;
     return body->error == NULL || wire_get(body->error, error_fields, 2, body, "error.", err);
 }
@@ -150,6 +225,10 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
     struct result_body body;
     if (!result_get_body(&body, map, err))
         return false;
+    if (body.stop == STOP_SUMMARY || body.members != NULL) {
+        wire_fail(err, "bad-request", "members", "a summary is the broker's to say");
+        return false;
+    }
     if (!wire_portable(map, RESULT_MAX_DEPTH)) {
         wire_fail(err, "bad-request", "body",
             "must have strings as map keys, UTF-8 in strings, and nest at most %d deep",
@@ -169,7 +248,7 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
 
 bool result_get_head(struct result_head *head, const msgpack_object *map, struct wire_error *err) {
     *head = plain_head;
-    return wire_get(map, head_fields, HEAD_FIELDS, head, "", err);
+    return wire_get(map, head_fields, HEAD_FIELDS, head, "", err) && check_id(head->id, "", err);
 }
 
 /* What put_v_and_op() writes. */

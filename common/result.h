@@ -24,9 +24,17 @@ enum result_stop {
     STOP_PROBER_ERROR,
     STOP_WORKER_LOST,
     STOP_NO_WORKER,
+    STOP_SUMMARY, /* of a whole fanout; no worker says so */
 };
 
 extern const char *const result_stop_names[];
+
+/* A trace's id, or of one place of a fanout that of the whole, "/" and the worker's name. */
+#define RESULT_ID_BYTES (2 * TRACE_ID_BYTES + 1)
+#define RESULT_ID_CHARS WIRE_ID_CHARS "/"
+
+/* True for 1 to TRACE_ID_BYTES of WIRE_ID_CHARS, or two such with "/" between. */
+bool result_is_id(const char *text, size_t size);
 
 struct result_body {
     char target[TRACE_TARGET_BYTES + 1];
@@ -44,8 +52,9 @@ struct result_body {
     const msgpack_object *error; /* what result_get_body() found */
     char error_code[33];         /* empty: no error */
     char error_message[225];
-    const msgpack_object *hops;  /* what result_get_body() found, a checked array */
-    const msgpack_object *names; /* the same, a checked map; NULL: the trace did not ask */
+    const msgpack_object *hops;    /* what result_get_body() found, a checked array */
+    const msgpack_object *names;   /* the same, a checked map; NULL: the trace did not ask */
+    const msgpack_object *members; /* the same, a checked array, of a summary; NULL: none */
 };
 
 #define RESULT_MAX_NAMES 256
@@ -57,13 +66,24 @@ struct result_name {
     char *name;
 };
 
+/* One place of a fanout, as its summary lists it. */
+struct result_member {
+    char worker[65];
+    char id[RESULT_ID_BYTES + 1];
+    int stop;    /* enum result_stop */
+    int64_t seq; /* of its own result */
+};
+
+#define RESULT_MAX_MEMBERS 10000
+
 /* What the broker adds. */
 struct result_head {
     int64_t seq, stream_seq, epoch, accepted_us, run;
-    char id[TRACE_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
-    char worker[65];            /* empty: absent */
-    const msgpack_object *req;  /* NULL: absent */
-    const msgpack_object *meta; /* NULL: absent */
+    char id[RESULT_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
+    char worker[65];                  /* empty: absent */
+    char shared[RESULT_ID_BYTES + 1]; /* the trace that probed for this one; empty: absent */
+    const msgpack_object *req;        /* NULL: absent */
+    const msgpack_object *meta;       /* NULL: absent */
 };
 
 /* Takes what the body repeats from the trace; all else is zero. */
@@ -74,6 +94,15 @@ struct hop_probe;
 /* Packs a body as a map, its hops from probes ordered by ttl and attempt. */
 void result_put_body(msgpack_packer *pk, const struct result_body *body,
     const struct hop_probe *probes, size_t count);
+
+/* Packs the body of a summary up to the array of its `count` members, which are packed next, each
+ * by result_put_member(). The body's stop is STOP_SUMMARY, it has no hops. */
+void result_put_summary(msgpack_packer *pk, const struct result_body *body, size_t count);
+void result_put_member(msgpack_packer *pk, const struct result_member *member);
+
+/* Reads an element of `members`. `path` comes before field names in errors. */
+bool result_get_member(struct result_member *member, const msgpack_object *map, const char *path,
+    struct wire_error *err);
 
 /* Packs a body that result_put_body() made once more, with the map `names` at its end: of at most
  * RESULT_MAX_NAMES entries those whose name is known. */
@@ -92,15 +121,15 @@ bool result_get_body(struct result_body *body, const msgpack_object *map, struct
 #define RESULT_MAX_VALUES 500000
 #define RESULT_MAX_DEPTH 12
 
-/* Checks what a worker sent as a body: as result_get_body(), portable, and no key that is the
- * broker's. */
+/* Checks what a worker sent as a body: as result_get_body(), portable, and nothing that is the
+ * broker's to say. */
 bool result_check_body(const msgpack_object *map, struct wire_error *err);
 
 /* Reads the broker's part of a whole result. */
 bool result_get_head(struct result_head *head, const msgpack_object *map, struct wire_error *err);
 
 /* Packs the whole result: v, op, head, and then the pairs of body, the encoding of a map that
- * result_check_body() accepted. */
+ * result_check_body() accepted or the broker made. */
 void result_merge(
     msgpack_packer *pk, const struct result_head *head, const void *body, size_t size);
 

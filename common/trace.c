@@ -13,10 +13,12 @@ const char *const trace_protocol_names[] = {"icmp", "udp", "tcp", "sctp", NULL};
 
 #define AT(member) offsetof(struct trace, member)
 
+/* TRACE_FANOUT_ALL */
+static const char *const fanout_names[] = {"all", NULL};
+
+/* What makes two traces the same probing comes first, see trace_probing(). */
 static const struct wire_field fields[] = {
     {"target", WIRE_TEXT, AT(target), 1, TRACE_TARGET_BYTES, TARGET_CHARS, NULL, true, false},
-    {"id", WIRE_TEXT, AT(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, false, false},
-    {"stream", WIRE_TEXT, AT(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, false, false},
     {"af", WIRE_INT, AT(af), 0, 6, NULL, NULL, false, false},
     {"protocol", WIRE_CHOICE, AT(protocol), 0, 0, NULL, trace_protocol_names, false, false},
     {"port", WIRE_INT, AT(port), 1, 65535, NULL, NULL, false, false},
@@ -33,15 +35,23 @@ static const struct wire_field fields[] = {
     {"size", WIRE_INT, AT(size), IPV4_SIZE_MIN, 1500, NULL, NULL, false, false},
     {"tos", WIRE_INT, AT(tos), 0, 255, NULL, NULL, false, false},
     {"bit_pattern", WIRE_INT, AT(bit_pattern), 0, 255, NULL, NULL, false, false},
+    {"names", WIRE_BOOL, AT(names), 0, 0, NULL, NULL, false, false},
+    {"workers", WIRE_VALUE, AT(workers), 0, 0, NULL, NULL, false, false},
+
+    {"id", WIRE_TEXT, AT(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, false, false},
+    {"stream", WIRE_TEXT, AT(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, false, false},
     {"priority", WIRE_INT, AT(priority), 0, 9, NULL, NULL, false, false},
     {"deadline_ms", WIRE_INT, AT(deadline_ms), 100, 86400000, NULL, NULL, false, false},
-    {"workers", WIRE_VALUE, AT(workers), 0, 0, NULL, NULL, false, false},
     {"progress", WIRE_BOOL, AT(progress), 0, 0, NULL, NULL, false, false},
-    {"names", WIRE_BOOL, AT(names), 0, 0, NULL, NULL, false, false},
+    {"coalesce", WIRE_BOOL, AT(coalesce), 0, 0, NULL, NULL, false, false},
+    {"max_age_ms", WIRE_INT, AT(max_age_ms), 0, 86400000, NULL, NULL, false, false},
+    {"fanout", WIRE_INT, AT(fanout), 1, TRACE_MAX_FANOUT, NULL, fanout_names, false, false},
+    {"wait", WIRE_BOOL, AT(wait), 0, 0, NULL, NULL, false, false},
     {"meta", WIRE_VALUE, AT(meta), 0, 0, NULL, NULL, false, false},
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])
+#define PROBING_FIELDS 19
 
 bool trace_is_stream(int protocol) { return protocol == TRACE_TCP || protocol == TRACE_SCTP; }
 
@@ -69,6 +79,7 @@ void trace_defaults(struct trace *trace) {
     trace->size = 64;
     trace->priority = 4;
     trace->deadline_ms = 120000;
+    trace->wait = true;
 }
 
 static bool wrong(struct wire_error *err, const char *path, const char *name, const char *text) {
@@ -154,6 +165,10 @@ bool trace_check(struct trace *trace, const char *path, struct wire_error *err) 
         return wrong(err, path, "flow", "only with protocol udp");
     if (trace->size < IPV6_SIZE_MIN && strchr(trace->target, ':') != NULL)
         return wrong(err, path, "size", "must be 48..1500 for IPv6");
+    if (trace->max_age_ms > 0 && !trace->coalesce)
+        return wrong(err, path, "max_age_ms", "only with coalesce");
+    if (trace->fanout != 0 && trace->coalesce)
+        return wrong(err, path, "fanout", "not with coalesce");
     if (trace->workers == NULL)
         return true;
     (void)snprintf(text, sizeof text, "%sworkers", path);
@@ -181,4 +196,33 @@ void trace_put(msgpack_packer *pk, const struct trace *trace) {
 void trace_put_map(msgpack_packer *pk, const struct trace *trace) {
     msgpack_pack_map(pk, trace_count(trace));
     trace_put(pk, trace);
+}
+
+static bool is_probing_key(const unsigned char *key, size_t size) {
+    for (size_t i = 0; i < PROBING_FIELDS; i++) {
+        size_t length = strlen(fields[i].name); /* below 32: one byte stands before the text */
+        if (size == 1 + length && key[0] == (0xa0 | length) &&
+            memcmp(key + 1, fields[i].name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+const void *trace_probing(const void *map, size_t size, size_t *probing_size) {
+    const unsigned char *bytes = map;
+    if (size == 0 || wire_value_size(map, size) != size)
+        return NULL;
+    size_t start = (bytes[0] & 0xf0U) == 0x80 ? 1 : 3; /* fixmap; over 15 pairs a map 16 */
+    if (start == 3 && bytes[0] != 0xde)
+        return NULL;
+    size_t end = start;
+    while (end < size) {
+        size_t key = wire_value_size(bytes + end, size - end);
+        if (!is_probing_key(bytes + end, key))
+            break;
+        end += key;
+        end += wire_value_size(bytes + end, size - end);
+    }
+    *probing_size = end - start;
+    return bytes + start;
 }

@@ -8,6 +8,8 @@
 #define TRACE_TARGET_BYTES 253
 #define TRACE_ID_BYTES 64
 #define TRACE_META_BYTES 1024
+#define TRACE_MAX_FANOUT 1000
+#define TRACE_FANOUT_ALL (-1)
 #define TRACE_META_DEPTH 12 /* it is carried some levels deeper than the client wrote it */
 
 enum trace_protocol { TRACE_ICMP, TRACE_UDP, TRACE_TCP, TRACE_SCTP };
@@ -35,7 +37,11 @@ struct trace {
     int64_t priority; /* 0 is first */
     int64_t deadline_ms;
     bool progress;
-    bool names;                    /* the result is to have the host names of those that answered */
+    bool names;         /* the result is to have the host names of those that answered */
+    bool coalesce;      /* another trace that probes the same may probe for this one */
+    int64_t max_age_ms; /* so old may its result be */
+    int64_t fanout;     /* on so many workers, or TRACE_FANOUT_ALL; 0: on one, without places */
+    bool wait;          /* for a worker that could serve it; false: `unavailable` at once */
     const msgpack_object *workers; /* NULL: any; borrowed from the document */
     const msgpack_object *meta;    /* NULL: none; borrowed from the document */
 };
@@ -57,10 +63,15 @@ bool trace_check(struct trace *trace, const char *path, struct wire_error *err);
 /* How many keys trace_put() writes. */
 uint32_t trace_count(const struct trace *trace);
 
-/* Packs keys and values, without what is default: equal traces give equal bytes. */
+/* Packs keys and values, without what is default: equal traces give equal bytes. First comes what
+ * is to be probed and where, then the rest, from `id` on. */
 void trace_put(msgpack_packer *pk, const struct trace *trace);
 
 /* Packs the trace as a map. */
 void trace_put_map(msgpack_packer *pk, const struct trace *trace);
+
+/* The pairs of what is to be probed and where, in the bytes of trace_put_map(): two traces with the
+ * same pairs can share one probing. NULL if the bytes are not such a map. */
+const void *trace_probing(const void *map, size_t size, size_t *probing_size);
 
 #endif

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-void wire_fail(
-    struct wire_error *err, const char *code, const char *field, const char *format, ...) {
+static void fail(
+    struct wire_error *err, const char *code, const char *field, const char *format, va_list args) {
     err->code = code;
+    err->reason[0] = '\0';
+    err->retry_ms = 0;
     size_t length = strlen(field);
     if (length > 0 && field[length - 1] == '.')
         length--; /* a path, of the map itself */
@@ -15,13 +17,28 @@ void wire_fail(
     int used = 0;
     if (field[0] != '\0')
         used = snprintf(err->message, sizeof err->message, "%s: ", err->field);
-    va_list args;
-    va_start(args, format);
     (void)vsnprintf(err->message + used, sizeof err->message - (size_t)used, format, args);
-    va_end(args);
     for (char *c = err->message; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
             *c = '?';
+}
+
+void wire_fail(
+    struct wire_error *err, const char *code, const char *field, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fail(err, code, field, format, args);
+    va_end(args);
+}
+
+void wire_busy(struct wire_error *err, const char *field, const char *reason, int64_t retry_ms,
+    const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fail(err, "busy", field, format, args);
+    va_end(args);
+    (void)snprintf(err->reason, sizeof err->reason, "%s", reason);
+    err->retry_ms = retry_ms;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -145,6 +162,20 @@ static bool scan(const uint8_t *data, size_t size, uint32_t max_values, struct w
     }
 }
 
+size_t wire_value_size(const void *data, size_t size) {
+    const uint8_t *at = data;
+    size_t off = 0;
+    for (uint64_t open = 1; open > 0; open--) {
+        struct head h;
+        if (off >= size || !head_read(&h, at + off, size - off) || h.bytes > size - off ||
+            h.children > size - off - h.bytes)
+            return 0;
+        off += (size_t)h.bytes;
+        open += h.children;
+    }
+    return off;
+}
+
 bool wire_doc_init(struct wire_doc *doc) {
     memset(doc, 0, sizeof *doc);
     doc->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
@@ -260,6 +291,10 @@ static bool get_int(const msgpack_object *value, int64_t *out, const struct fiel
         *out = -1;
         return true;
     }
+    if (f->choices != NULL && wire_is(value, f->choices[0])) {
+        *out = -1;
+        return true;
+    }
     if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
         if (value->via.u64 >= (uint64_t)f->min && value->via.u64 <= (uint64_t)f->max) {
             *out = (int64_t)value->via.u64;
@@ -271,8 +306,9 @@ static bool get_int(const msgpack_object *value, int64_t *out, const struct fiel
         (void)snprintf(text, sizeof text, "%" PRId64 ": must be %" PRId64 "..%" PRId64,
             value->via.i64, f->min, f->max);
     } else {
-        (void)snprintf(
-            text, sizeof text, "must be an integer of %" PRId64 "..%" PRId64, f->min, f->max);
+        (void)snprintf(text, sizeof text, "must be an integer of %" PRId64 "..%" PRId64 "%s%s",
+            f->min, f->max, f->choices != NULL ? ", or " : "",
+            f->choices != NULL ? f->choices[0] : "");
     }
     return refuse(at, text);
 }
@@ -412,6 +448,8 @@ static void put_one(msgpack_packer *pk, const struct wire_field *f, const void *
     case WIRE_INT:
         if (f->nullable && *(const int64_t *)member < 0)
             msgpack_pack_nil(pk);
+        else if (f->choices != NULL && *(const int64_t *)member < 0)
+            wire_put_text(pk, f->choices[0]);
         else
             msgpack_pack_int64(pk, *(const int64_t *)member);
         break;

@@ -21,12 +21,18 @@ struct wire_error {
     const char *code;  /* static string of the table in section 4 */
     char field[80];    /* path of the field, such as traces[3].port, or empty */
     char message[224]; /* one printable line: field, value, limit */
+    char reason[17];   /* of `busy`: what is full, a word of the table in section 4; or empty */
+    int64_t retry_ms;  /* of `busy`: when to send again; 0: absent */
 };
 
 /* Fills *err. The message is FIELD, a colon and the formatted text; field may be empty, or a path
  * that ends with a dot, which is left out. */
 void wire_fail(struct wire_error *err, const char *code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The same with code `busy`, a reason and a time. */
+void wire_busy(struct wire_error *err, const char *field, const char *reason, int64_t retry_ms,
+    const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* A decoded message. Its strings point into the bytes that were read; both must outlive its use. */
 struct wire_doc {
@@ -58,7 +64,7 @@ struct wire_field {
     size_t offset;
     int64_t min, max;
     const char *allowed;
-    const char *const *choices; /* ended by NULL */
+    const char *const *choices; /* ended by NULL; of INT: its first one stands for -1 */
     bool required;
     bool nullable; /* nil stands for -1 (INT) or the empty string (TEXT) */
 };
@@ -77,6 +83,10 @@ uint32_t wire_count(
 /* Packs key and value of each of them, in the table's order. */
 void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count, const void *in,
     const void *defaults);
+
+/* Bytes of the value that begins there, with all that it holds; 0 if it does not end within size.
+ */
+size_t wire_value_size(const void *data, size_t size);
 
 /* The value of a key in a map, the last one if it stands twice; NULL if there is none. */
 const msgpack_object *wire_find(const msgpack_object *map, const char *key);

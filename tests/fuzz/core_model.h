@@ -253,7 +253,7 @@ static inline void model_get_result(struct result_head *head, const msgpack_obje
 
 static inline void model_result(struct model *m, const char *topic, const msgpack_object *map) {
     struct result_head head;
-    char expected[2 * TRACE_ID_BYTES + 16];
+    char expected[RESULT_ID_BYTES + TRACE_ID_BYTES + 16];
     m->quiet = false;
     model_get_result(&head, map);
     (void)snprintf(expected, sizeof expected, "result.%s.%s", head.stream, head.id);

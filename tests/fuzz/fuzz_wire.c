@@ -78,6 +78,9 @@ static void check_ranges(const struct trace *t) {
     CHECK(t->tos >= 0 && t->tos <= 255 && t->bit_pattern >= 0 && t->bit_pattern <= 255);
     CHECK(t->priority >= 0 && t->priority <= 9);
     CHECK(t->deadline_ms >= 100 && t->deadline_ms <= 86400000);
+    CHECK(t->max_age_ms >= 0 && t->max_age_ms <= 86400000 && (t->coalesce || t->max_age_ms == 0));
+    CHECK(t->fanout >= TRACE_FANOUT_ALL && t->fanout <= TRACE_MAX_FANOUT);
+    CHECK(t->fanout == 0 || !t->coalesce);
     /* nothing that could end a word or a line of the prober's protocol */
     CHECK(strpbrk(t->target, " \t\r\n") == NULL && strpbrk(t->source, " \t\r\n") == NULL);
 }
@@ -87,6 +90,7 @@ static void fuzz_trace(const msgpack_object *map) {
     struct trace trace, again;
     struct wire_error err;
     struct page one, two;
+    size_t probing_size;
     if (!trace_get(&trace, map, "traces[7].", &err)) {
         check_error(&err);
         return;
@@ -99,6 +103,8 @@ static void fuzz_trace(const msgpack_object *map) {
     CHECK(trace_get(&again, &one.doc.root, "", &err));
     trace_put_map(&two.pk, &again);
     CHECK(same_bytes(&one, &two));
+    CHECK(trace_probing(one.bytes.data, one.bytes.size, &probing_size) != NULL);
+    CHECK(probing_size > 0 && probing_size < one.bytes.size);
     CHECK((trace.workers != NULL) == (again.workers != NULL));
     CHECK((trace.meta != NULL) == (again.meta != NULL));
     CHECK(trace.attempts == again.attempts && trace.port == again.port);
@@ -196,6 +202,45 @@ static void fuzz_body(const msgpack_object *map) {
     page_close(&two);
 }
 
+static void put_summary(struct page *page, const struct result_body *body) {
+    const msgpack_object_array *members = &body->members->via.array;
+    result_put_summary(&page->pk, body, members->size);
+    for (uint32_t i = 0; i < members->size; i++) {
+        struct result_member member;
+        struct wire_error err;
+        CHECK(result_get_member(&member, &members->ptr[i], "", &err));
+        CHECK(result_is_id(member.id, strlen(member.id)) && member.seq >= 1);
+        result_put_member(&page->pk, &member);
+    }
+}
+
+/* What a client reads of the broker. */
+static void fuzz_result(const msgpack_object *map) {
+    struct result_head head;
+    struct result_body body;
+    struct wire_error err;
+    struct page one, two;
+    if (!result_get_head(&head, map, &err))
+        check_error(&err);
+    else
+        CHECK(result_is_id(head.id, strlen(head.id)));
+    if (!result_get_body(&body, map, &err)) {
+        check_error(&err);
+        return;
+    }
+    if (body.members == NULL)
+        return;
+    page_open(&one);
+    page_open(&two);
+    put_summary(&one, &body);
+    CHECK(page_read(&one));
+    CHECK(result_get_body(&body, &one.doc.root, &err));
+    put_summary(&two, &body);
+    CHECK(same_bytes(&one, &two));
+    page_close(&one);
+    page_close(&two);
+}
+
 /* ---- sessions --------------------------------------------------------------------------- */
 
 /* What session_put() writes from, and session_get() leaves to others to read. */
@@ -270,13 +315,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct wire_error err;
     CHECK(wire_doc_init(&doc));
     if (wire_doc_read(&doc, data, size, MAX_VALUES, &err)) {
-        struct result_head head;
         CHECK(doc.root.type == MSGPACK_OBJECT_MAP);
         fuzz_request(&doc);
         fuzz_trace(&doc.root);
         fuzz_body(&doc.root);
-        if (!result_get_head(&head, &doc.root, &err))
-            check_error(&err);
+        fuzz_result(&doc.root);
         fuzz_session(&doc);
     } else {
         check_error(&err);

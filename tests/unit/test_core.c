@@ -245,7 +245,7 @@ static void labels_decide_and_load_is_shared(void **state) {
                             "{'target': '192.0.2.1', 'id': 'c'}, {'target': '192.0.2.1', 'id': "
                             "'d'}"));
     EXPECT(ACCEPTED("c1", "'a','b','c','d'") GIVEN(
-        "w1", "100", "1", "120000", "'target':'192.0.2.1','id':'a','workers':{'site':'ams'}")
+        "w1", "100", "1", "120000", "'target':'192.0.2.1','workers':{'site':'ams'},'id':'a'")
             GIVEN("w2", "101", "1", "120000", "'target':'192.0.2.1','id':'c'")
                 GIVEN("w2", "102", "1", "120000", "'target':'192.0.2.1','id':'d'"));
     /* b waits for its deadline, of 120 s after 5 s; the workers must be heard meanwhile. */
@@ -542,7 +542,7 @@ static void pong_names_the_endpoints(void **state) {
     (void)state;
     say_to("c1", "{'v': 1, 'op': 'ping'}");
     EXPECT("c1 {'v':1,'op':'pong','broker':'b1','version':'test','versions':[1,1],'epoch':9000,"
-           "'seq':0,'results':['ipc://r']}\n");
+           "'origin':9000,'seq':0,'results':['ipc://r']}\n");
 }
 
 /* ---- the golden blocks that the broker writes --------------------------------------------- */

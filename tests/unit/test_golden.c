@@ -83,6 +83,17 @@ static bool again_status(struct again *a) { return again_ids(a, REQUEST_STATUS, 
 static bool again_fetch(struct again *a) { return again_ids(a, REQUEST_FETCH, "fetch"); }
 static bool again_cancel(struct again *a) { return again_ids(a, REQUEST_CANCEL, "cancel"); }
 
+static bool again_replay(struct again *a) {
+    struct request request;
+    if (!get_request(a, &request, REQUEST_REPLAY))
+        return false;
+    request_put_head(&a->pk, "replay", request.req, 3);
+    wire_put_key_int(&a->pk, "after", request.after);
+    wire_put_key_text(&a->pk, "stream", request.stream);
+    wire_put_key_int(&a->pk, "limit", request.limit);
+    return true;
+}
+
 static bool again_ping(struct again *a) {
     struct request request;
     if (!get_request(a, &request, REQUEST_PING))
@@ -91,12 +102,15 @@ static bool again_ping(struct again *a) {
     return true;
 }
 
-/* Reads code, message and field as a client does. */
+/* Reads what is in an error as a client does. */
 static void get_error(struct wire_error *err, const msgpack_object *map, char code[33]) {
     static const struct wire_field fields[] = {
         {"message", WIRE_TEXT, offsetof(struct wire_error, message), 0, 223, NULL, NULL, true,
             false},
         {"field", WIRE_TEXT, offsetof(struct wire_error, field), 1, 79, NULL, NULL, false, false},
+        {"reason", WIRE_TEXT, offsetof(struct wire_error, reason), 1, 16, NULL, NULL, false, false},
+        {"retry_ms", WIRE_INT, offsetof(struct wire_error, retry_ms), 1, 86400000, NULL, NULL,
+            false, false},
     };
     struct wire_error wrong;
     const msgpack_object *name = wire_find(map, "code");
@@ -105,7 +119,7 @@ static void get_error(struct wire_error *err, const msgpack_object *map, char co
     assert_int_equal(name->type, MSGPACK_OBJECT_STR);
     (void)snprintf(code, 33, "%.*s", (int)name->via.str.size, name->via.str.ptr);
     err->code = code;
-    assert_true(wire_get(map, fields, 2, err, "", &wrong));
+    assert_true(wire_get(map, fields, sizeof fields / sizeof fields[0], err, "", &wrong));
 }
 
 static bool again_error(struct again *a) {
@@ -152,10 +166,13 @@ static bool again_keys(struct again *a, const char *keys) {
 
 static bool again_states(struct again *a) { return again_keys(a, "v op states"); }
 static bool again_results(struct again *a) { return again_keys(a, "v op results missing more"); }
-static bool again_pong(struct again *a) {
-    return again_keys(a, "v op broker version versions epoch seq results");
+static bool again_replayed(struct again *a) {
+    return again_keys(a, "v op req results more lost epoch origin seq");
 }
-static bool again_alive(struct again *a) { return again_keys(a, "v op epoch seq streams"); }
+static bool again_pong(struct again *a) {
+    return again_keys(a, "v op broker version versions epoch origin seq results");
+}
+static bool again_alive(struct again *a) { return again_keys(a, "v op epoch origin seq streams"); }
 
 /* ---- hops and results ------------------------------------------------------------------- */
 
@@ -220,6 +237,18 @@ static void put_names(const msgpack_object *map, msgpack_sbuffer *out) {
     *out = with;
 }
 
+static bool put_summary(struct again *a, const struct result_body *body, msgpack_packer *pk) {
+    const msgpack_object_array *members = &body->members->via.array;
+    result_put_summary(pk, body, members->size);
+    for (uint32_t i = 0; i < members->size; i++) {
+        struct result_member member;
+        if (!result_get_member(&member, &members->ptr[i], "", &a->err))
+            return false;
+        result_put_member(pk, &member);
+    }
+    return true;
+}
+
 static bool put_body(struct again *a, struct result_body *body, msgpack_sbuffer *out) {
     msgpack_packer pk;
     probe_count = 0;
@@ -227,6 +256,8 @@ static bool put_body(struct again *a, struct result_body *body, msgpack_sbuffer 
         if (!get_hop(a, &body->hops->via.array.ptr[i]))
             return false;
     msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+    if (body->members != NULL)
+        return put_summary(a, body, &pk);
     result_put_body(&pk, body, probes, probe_count);
     if (body->names != NULL)
         put_names(body->names, out);
@@ -334,6 +365,7 @@ static const struct kind {
     bool (*again)(struct again *a);
 } kinds[] = {
     {"error", again_error},
+    {"error-busy", again_error},
     {"trace", again_trace},
     {"submit", again_submit},
     {"accepted", again_accepted},
@@ -341,12 +373,16 @@ static const struct kind {
     {"status-reply", again_states},
     {"fetch", again_fetch},
     {"results", again_results},
+    {"replay", again_replay},
+    {"replay-reply", again_replayed},
     {"cancel", again_cancel},
     {"cancelled", again_states},
     {"ping", again_ping},
     {"pong", again_pong},
     {"result", again_result},
     {"result-names", again_result},
+    {"result-summary", again_result},
+    {"result-shared", again_result},
     {"hop", again_hop},
     {"alive", again_alive},
     {"worker-hello", again_session},

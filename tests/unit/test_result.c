@@ -279,7 +279,8 @@ static void bodies(void **state) {
         {", 'src_port': 0", "src_port: 0: must be 1..65535"},
         {", 'stop': 'bored'",
             "stop: bored: must be one of reached, unreachable, gap-limit, max-ttl, loop, deadline, "
-            "cancelled, unresolved, no-route, denied, prober-error, worker-lost, no-worker"},
+            "cancelled, unresolved, no-route, denied, prober-error, worker-lost, no-worker, "
+            "summary"},
         {", 'error': {'code': 'denied', 'message': ''}", "ok"},
         {", 'error': {'code': 'denied'}", "error.message: is missing"},
         {", 'error': {'message': 'x'}", "error.code: is missing"},
@@ -317,6 +318,9 @@ static void bodies(void **state) {
         {", 'accepted_us': 1", "accepted_us: is the broker's to say"},
         {", 'worker': 'w'", "worker: is the broker's to say"},
         {", 'run': 1", "run: is the broker's to say"},
+        {", 'shared': 'x'", "shared: is the broker's to say"},
+        {", 'stop': 'summary'", "members: a summary is the broker's to say"},
+        {", 'members': []", "members: a summary is the broker's to say"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct wire_error err;
@@ -481,6 +485,10 @@ static void heads(void **state) {
         {", 'run': 1001", "run: 1001: must be 0..1000"},
         {", 'worker': ''", "worker: 0 bytes: must be 1..64"},
         {", 'id': 'a b'", "id: a b: a character that is not allowed here"},
+        {", 'id': 'a/b'", "ok"},
+        {", 'id': 'a/b/c'", "id: a/b/c: must be an id, or an id, / and a worker"},
+        {", 'shared': 'a.b/c'", "ok"},
+        {", 'shared': ''", "shared: 0 bytes: must be 1..129"},
         {", 'stream': 'a.b'", "stream: a.b: a character that is not allowed here"},
         {", 'accepted_us': null", "accepted_us: must be an integer of 0..9223372036854775807"},
     };
@@ -495,6 +503,111 @@ static void heads(void **state) {
         read_text(text);
         bool ok = result_get_head(&head, &doc.root, &err);
         assert_string_equal(ok ? "ok" : err.message, cases[i].expected);
+    }
+}
+
+static void ids(void **state) {
+    (void)state;
+    char at[132];
+    memset(at, 'x', sizeof at);
+    static const struct {
+        const char *text;
+        bool good;
+    } cases[] = {
+        {"a", true},
+        {"A-z.0_9:", true},
+        {"a/b", true},
+        {"A:1/b.c-d_e", true},
+        {"", false},
+        {"/", false},
+        {"a/", false},
+        {"/b", false},
+        {"a/b/c", false},
+        {"a//b", false},
+        {"a b", false},
+        {"a/b c", false},
+        {"\xc3\xa9", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (result_is_id(cases[i].text, strlen(cases[i].text)) != cases[i].good)
+            fail_msg("%s", cases[i].text);
+    assert_false(result_is_id("a\0b", 3));
+    assert_true(result_is_id(at, 64));
+    assert_false(result_is_id(at, 65));
+    at[64] = '/';
+    assert_true(result_is_id(at, 129));
+    assert_int_equal(RESULT_ID_BYTES, 129);
+    assert_false(result_is_id(at, 130));
+    at[64] = 'x';
+    at[65] = '/';
+    assert_false(result_is_id(at, 129));
+}
+
+static void a_summary_lists_its_members(void **state) {
+    (void)state;
+    struct result_body body = {.target = "x",
+                           .flow = -1,
+                           .stop = STOP_SUMMARY,
+                           .first_ttl = 1,
+                           .max_ttl = 30,
+                           .error_code = ""},
+                       read;
+    struct result_member members[2] =
+        {{.worker = "w1", .id = "i/w1", .stop = STOP_REACHED, .seq = 8},
+            {.worker = "w2", .id = "i/w2", .stop = STOP_NO_WORKER, .seq = 9}},
+                         member;
+    struct text text = {0};
+    struct wire_error err;
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
+    result_put_summary(&pk, &body, 2);
+    for (int i = 0; i < 2; i++)
+        result_put_member(&pk, &members[i]);
+    assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
+    note_print(&text, &doc.root);
+    assert_true(text_is(&text,
+        "{'target':'x','dst':null,'src':null,'protocol':'icmp','first_ttl':1,'max_ttl':30,"
+        "'started_us':0,'finished_us':0,'probes_sent':0,'stop':'summary','hops':[],'members':["
+        "{'worker':'w1','id':'i/w1','stop':'reached','seq':8},"
+        "{'worker':'w2','id':'i/w2','stop':'no-worker','seq':9}]}"));
+    text_free(&text);
+    assert_true(result_get_body(&read, &doc.root, &err));
+    assert_int_equal(read.members->via.array.size, 2);
+    assert_true(result_get_member(&member, &read.members->via.array.ptr[1], "", &err));
+    assert_string_equal(member.worker, "w2");
+    assert_string_equal(member.id, "i/w2");
+    assert_int_equal(member.stop, STOP_NO_WORKER);
+    assert_int_equal(member.seq, 9);
+}
+
+static void wrong_members(void **state) {
+    (void)state;
+    static const struct {
+        const char *members, *expected;
+    } cases[] = {
+        {"[]", "ok"},
+        {"{}", "members: must be an array of at most 10000"},
+        {"[1]", "members[0]: must be a map"},
+        {"[{'worker': 'w', 'id': 'i/w', 'stop': 'reached', 'seq': 1}, {}]",
+            "members[1].worker: is missing"},
+        {"[{'worker': 'w', 'id': 'i/w', 'stop': 'reached', 'seq': 0}]",
+            "members[0].seq: 0: must be 1..9223372036854775807"},
+        {"[{'worker': 'w', 'id': '/w', 'stop': 'reached', 'seq': 1}]",
+            "members[0].id: /w: must be an id, or an id, / and a worker"},
+        {"[{'worker': 'w', 'id': 'i', 'stop': 'bored', 'seq': 1}]", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct result_body body;
+        struct wire_error err;
+        char text[1000];
+        (void)snprintf(
+            text, sizeof text, "{" BODY ", 'stop': 'summary', 'members': %s}", cases[i].members);
+        read_text(text);
+        bool ok = result_get_body(&body, &doc.root, &err);
+        if (cases[i].expected == NULL)
+            assert_string_equal(err.field, "members[0].stop");
+        else
+            assert_string_equal(ok ? "ok" : err.message, cases[i].expected);
     }
 }
 
@@ -544,6 +657,9 @@ int main(void) {
         TEST(merging_of_every_form_of_map),
         TEST(a_whole_result_is_read),
         TEST(heads),
+        TEST(ids),
+        TEST(a_summary_lists_its_members),
+        TEST(wrong_members),
         TEST(what_a_body_takes_from_its_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

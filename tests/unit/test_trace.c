@@ -67,6 +67,7 @@ static void integers(void **state) {
         {"bit_pattern", 0, 255, "'af': 4"},
         {"priority", 0, 9, "'af': 4"},
         {"deadline_ms", 100, 86400000, "'af': 4"},
+        {"max_age_ms", 0, 86400000, "'coalesce': true"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char rest[200], expected[200];
@@ -141,6 +142,20 @@ static void texts_and_others(void **state) {
         {"'progress': 1", WRONG("progress", "must be true or false")},
         {"'names': true", "ok"},
         {"'names': 'x'", WRONG("names", "must be true or false")},
+        {"'wait': false", "ok"},
+        {"'wait': 0", WRONG("wait", "must be true or false")},
+        {"'coalesce': true", "ok"},
+        {"'coalesce': 'x'", WRONG("coalesce", "must be true or false")},
+        {"'max_age_ms': 0", "ok"},
+        {"'max_age_ms': 1", WRONG("max_age_ms", "only with coalesce")},
+        {"'fanout': 'all'", "ok"},
+        {"'fanout': 1", "ok"},
+        {"'fanout': 1000", "ok"},
+        {"'fanout': 0", WRONG("fanout", "0: must be 1..1000")},
+        {"'fanout': 1001", WRONG("fanout", "1001: must be 1..1000")},
+        {"'fanout': 'some'", WRONG("fanout", "must be an integer of 1..1000, or all")},
+        {"'fanout': 2, 'coalesce': true", WRONG("fanout", "not with coalesce")},
+        {"'fanout': 'all', 'coalesce': true", WRONG("fanout", "not with coalesce")},
         {"'workers': {}", "ok"},
         {"'workers': {'site': 'ams'}", "ok"},
         {"'workers': 'ams'", WRONG("workers", "must be a map of at most 16 labels")},
@@ -284,6 +299,10 @@ static void defaults(void **state) {
     assert_int_equal(t.priority, 4);
     assert_int_equal(t.deadline_ms, 120000);
     assert_false(t.progress);
+    assert_false(t.coalesce);
+    assert_int_equal(t.max_age_ms, 0);
+    assert_int_equal(t.fanout, 0);
+    assert_true(t.wait);
     assert_null(t.workers);
     assert_null(t.meta);
     assert_true(get(&t, "{'target': '192.0.2.1', 'protocol': 'sctp', 'probes': 3}", "", &err));
@@ -327,11 +346,76 @@ static void equal_traces_give_equal_bytes(void **state) {
         "'probes': 3, 'workers': {'a': 'b'}, 'target': 'x', 'id': 'i', 'stream': 's',"
         "'af': 6, 'port': 9, 'source': '::0:2', 'first_ttl': 2, 'max_ttl': 3,"
         "'timeout_ms': 100, 'gap_limit': 0, 'loop_limit': 9, 'window': 1, 'size': 1500, 'tos': 255,"
-        "'bit_pattern': 1, 'priority': 0, 'deadline_ms': 86400000}",
-        "{'target':'x','id':'i','stream':'s','af':6,'protocol':'udp','port':9,'source':'::2',"
-        "'first_ttl':2,'max_ttl':3,'probes':3,'attempts':3,'timeout_ms':100,'gap_limit':0,"
-        "'loop_limit':9,'window':1,'flow':0,'size':1500,'tos':255,'bit_pattern':1,'priority':0,"
-        "'deadline_ms':86400000,'workers':{'a':'b'},'progress':true,'meta':null}");
+        "'bit_pattern': 1, 'priority': 0, 'deadline_ms': 86400000, 'names': true,"
+        "'coalesce': true, 'max_age_ms': 7, 'wait': false}",
+        "{'target':'x','af':6,'protocol':'udp','port':9,'source':'::2','first_ttl':2,'max_ttl':3,"
+        "'probes':3,'attempts':3,'timeout_ms':100,'gap_limit':0,'loop_limit':9,'window':1,'flow':0,"
+        "'size':1500,'tos':255,'bit_pattern':1,'names':true,'workers':{'a':'b'},'id':'i',"
+        "'stream':'s','priority':0,'deadline_ms':86400000,'progress':true,'coalesce':true,"
+        "'max_age_ms':7,'wait':false,'meta':null}");
+    expect_put("{'fanout': 'all', 'wait': true, 'target': 'x'}", "{'target':'x','fanout':'all'}");
+    expect_put("{'fanout': 3, 'target': 'x'}", "{'target':'x','fanout':3}");
+}
+
+/* Packs the trace into `bytes` and prints what makes it the same probing as another. */
+static const char *probing(const char *in, char out[200]) {
+    struct trace trace;
+    struct wire_error err;
+    msgpack_packer pk;
+    if (!get(&trace, in, "", &err))
+        fail_msg("%s: %s", in, err.message);
+    msgpack_sbuffer packed;
+    msgpack_sbuffer_init(&packed);
+    msgpack_packer_init(&pk, &packed, msgpack_sbuffer_write);
+    trace_put_map(&pk, &trace);
+    size_t size;
+    const char *found = trace_probing(packed.data, packed.size, &size);
+    assert_non_null(found);
+    size_t used = 0;
+    for (size_t i = 0; i < size; i++)
+        used += (size_t)snprintf(out + used, 200 - used,
+            found[i] >= 0x20 && found[i] < 0x7f ? "%c" : "<%02x>", (unsigned char)found[i]);
+    for (size_t cut = 0; cut < packed.size; cut++)
+        assert_null(trace_probing(packed.data, cut, &size));
+    msgpack_sbuffer_destroy(&packed);
+    return out;
+}
+
+static void what_makes_the_same_probing(void **state) {
+    (void)state;
+    char one[200], other[200];
+    assert_string_equal(probing("{'target': '192.0.2.1'}", one), "<a6>target<a9>192.0.2.1");
+    static const char *const same[] = {"'id': 'target', 'stream': 's', 'priority': 1",
+        "'deadline_ms': 5000, 'progress': true, 'coalesce': true, 'max_age_ms': 1",
+        "'wait': false, 'meta': {'target': 'x'}", "'af': 0, 'window': 0, 'attempts': 2"};
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        char text[300];
+        (void)snprintf(text, sizeof text, "{%s, 'target': '192.0.2.1'}", same[i]);
+        assert_string_equal(probing(text, other), one);
+    }
+    static const char *const different[] = {"'af': 4", "'protocol': 'udp'", "'first_ttl': 2",
+        "'max_ttl': 2", "'probes': 2", "'attempts': 3", "'timeout_ms': 100", "'gap_limit': 1",
+        "'loop_limit': 1", "'window': 1", "'size': 65", "'tos': 1", "'bit_pattern': 1",
+        "'names': true", "'workers': {'a': 'b'}", "'source': '192.0.2.9'"};
+    for (size_t i = 0; i < sizeof different / sizeof different[0]; i++) {
+        char text[300];
+        (void)snprintf(text, sizeof text, "{%s, 'target': '192.0.2.1'}", different[i]);
+        assert_string_not_equal(probing(text, other), one);
+    }
+    /* over 15 pairs, the map's head is longer */
+    assert_string_equal(
+        probing("{'target': 'x', 'protocol': 'udp', 'port': 9, 'flow': 1, 'id': 'i', 'stream': 's',"
+                "'first_ttl': 2, 'max_ttl': 3, 'probes': 2, 'timeout_ms': 101, 'gap_limit': 1,"
+                "'loop_limit': 1, 'window': 1, 'size': 65, 'tos': 1, 'priority': 1, 'meta': 1}",
+            one),
+        "<a6>target<a1>x<a8>protocol<a3>udp<a4>port<09><a9>first_ttl<02><a7>max_ttl<03>"
+        "<a6>probes<02><aa>timeout_mse<a9>gap_limit<01><aa>loop_limit<01><a6>window<01>"
+        "<a4>flow<01><a4>sizeA<a3>tos<01>");
+    size_t size;
+    assert_null(trace_probing("\x91\x01", 2, &size)); /* an array */
+    assert_null(trace_probing("\x80\x80", 2, &size));
+    assert_non_null(trace_probing("\x80", 1, &size));
+    assert_int_equal(size, 0);
 }
 
 /* A trace that was filled in from a command line meets the same checks. */
@@ -439,6 +523,7 @@ int main(void) {
         TEST(paths),
         TEST(defaults),
         TEST(equal_traces_give_equal_bytes),
+        TEST(what_makes_the_same_probing),
         TEST(a_trace_that_was_not_decoded_is_checked_too),
         TEST(an_accepted_meta_can_be_carried_to_a_worker),
         TEST(random_traces_survive_the_round_trip),

@@ -431,6 +431,61 @@ static void messages_are_one_printable_line(void **state) {
     assert_int_equal(strlen(err.message), sizeof err.message - 1);
 }
 
+static void expect_error(const struct wire_error *error, const char *expected) {
+    struct wire_doc doc;
+    struct wire_error err;
+    struct text text = {0};
+    msgpack_sbuffer out;
+    msgpack_packer pk;
+    assert_true(wire_doc_init(&doc));
+    msgpack_sbuffer_init(&out);
+    msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
+    request_put_error(&pk, NULL, error);
+    assert_true(wire_doc_read(&doc, out.data, out.size, 100, &err));
+    note_print(&text, &doc.root);
+    assert_true(text_is(&text, expected));
+    text_free(&text);
+    msgpack_sbuffer_destroy(&out);
+    wire_doc_free(&doc);
+}
+
+static void busy_has_a_reason_and_a_time(void **state) {
+    (void)state;
+    struct wire_error err;
+    wire_busy(&err, "queue", "queue", 1500, "%d: full", 7);
+    expect_error(&err, "{'v':1,'op':'error','code':'busy','message':'queue: 7: full',"
+                       "'field':'queue','reason':'queue','retry_ms':1500}");
+    wire_busy(&err, "", "draining", 0, "goes");
+    expect_error(&err, "{'v':1,'op':'error','code':'busy','message':'goes','reason':'draining'}");
+    wire_busy(&err, "", "a-reason-that-is-too-long", 1, "x");
+    assert_string_equal(err.reason, "a-reason-that-is");
+    wire_fail(&err, "conflict", "", "no"); /* nothing of the last one stays */
+    expect_error(&err, "{'v':1,'op':'error','code':'conflict','message':'no'}");
+}
+
+/* ---- sizes ------------------------------------------------------------------------------ */
+
+static void sizes_of_values(void **state) {
+    struct fixture *f = *state;
+    static const char *const values[] = {"{}", "1", "null", "'abc'",
+        "{'a': [1, {'b': 'x'x300}], 'c': 2}", "[20*{'k': 70000}]", "#c1#"};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        msgpack_sbuffer_clear(&f->bytes);
+        note_pack(&f->bytes, values[i]);
+        size_t whole = f->bytes.size;
+        note_pack(&f->bytes, "7"); /* what comes behind does not count */
+        bool broken = values[i][0] == '#';
+        assert_int_equal(wire_value_size(f->bytes.data, f->bytes.size), broken ? 0 : whole);
+        for (size_t cut = 0; cut < whole; cut++) {
+            void *copy = malloc(cut > 0 ? cut : 1);
+            assert_non_null(copy);
+            memcpy(copy, f->bytes.data, cut);
+            assert_int_equal(wire_value_size(copy, cut), 0);
+            free(copy);
+        }
+    }
+}
+
 /* ---- requests --------------------------------------------------------------------------- */
 
 static void expect_request(struct fixture *f, const char *text, const char *expected) {
@@ -442,9 +497,11 @@ static void expect_request(struct fixture *f, const char *text, const char *expe
     assert_string_equal(note_outcome(ok, &err, got), expected);
 }
 
-#define OPS "trace, submit, status, fetch, cancel, stats, ping"
+#define OPS "trace, submit, status, fetch, replay, cancel, stats, ping"
 #define REQ "bad-request [req] req: must be an integer or a string of up to 64 bytes"
-#define ID(i) "bad-request [ids[" #i "]] ids[" #i "]: must be a string of 1..64 of A-Za-z0-9._:-"
+#define ID(i)                                                                                      \
+    "bad-request [ids[" #i "]] ids[" #i "]: must be a string of 1..64 of A-Za-z0-9._:-, or two "   \
+    "such with / between"
 
 static void requests(void **state) {
     struct fixture *f = *state;
@@ -493,6 +550,78 @@ static void requests(void **state) {
 }
 
 /* So that the error can carry it. */
+static void replays(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        const char *more, *expected;
+    } cases[] = {
+        {"", "bad-request [after] after: is missing"},
+        {", 'after': 0", "ok"},
+        {", 'after': 9223372036854775807", "ok"},
+        {", 'after': -1", "bad-request [after] after: -1: must be 0..9223372036854775807"},
+        {", 'after': 1, 'limit': 1", "ok"},
+        {", 'after': 1, 'limit': 0", "bad-request [limit] limit: 0: must be 1..1000"},
+        {", 'after': 1, 'limit': 1001", "bad-request [limit] limit: 1001: must be 1..1000"},
+        {", 'after': 1, 'stream': 'x'x64", "ok"},
+        {", 'after': 1, 'stream': ''", "bad-request [stream] stream: 0 bytes: must be 1..64"},
+        {", 'after': 1, 'stream': 'a.b'",
+            "bad-request [stream] stream: a.b: a character that is not allowed here"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[200];
+        (void)snprintf(text, sizeof text, "{'v': 1, 'op': 'replay'%s}", cases[i].more);
+        expect_request(f, text, cases[i].expected);
+    }
+    struct wire_error err;
+    struct request request;
+    assert_true(note_read(&f->doc, &f->bytes, "{'v': 1, 'op': 'replay', 'after': 5}", &err));
+    assert_true(request_get(&request, &f->doc.root, &err));
+    assert_int_equal(request.after, 5);
+    assert_int_equal(request.limit, 1000);
+    assert_string_equal(request.stream, "");
+    /* what it knows alone is nothing to others */
+    expect_request(f, "{'v': 1, 'op': 'ping', 'after': 'x', 'limit': 0}", "ok");
+}
+
+static void a_word_may_stand_for_a_number(void **state) {
+    struct fixture *f = *state;
+    static const char *const words[] = {"all", NULL};
+    static const struct wire_field field = {"n", WIRE_INT, 0, 1, 9, NULL, words, false, false};
+    static const struct {
+        const char *value, *expected;
+        int64_t number;
+    } cases[] = {
+        {"'all'", "ok", -1},
+        {"9", "ok", 9},
+        {"10", "bad-request [n] n: 10: must be 1..9", 0},
+        {"-1", "bad-request [n] n: -1: must be 1..9", 0},
+        {"'All'", "bad-request [n] n: must be an integer of 1..9, or all", 0},
+        {"null", "bad-request [n] n: must be an integer of 1..9, or all", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wire_error err;
+        char text[60], got[400];
+        int64_t number = 0;
+        (void)snprintf(text, sizeof text, "{'n': %s}", cases[i].value);
+        assert_true(note_read(&f->doc, &f->bytes, text, &err));
+        bool ok = wire_get(&f->doc.root, &field, 1, &number, "", &err);
+        assert_string_equal(note_outcome(ok, &err, got), cases[i].expected);
+        assert_int_equal(number, cases[i].number);
+        if (!ok)
+            continue;
+        msgpack_sbuffer out;
+        msgpack_packer pk;
+        int64_t none = 0;
+        msgpack_sbuffer_init(&out);
+        msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
+        msgpack_pack_map(&pk, wire_count(&field, 1, &number, &none));
+        wire_put(&pk, &field, 1, &number, &none);
+        assert_int_equal(out.size, f->bytes.size);
+        assert_memory_equal(out.data, f->bytes.data, out.size);
+        msgpack_sbuffer_destroy(&out);
+    }
+}
+
 static void req_is_known_of_a_request_that_failed(void **state) {
     struct fixture *f = *state;
     static const char *const texts[] = {
@@ -530,7 +659,11 @@ int main(void) {
         TEST(the_path_of_a_map_ends_without_a_dot),
         TEST(writing_leaves_out_what_is_default),
         TEST(messages_are_one_printable_line),
+        TEST(busy_has_a_reason_and_a_time),
+        TEST(sizes_of_values),
+        TEST(a_word_may_stand_for_a_number),
         TEST(requests),
+        TEST(replays),
         TEST(req_is_known_of_a_request_that_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,30 +30,30 @@ void core_say(struct core *c, enum core_level level, const char *event, const ch
     c->sink.say(c->sink.context, level, event, detail);
 }
 
-void core_to_client(struct core *c, const struct peer_id *id, const msgpack_sbuffer *bytes) {
+void core_to_client(
+    struct core *c, const struct peer_id *id, const msgpack_sbuffer *bytes, enum core_when when) {
     struct core_peer peer = peer_id_get(id);
-    if (c->sink.to_client(c->sink.context, &peer, bytes->data, bytes->size) != CORE_SENT)
-        c->counters.dropped_to_clients++;
+    c->sink.to_client(c->sink.context, &peer, bytes->data, bytes->size, when);
 }
 
-static enum core_sent to_peer(
-    struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
-    msgpack_packer pk;
-    state_packer(&pk, &c->out);
-    session_put(&pk, msg);
-    enum core_sent sent = c->sink.to_worker(c->sink.context, peer, c->out.data, c->out.size);
-    c->counters.dropped_to_workers += sent != CORE_SENT;
-    return sent;
+/* What gives or takes a lease depends on what is kept; the rest only keeps the session alive. */
+static enum core_when when_to_send(int op) {
+    return op == SESSION_TRACE || op == SESSION_CANCEL || op == SESSION_DONE ? CORE_KEPT : CORE_NOW;
 }
 
 void core_to_peer(struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
-    (void)to_peer(c, peer, msg);
+    msgpack_packer pk;
+    state_packer(&pk, &c->out);
+    session_put(&pk, msg);
+    c->sink.to_worker(
+        c->sink.context, peer, c->out.data, c->out.size, when_to_send(msg->op));
 }
 
-enum core_sent core_to_worker(
-    struct core *c, const struct worker *worker, const struct session_msg *msg) {
+void core_to_worker(struct core *c, const struct worker *worker, const struct session_msg *msg) {
+    if (worker->ghost)
+        return; /* nobody is there */
     struct core_peer peer = peer_id_get(&worker->peer);
-    return to_peer(c, &peer, msg);
+    core_to_peer(c, &peer, msg);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -62,6 +62,7 @@ void core_client_message(struct core *c, const struct core_peer *peer, const voi
     size_t size, const struct core_time *now) {
     c->now = *now;
     clients_request(c, peer, bytes, size);
+    recent_trim(c);
 }
 
 void core_client_frames(
@@ -84,6 +85,7 @@ void core_worker_message(struct core *c, const struct core_peer *peer, const voi
         session_get(&msg, &c->doc, &err)) {
         sessions_message(c, peer, &msg);
         queue_dispatch(c);
+        recent_trim(c);
         return;
     }
     c->counters.bad_worker_messages++;
@@ -111,6 +113,36 @@ void core_worker_frames(struct core *c, const struct core_peer *peer, unsigned f
     core_to_peer(c, peer, &reject);
 }
 
+void core_undelivered(struct core *c, enum core_side side, const struct core_peer *peer,
+    const void *bytes, size_t size, enum core_sent sent, const struct core_time *now) {
+    struct wire_error err;
+    struct session_msg msg;
+    c->now = *now;
+    if (side == CORE_CLIENT) {
+        c->counters.dropped_to_clients++;
+        return;
+    }
+    c->counters.dropped_to_workers++;
+    struct worker *worker = sessions_find(c, peer);
+    if (worker == NULL)
+        return;
+    if (!wire_doc_read(&c->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
+        !session_get(&msg, &c->doc, &err))
+        abort(); /* we wrote it */
+    sessions_undelivered(c, worker, &msg, sent);
+    queue_dispatch(c);
+}
+
+void core_refuse(struct core *c, const char *reason, const char *message) {
+    c->refusal = reason;
+    if (reason != NULL)
+        (void)snprintf(c->refusal_text, sizeof c->refusal_text, "%s", message);
+}
+
+struct core_shell *core_shell(struct core *c) {
+    return &c->shell;
+}
+
 void core_connection(struct core *c, bool began) {
     if (began)
         c->counters.connections_opened++;
@@ -128,7 +160,9 @@ struct core *core_new(
     c->now = *now;
     c->started_us = now->mono_us;
     c->next_lease = config->first_lease;
-    c->next_ticket = c->next_id = 1;
+    c->next_id = 1;
+    c->seq = config->seq;
+    c->number = config->number;
     timeline_init(&c->job_times);
     timeline_init(&c->worker_times);
     RB_INIT(&c->jobs);
@@ -138,12 +172,16 @@ struct core *core_new(
     RB_INIT(&c->names);
     RB_INIT(&c->free_workers);
     RB_INIT(&c->streams);
-    TAILQ_INIT(&c->archive);
+    RB_INIT(&c->shares);
+    TAILQ_INIT(&c->recent);
+    TAILQ_INIT(&c->parked);
     TAILQ_INIT(&c->demand_list);
     TAILQ_INIT(&c->active);
     msgpack_sbuffer_init(&c->out);
     msgpack_sbuffer_init(&c->body);
     msgpack_sbuffer_init(&c->result);
+    msgpack_sbuffer_init(&c->texts);
+    msgpack_sbuffer_init(&c->reply);
     if (!wire_doc_init(&c->doc) || !wire_doc_init(&c->inner))
         abort();
     c->next_alive_us = now->mono_us + CORE_ALIVE_US;
@@ -154,6 +192,7 @@ void core_destroy(struct core **core) {
     struct core *c = *core;
     if (c == NULL)
         return;
+    reads_free_all(c);
     jobs_free_all(c);
     sessions_free_all(c);
     streams_free_all(c);
@@ -162,6 +201,8 @@ void core_destroy(struct core **core) {
     msgpack_sbuffer_destroy(&c->out);
     msgpack_sbuffer_destroy(&c->body);
     msgpack_sbuffer_destroy(&c->result);
+    msgpack_sbuffer_destroy(&c->texts);
+    msgpack_sbuffer_destroy(&c->reply);
     free(c);
     *core = NULL;
 }
@@ -183,6 +224,7 @@ void core_tick(struct core *c, const struct core_time *now) {
     if (now->mono_us >= c->next_alive_us)
         alive(c);
     queue_dispatch(c);
+    recent_trim(c);
 }
 
 int64_t core_next(struct core *c) {
@@ -193,6 +235,7 @@ int64_t core_next(struct core *c) {
 
 void core_drain(struct core *c) {
     c->draining = true;
+    core_refuse(c, "draining", "this broker is draining; send again later, or to another");
     core_say(c, CORE_INFO, "drain", "queued=%lld running=%lld", (long long)c->queued,
         (long long)c->running);
 }

@@ -1,4 +1,4 @@
-/* jobs: a trace's life from acceptance until its result is forgotten. */
+/* jobs: a trace's life from acceptance to its result. */
 #include "broker/state.h"
 
 #include "common/mem.h"
@@ -11,104 +11,185 @@
 
 static int compare_id(const struct job *a, const struct job *b) { return strcmp(a->id, b->id); }
 
-static int compare_lease(const struct job *a, const struct job *b) {
-    return a->lease < b->lease ? -1 : a->lease > b->lease;
-}
-
-RB_PROTOTYPE(job_id_tree, job, by_id, compare_id)
 RB_GENERATE(job_id_tree, job, by_id, compare_id)
-RB_GENERATE(job_lease_tree, job, by_lease, compare_lease)
-
-static struct job *job_new(const char *id, size_t size) {
-    struct job *job = mem_new(1, sizeof *job + size + 1);
-    memcpy(job->id, id, size);
-    SLIST_INIT(&job->waiters);
-    return job;
-}
 
 struct job *jobs_find(struct core *c, const char *id, size_t size) {
     union {
         struct job job;
-        char room[sizeof(struct job) + TRACE_ID_BYTES + 1];
+        char room[sizeof(struct job) + RECORD_ID_BYTES + 1];
     } key;
-    if (size > TRACE_ID_BYTES)
+    if (size > RECORD_ID_BYTES)
         return NULL;
     memcpy(key.job.id, id, size);
     key.job.id[size] = '\0';
     return RB_FIND(job_id_tree, &c->jobs, &key.job);
 }
 
-struct job *jobs_find_lease(struct core *c, int64_t lease) {
-    struct job *at = RB_ROOT(&c->leases);
-    while (at != NULL && at->lease != lease)
-        at = lease < at->lease ? RB_LEFT(at, by_lease) : RB_RIGHT(at, by_lease);
-    return at;
+struct job *jobs_new(struct core *c, const char *id, const struct trace *trace,
+    const void *canonical, size_t size) {
+    size_t id_size = strlen(id) + 1, probing_size = 0;
+    struct job *job = mem_new(1, sizeof *job + id_size);
+    memcpy(job->id, id, id_size);
+    SLIST_INIT(&job->waiters);
+    job->trace = mem_copy(canonical, size);
+    job->trace_size = (uint32_t)size;
+    job->priority = (uint8_t)trace->priority;
+    job->progress = trace->progress;
+    job->has_meta = trace->meta != NULL;
+    job->shares = trace->coalesce;
+    job->fans = trace->fanout != 0 && fan_worker(id) == NULL;
+    job->stream = streams_get(c, trace->stream);
+    job->probing = trace_probing(job->trace, size, &probing_size);
+    job->probing_size = (uint16_t)probing_size;
+    (void)RB_INSERT(job_id_tree, &c->jobs, job);
+    return job;
+}
+
+static void free_waiters(struct job *job) {
+    struct waiter *waiter;
+    while ((waiter = SLIST_FIRST(&job->waiters)) != NULL) {
+        SLIST_REMOVE_HEAD(&job->waiters, link);
+        free(waiter);
+    }
+    job->waiter_count = 0;
+}
+
+void jobs_free(struct core *c, struct job *job) {
+    timeline_unset(&c->job_times, &job->timer);
+    share_withdraw(c, job);
+    (void)RB_REMOVE(job_id_tree, &c->jobs, job);
+    free_waiters(job);
+    fan_free(job);
+    free(job->trace);
+    free(job->result);
+    free(job);
+}
+
+void jobs_trace(struct core *c, const struct job *job, struct trace *trace) {
+    struct wire_error err;
+    if (!wire_doc_read(&c->inner, job->trace, job->trace_size, REQUEST_MAX_VALUES, &err) ||
+        !trace_get(trace, &c->inner.root, "", &err))
+        abort(); /* we encoded it ourselves */
 }
 
 /* ---- acceptance ------------------------------------------------------------------------- */
 
-static void refuse_busy(struct core *c, struct wire_error *err, const char *what, int64_t limit) {
-    c->counters.busy++;
-    wire_fail(err, "busy", what, "%" PRId64 ": full; send again later", limit);
-}
+/* What a client that is told to come back may wait for. */
+#define RETRY_QUEUE_MS 1000
+#define RETRY_REFUSED_MS 2000
 
-static struct job *repeated(struct core *c, struct job *job, struct wire_error *err) {
-    if (job->trace_size == c->body.size && memcmp(job->trace, c->body.data, c->body.size) == 0) {
-        c->counters.repeated++;
-        return job;
-    }
-    c->counters.conflicts++;
-    wire_fail(err, "conflict", "id", "%s: is in use for a different trace", job->id);
-    return NULL;
-}
-
-struct job *jobs_accept(struct core *c, struct trace *trace, struct wire_error *err) {
-    if (c->draining) {
-        c->counters.busy++;
-        wire_fail(err, "busy", "", "this broker is draining; send again later, or to another");
-        return NULL;
-    }
-    /* A client may have named a trace so; then the next one. */
-    for (bool made = trace->id[0] == '\0'; made;
-         made = jobs_find(c, trace->id, strlen(trace->id)) != NULL)
-        (void)snprintf(trace->id, sizeof trace->id, "%" PRIx64 "-%" PRIu64,
-            (uint64_t)c->config.epoch / 1000, c->next_id++);
+bool jobs_same(struct core *c, const char *id, const void *trace, size_t size,
+    const struct trace *asked, struct wire_error *err) {
     msgpack_packer pk;
     state_packer(&pk, &c->body);
-    trace_put_map(&pk, trace);
+    trace_put_map(&pk, asked);
+    if (size == c->body.size && memcmp(trace, c->body.data, size) == 0) {
+        c->counters.repeated++;
+        return true;
+    }
+    c->counters.conflicts++;
+    wire_fail(err, "conflict", "id", "%s: is in use for a different trace", id);
+    return false;
+}
+
+/* The ids that we make begin so; no client's may, or it could take the next one. */
+static int own_prefix(const struct core *c, char *out, size_t room) {
+    return snprintf(out, room, "%" PRIx64 "-", (uint64_t)c->config.epoch / 1000);
+}
+
+static bool admitted(struct core *c, struct trace *trace, struct wire_error *err) {
+    char prefix[32];
+    int size = own_prefix(c, prefix, sizeof prefix);
+    if (c->refusal != NULL) {
+        c->counters.busy++;
+        wire_busy(err, "", c->refusal, RETRY_REFUSED_MS, "%s", c->refusal_text);
+        return false;
+    }
+    if (trace->id[0] == '\0') {
+        (void)snprintf(trace->id, sizeof trace->id, "%s%" PRIu64, prefix, c->next_id++);
+    } else if (strncmp(trace->id, prefix, (size_t)size) == 0) {
+        wire_fail(err, "bad-request", "id", "%s: begins like those that this broker makes itself",
+            trace->id);
+        c->counters.bad_requests++;
+        return false;
+    }
+    if (c->queued + c->riding >= c->config.max_queued) {
+        c->counters.busy++;
+        wire_busy(err, "queue", "queue", RETRY_QUEUE_MS, "%" PRId64 ": full; send again later",
+            c->config.max_queued);
+        return false;
+    }
+    if (streams_get(c, trace->stream) == NULL) {
+        c->counters.busy++;
+        wire_busy(err, "streams", "streams", RETRY_REFUSED_MS,
+            "%d: full; use one that there is already", CORE_MAX_STREAMS);
+        return false;
+    }
+    return true;
+}
+
+/* NULL with *err where the trace cannot wait for a worker. */
+static struct demand *admitted_demand(
+    struct core *c, const struct trace *trace, struct wire_error *err) {
+    struct demand *demand = queue_demand(c, trace, NULL);
+    if (demand == NULL) {
+        c->counters.busy++;
+        wire_busy(err, "workers", "labels", RETRY_QUEUE_MS, "%d sets of labels: full; send again later",
+            CORE_MAX_DEMANDS);
+    } else if (!trace->wait && !queue_servable(c, demand)) {
+        wire_fail(err, "unavailable", "workers", "no worker that fits is there");
+        queue_release(c, demand);
+        demand = NULL;
+    }
+    return demand;
+}
+
+static void keep(struct core *c, struct job *job, const char *client) {
+    job->ticket = ++c->number;
+    const struct record_trace record = {.number = job->ticket,
+        .id = job->id,
+        .client = client,
+        .accepted_us = job->accepted_wall_us,
+        .trace = job->trace,
+        .trace_size = job->trace_size,
+        .run = {.number = job->ticket, .worker = ""}};
+    c->sink.keep_trace(c->sink.context, &record);
+    c->kept++;
+}
+
+void jobs_keep_place(struct core *c, struct job *place, const struct job *whole) {
+    place->accepted_wall_us = whole->accepted_wall_us;
+    place->deadline_us = whole->deadline_us;
+    keep(c, place, "");
+}
+
+struct job *jobs_accept(struct core *c, const struct core_peer *peer, struct trace *trace,
+    struct wire_error *err) {
+    (void)peer;
+    msgpack_packer pk;
     struct job *job = jobs_find(c, trace->id, strlen(trace->id));
     if (job != NULL)
-        return repeated(c, job, err);
-    if (c->queued >= c->config.max_queued) {
-        refuse_busy(c, err, "queue", c->config.max_queued);
+        return jobs_same(c, job->id, job->trace, job->trace_size, trace, err) ? job : NULL;
+    if (!admitted(c, trace, err))
         return NULL;
-    }
-    struct stream *stream = streams_get(c, trace->stream);
-    if (stream == NULL) {
-        refuse_busy(c, err, "streams", CORE_MAX_STREAMS);
+    struct demand *demand = admitted_demand(c, trace, err);
+    if (demand == NULL)
         return NULL;
-    }
-    job = job_new(trace->id, strlen(trace->id));
-    job->trace = mem_copy(c->body.data, c->body.size);
-    job->trace_size = (uint32_t)c->body.size;
-    struct demand *demand = queue_demand(c, trace->workers);
-    if (demand == NULL) {
-        free(job->trace);
-        free(job);
-        refuse_busy(c, err, "workers", CORE_MAX_DEMANDS);
-        return NULL;
-    }
-    job->stream = stream;
-    job->priority = (uint8_t)trace->priority;
-    job->progress = trace->progress;
-    job->has_meta = trace->meta != NULL;
-    job->ticket = c->next_ticket++;
+    state_packer(&pk, &c->body);
+    trace_put_map(&pk, trace);
+    job = jobs_new(c, trace->id, trace, c->body.data, c->body.size);
     job->accepted_wall_us = c->now.wall_us;
     job->deadline_us = c->now.mono_us + trace->deadline_ms * 1000;
-    (void)RB_INSERT(job_id_tree, &c->jobs, job);
-    queue_insert(c, job, demand);
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
     c->counters.accepted++;
+    keep(c, job, "");
+    if (job->shares && share_board(c, job, trace->max_age_ms * 1000)) {
+        queue_release(c, demand);
+    } else {
+        queue_insert(c, job, demand);
+        if (!job->fans)
+            share_offer(c, job);
+    }
     return job;
 }
 
@@ -130,8 +211,8 @@ bool jobs_wait(struct core *c, struct job *job, const struct core_peer *peer,
         return true;
     if (job->waiter_count == CORE_MAX_WAITERS) {
         c->counters.busy++;
-        wire_fail(
-            err, "busy", "id", "%s: %d sockets wait for it already", job->id, CORE_MAX_WAITERS);
+        wire_busy(err, "id", "waiters", RETRY_REFUSED_MS, "%s: %d sockets wait for it already",
+            job->id, CORE_MAX_WAITERS);
         return false;
     }
     struct waiter *waiter = mem_new(1, sizeof *waiter);
@@ -151,105 +232,108 @@ bool jobs_wait(struct core *c, struct job *job, const struct core_peer *peer,
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
-static void read_trace(struct core *c, const struct job *job, struct trace *trace) {
-    struct wire_error err;
-    if (!wire_doc_read(&c->inner, job->trace, job->trace_size, REQUEST_MAX_VALUES, &err) ||
-        !trace_get(trace, &c->inner.root, "", &err))
-        abort(); /* we encoded it ourselves */
-}
-
-static void free_waiters(struct job *job) {
-    struct waiter *waiter;
-    while ((waiter = SLIST_FIRST(&job->waiters)) != NULL) {
-        SLIST_REMOVE_HEAD(&job->waiters, link);
-        free(waiter);
-    }
-    job->waiter_count = 0;
-}
-
-static void forget(struct core *c, struct job *job) {
-    timeline_unset(&c->job_times, &job->timer);
-    (void)RB_REMOVE(job_id_tree, &c->jobs, job);
-    free_waiters(job);
-    free(job->trace);
-    free(job->result);
-    free(job);
-}
-
-static void archive(struct core *c, struct job *job) {
-    job->state = JOB_DONE;
-    TAILQ_INSERT_TAIL(&c->archive, job, link);
-    c->archived++;
-    while (c->archived > c->config.keep_results) {
-        struct job *oldest = TAILQ_FIRST(&c->archive);
-        TAILQ_REMOVE(&c->archive, oldest, link);
-        c->archived--;
-        c->counters.forgotten++;
-        forget(c, oldest);
-    }
-}
-
-static void send_with_req(
-    struct core *c, const struct job *job, const struct peer_id *peer, const msgpack_object *req) {
+static void send_with_req(struct core *c, const void *result, size_t size,
+    const struct peer_id *peer, const msgpack_object *req) {
     msgpack_packer pk;
     state_packer(&pk, &c->out);
-    result_put_with_req(&pk, job->result, job->result_size, req);
-    core_to_client(c, peer, &c->out);
+    result_put_with_req(&pk, result, size, req);
+    core_to_client(c, peer, &c->out, CORE_KEPT);
 }
 
-void jobs_send_result(
-    struct core *c, struct job *job, const struct core_peer *peer, const msgpack_object *req) {
+void jobs_send_result(struct core *c, const void *result, size_t size,
+    const struct core_peer *peer, const msgpack_object *req) {
     struct peer_id id;
     peer_id_set(&id, peer);
-    send_with_req(c, job, &id, req);
+    send_with_req(c, result, size, &id, req);
 }
 
-/* Takes the job from where it is: queue or worker. */
+void jobs_tell(struct core *c, const struct job *from, const struct job *to) {
+    struct waiter *waiter;
+    SLIST_FOREACH(waiter, &to->waiters, link)
+    if (from == to || !waiter->peer.enveloped) /* a REQ takes one reply */
+        send_with_req(c, from->result, from->result_size, &waiter->peer,
+            waiter->has_req ? &waiter->req : NULL);
+}
+
+/* Takes the job from where it is. */
 static void detach(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
     if (job->state == JOB_QUEUED)
         queue_remove(c, job);
     else if (job->state == JOB_RUNNING)
-        sessions_release(c, job);
+        leases_release(c, job);
+    else if (job->state == JOB_RIDING)
+        share_leave(c, job);
 }
 
-void jobs_finish(struct core *c, struct job *job, const void *body, size_t size) {
+static void make_result(struct core *c, struct job *job, const struct ending *e) {
     msgpack_packer pk;
     struct trace trace;
-    struct result_head head = {
-        .epoch = c->config.epoch, .accepted_us = job->accepted_wall_us, .run = job->run};
-    if (job->worker != NULL)
-        memcpy(head.worker, job->worker->name, sizeof head.worker);
-    detach(c, job);
-    head.seq = ++c->seq;
-    streams_count(c, job->stream);
-    head.stream_seq = job->stream->seq;
+    struct result_head head = {.seq = c->seq,
+        .stream_seq = job->stream->seq,
+        .epoch = c->config.epoch,
+        .accepted_us = job->accepted_wall_us,
+        .run = e->run};
+    (void)snprintf(head.worker, sizeof head.worker, "%s", e->worker);
     (void)snprintf(head.id, sizeof head.id, "%s", job->id);
     (void)snprintf(head.stream, sizeof head.stream, "%s", job->stream->name);
+    if (e->shared != NULL)
+        (void)snprintf(head.shared, sizeof head.shared, "%s", e->shared);
     if (job->has_meta) {
-        read_trace(c, job, &trace);
+        jobs_trace(c, job, &trace);
         head.meta = trace.meta;
     }
     state_packer(&pk, &c->result);
-    result_merge(&pk, &head, body, size);
+    result_merge(&pk, &head, e->body, e->size);
     job->result = mem_copy(c->result.data, c->result.size);
     job->result_size = (uint32_t)c->result.size;
+}
+
+static void keep_result(struct core *c, const struct job *job) {
+    const struct record_result record = {.seq = c->seq,
+        .stream_seq = job->stream->seq,
+        .number = job->ticket,
+        .id = job->id,
+        .stream = job->stream->name,
+        .finished_us = c->now.wall_us,
+        .trace = job->trace,
+        .trace_size = job->trace_size,
+        .result = job->result,
+        .result_size = job->result_size};
+    c->sink.keep_result(c->sink.context, &record);
+    c->kept++;
+}
+
+void jobs_finish(struct core *c, struct job *job, const struct ending *e) {
+    char topic[TRACE_ID_BYTES + RECORD_ID_BYTES + 16];
+    detach(c, job);
+    c->seq++;
+    streams_count(c, job->stream);
+    make_result(c, job, e);
+    job->state = JOB_DONE;
+    job->stop = (uint8_t)e->stop;
     c->counters.results++;
-    char topic[2 * TRACE_ID_BYTES + 16];
+    c->counters.shared += e->shared != NULL;
+    c->results_by_stop[e->stop]++;
+    keep_result(c, job);
     (void)snprintf(topic, sizeof topic, "result.%s.%s", job->stream->name, job->id);
     c->sink.publish(c->sink.context, topic, job->result, job->result_size);
-    struct waiter *waiter;
-    SLIST_FOREACH(waiter, &job->waiters, link)
-    send_with_req(c, job, &waiter->peer, waiter->has_req ? &waiter->req : NULL);
+    jobs_tell(c, job, job);
     free_waiters(job);
-    archive(c, job);
+    if (job->bond != NULL) {
+        int64_t seq = c->seq;
+        share_arrive(c, job, e);
+        fan_ended(c, job, seq);
+    }
+    recent_add(c, job);
 }
 
 void jobs_end(struct core *c, struct job *job, int stop, const char *code, const char *message) {
     msgpack_packer pk;
     struct trace trace;
     struct result_body body;
-    read_trace(c, job, &trace);
+    char worker[SESSION_NAME_BYTES + 1] = "";
+    jobs_trace(c, job, &trace);
     result_from_trace(&body, &trace);
     body.started_us = body.finished_us = c->now.wall_us;
     body.stop = stop;
@@ -257,19 +341,34 @@ void jobs_end(struct core *c, struct job *job, int stop, const char *code, const
         (void)snprintf(body.error_code, sizeof body.error_code, "%s", code);
         (void)snprintf(body.error_message, sizeof body.error_message, "%s", message);
     }
+    if (job->state == JOB_RUNNING)
+        (void)snprintf(worker, sizeof worker, "%s", job->worker->name);
     state_packer(&pk, &c->body);
     result_put_body(&pk, &body, NULL, 0);
-    jobs_finish(c, job, c->body.data, c->body.size);
+    jobs_finish(c, job,
+        &(struct ending){
+            .body = c->body.data, .size = c->body.size, .stop = stop, .worker = worker, .run = job->run});
 }
 
 /* ---- on the way ------------------------------------------------------------------------- */
 
-void jobs_again(struct core *c, struct job *job) {
+void jobs_queue(struct core *c, struct job *job) {
     struct trace trace;
-    struct demand *demand;
+    jobs_trace(c, job, &trace);
+    struct demand *demand = queue_demand(c, &trace, fan_worker(job->id));
+    if (demand == NULL) {
+        jobs_end(c, job, STOP_NO_WORKER, "busy", "too many sets of labels are queued");
+        return;
+    }
+    queue_insert(c, job, demand);
+    timeline_set(&c->job_times, &job->timer, job->deadline_us);
+    if (!job->fans && fan_worker(job->id) == NULL)
+        share_offer(c, job);
+}
+
+void jobs_again(struct core *c, struct job *job) {
     c->counters.requeued++;
-    sessions_release(c, job);
-    read_trace(c, job, &trace);
+    leases_release(c, job);
     if (job->cancelling) {
         jobs_end(c, job, STOP_CANCELLED, NULL, NULL);
     } else if (job->run >= CORE_MAX_RUNS || job->returns >= CORE_MAX_RETURNS) {
@@ -277,29 +376,28 @@ void jobs_again(struct core *c, struct job *job) {
         (void)snprintf(message, sizeof message, "started %d times, handed back %d times", job->run,
             job->returns);
         jobs_end(c, job, STOP_WORKER_LOST, "unavailable", message);
-    } else if ((demand = queue_demand(c, trace.workers)) == NULL) {
-        jobs_end(c, job, STOP_NO_WORKER, "busy", "too many sets of labels are queued");
     } else {
-        queue_insert(c, job, demand);
-        timeline_set(&c->job_times, &job->timer, job->deadline_us);
+        jobs_queue(c, job);
     }
 }
 
-/* Tells a worker to forget a lease; the job's link to it is cut by who ends the job. */
-static void tell_done(struct core *c, const struct job *job) {
-    (void)core_to_worker(
-        c, job->worker, &(struct session_msg){.op = SESSION_DONE, .lease = job->lease});
+static void cancel_running(struct core *c, struct job *job) {
+    if (job->cancelling)
+        return;
+    job->cancelling = true;
+    leases_keep(c, job);
+    timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
+    core_to_worker(
+        c, job->worker, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
 }
 
 void jobs_cancel(struct core *c, struct job *job) {
-    if (job->state == JOB_QUEUED) {
+    if (job->state == JOB_QUEUED || job->state == JOB_RIDING)
         jobs_end(c, job, STOP_CANCELLED, NULL, NULL);
-    } else if (job->state == JOB_RUNNING && !job->cancelling) {
-        job->cancelling = true;
-        timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
-        (void)core_to_worker(
-            c, job->worker, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
-    }
+    else if (job->state == JOB_RUNNING)
+        cancel_running(c, job);
+    else if (job->state == JOB_SPREAD)
+        fan_cancel(c, job);
 }
 
 void jobs_due(struct core *c, struct job *job) {
@@ -309,7 +407,12 @@ void jobs_due(struct core *c, struct job *job) {
             "no worker that fits was there");
         return;
     }
-    tell_done(c, job);
+    if (job->state == JOB_RIDING) {
+        jobs_end(c, job, STOP_DEADLINE, NULL, NULL);
+        return;
+    }
+    /* Its worker may forget the lease; the job's link to it is cut by who ends the job. */
+    core_to_worker(c, job->worker, &(struct session_msg){.op = SESSION_DONE, .lease = job->lease});
     jobs_end(c, job, job->cancelling ? STOP_CANCELLED : STOP_DEADLINE, "unavailable",
         "its worker did not answer in time");
 }
@@ -328,7 +431,7 @@ static void put_hop(struct core *c, const struct job *job, const struct session_
 
 void jobs_hop(struct core *c, struct job *job, const struct session_msg *msg) {
     struct waiter *waiter;
-    char topic[2 * TRACE_ID_BYTES + 16];
+    char topic[TRACE_ID_BYTES + RECORD_ID_BYTES + 16];
     if (!job->progress)
         return;
     c->counters.hops++;
@@ -339,23 +442,23 @@ void jobs_hop(struct core *c, struct job *job, const struct session_msg *msg) {
         if (waiter->peer.enveloped)
             continue; /* a REQ takes one reply, the result */
         put_hop(c, job, msg, waiter->has_req ? &waiter->req : NULL);
-        core_to_client(c, &waiter->peer, &c->out);
+        core_to_client(c, &waiter->peer, &c->out, CORE_KEPT);
     }
 }
 
 void jobs_end_all(struct core *c) {
     struct job *job;
-    while ((job = queue_any(c)) != NULL || (job = RB_ROOT(&c->leases)) != NULL)
+    while ((job = queue_any(c)) != NULL || (job = leases_any(c)) != NULL)
         jobs_end(c, job, STOP_CANCELLED, "unavailable", "the broker was stopped");
 }
 
 void jobs_free_all(struct core *c) {
     struct job *job;
+    RB_FOREACH(job, job_id_tree, &c->jobs)
+    if (job->state == JOB_RIDING)
+        share_leave(c, job);
     while ((job = RB_ROOT(&c->jobs)) != NULL) {
-        if (job->state == JOB_QUEUED)
-            queue_remove(c, job);
-        else if (job->state == JOB_RUNNING)
-            sessions_release(c, job);
-        forget(c, job);
+        detach(c, job);
+        jobs_free(c, job);
     }
 }

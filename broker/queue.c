@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,21 +32,28 @@ static void demand_free(struct demand *demand) {
     free(demand);
 }
 
-struct demand *queue_demand(struct core *c, const msgpack_object *labels) {
+struct demand *queue_demand(struct core *c, const struct trace *trace, const char *worker) {
     msgpack_packer pk;
+    const msgpack_object *labels = trace->workers;
     state_packer(&pk, &c->body);
     if (labels != NULL && labels->via.map.size > 0)
         msgpack_pack_object(&pk, *labels);
+    size_t label_size = c->body.size;
+    if (worker != NULL)
+        wire_put_text(&pk, worker);
     struct demand *made = demand_new(c->body.data, c->body.size);
+    made->label_size = label_size;
+    if (worker != NULL)
+        (void)snprintf(made->worker, sizeof made->worker, "%s", worker);
     struct demand *found = RB_FIND(demand_tree, &c->demands, made);
     if (found != NULL || c->demand_count >= CORE_MAX_DEMANDS) {
         demand_free(made);
         return found;
     }
     struct wire_error err;
-    if (made->key_size > 0) {
+    if (made->label_size > 0) {
         if (!wire_doc_init(&made->doc) ||
-            !wire_doc_read(&made->doc, made->key, made->key_size, REQUEST_MAX_VALUES, &err))
+            !wire_doc_read(&made->doc, made->key, made->label_size, REQUEST_MAX_VALUES, &err))
             abort(); /* it was packed a moment ago */
         made->labels = &made->doc.root;
     }
@@ -85,6 +93,10 @@ void queue_remove(struct core *c, struct job *job) {
     demand->counts[job->priority]--;
     job->demand = NULL;
     c->queued--;
+    queue_release(c, demand);
+}
+
+void queue_release(struct core *c, struct demand *demand) {
     if (!empty(demand))
         return;
     (void)RB_REMOVE(demand_tree, &c->demands, demand);
@@ -119,11 +131,26 @@ static bool before(const struct job *a, const struct job *b) {
     return a->priority != b->priority ? a->priority < b->priority : a->ticket < b->ticket;
 }
 
+static bool fits(const struct worker *w, const struct demand *demand) {
+    return labels_fit(&w->labels, demand->labels) &&
+           (demand->worker[0] == '\0' || strcmp(demand->worker, w->name) == 0);
+}
+
+size_t queue_fitting(
+    struct core *c, const struct demand *demand, struct worker **workers, size_t most) {
+    struct worker *worker;
+    size_t count = 0;
+    RB_FOREACH(worker, worker_name_tree, &c->names)
+    if (count < most && sessions_serves(worker) && fits(worker, demand))
+        workers[count++] = worker;
+    return count;
+}
+
 /* The least loaded worker with room that has the labels. */
 static struct worker *fitting(struct core *c, const struct demand *demand) {
     struct worker *worker;
     RB_FOREACH(worker, worker_load_tree, &c->free_workers)
-    if (labels_fit(&worker->labels, demand->labels))
+    if (fits(worker, demand))
         return worker;
     return NULL;
 }
@@ -131,7 +158,7 @@ static struct worker *fitting(struct core *c, const struct demand *demand) {
 bool queue_servable(struct core *c, const struct demand *demand) {
     struct worker *worker;
     RB_FOREACH(worker, worker_name_tree, &c->names)
-    if (sessions_serves(worker) && labels_fit(&worker->labels, demand->labels))
+    if (sessions_serves(worker) && fits(worker, demand))
         return true;
     return false;
 }
@@ -153,7 +180,12 @@ void queue_dispatch(struct core *c) {
         }
         if (best == NULL)
             return;
+        if (best->fans) {
+            fan_spread(c, best);
+            continue;
+        }
         queue_remove(c, best);
-        sessions_take(c, best_worker, best);
+        best->state = JOB_LOOSE;
+        leases_give(c, best_worker, best);
     }
 }

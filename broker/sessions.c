@@ -48,17 +48,19 @@ struct worker *sessions_find(struct core *c, const struct core_peer *peer) {
     return RB_FIND(worker_peer_tree, &c->peers, &key);
 }
 
-static void unload(struct core *c, struct worker *w) {
+void sessions_unload(struct core *c, struct worker *w) {
     if (w->in_load)
         (void)RB_REMOVE(worker_load_tree, &c->free_workers, w);
     w->in_load = false;
 }
 
-bool sessions_serves(const struct worker *w) { return !w->draining && w->trouble[0] == '\0'; }
+bool sessions_serves(const struct worker *w) {
+    return !w->ghost && !w->draining && w->trouble[0] == '\0';
+}
 
 /* After running, capacity, draining or trouble changed; call unload() before they change. */
-static void load(struct core *c, struct worker *w) {
-    if (w->lost || !sessions_serves(w) || w->full || w->running >= w->capacity)
+void sessions_load(struct core *c, struct worker *w) {
+    if (w->lost || w->ghost || !sessions_serves(w) || w->full || w->running >= w->capacity)
         return;
     const struct worker *same = RB_INSERT(worker_load_tree, &c->free_workers, w);
     assert(same == NULL);
@@ -66,75 +68,16 @@ static void load(struct core *c, struct worker *w) {
     w->in_load = true;
 }
 
-/* ---- leases ----------------------------------------------------------------------------- */
-
-static void hold(struct core *c, struct worker *w, struct job *job) {
-    unload(c, w);
-    job->worker = w;
-    TAILQ_INSERT_TAIL(&w->jobs, job, link);
-    w->running++;
-    load(c, w);
-}
-
-static void let_go(struct core *c, struct job *job) {
-    struct worker *w = job->worker;
-    assert(w != NULL);
-    unload(c, w);
-    TAILQ_REMOVE(&w->jobs, job, link);
-    w->running--;
-    load(c, w);
-    job->worker = NULL;
-}
-
-void sessions_take(struct core *c, struct worker *w, struct job *job) {
-    int64_t left_ms = (job->deadline_us - c->now.mono_us) / 1000;
-    job->state = JOB_RUNNING;
-    job->run++;
-    job->lease = c->next_lease++;
-    job->dispatched_us = c->now.mono_us;
-    job->listed = 0;
-    (void)RB_INSERT(job_lease_tree, &c->leases, job);
-    c->running++;
-    hold(c, w, job);
-    timeline_set(&c->job_times, &job->timer, job->deadline_us + CORE_GRACE_US);
-    c->counters.dispatched++;
-    struct session_msg msg = {.op = SESSION_TRACE,
-        .lease = job->lease,
-        .run = job->run,
-        .deadline_ms = left_ms > 0 ? left_ms : 0,
-        .trace_bytes = job->trace,
-        .trace_size = job->trace_size};
-    enum core_sent sent = core_to_worker(c, w, &msg);
-    if (sent == CORE_SENT)
-        return;
-    job->run--; /* it was never started */
-    c->counters.dispatched--;
-    if (sent == CORE_GONE) {
-        sessions_lost(c, w, "its connection is gone");
-        return;
-    }
-    w->full = true;
-    unload(c, w);
-    jobs_again(c, job);
-}
-
-void sessions_release(struct core *c, struct job *job) {
-    timeline_unset(&c->job_times, &job->timer);
-    let_go(c, job);
-    (void)RB_REMOVE(job_lease_tree, &c->leases, job);
-    job->lease = 0;
-    job->state = JOB_LOOSE;
-    c->running--;
-}
-
 /* ---- life ------------------------------------------------------------------------------- */
 
 static void remove_worker(struct core *c, struct worker *w) {
-    unload(c, w);
+    sessions_unload(c, w);
     w->lost = true;
     timeline_unset(&c->worker_times, &w->timer);
-    (void)RB_REMOVE(worker_peer_tree, &c->peers, w);
     (void)RB_REMOVE(worker_name_tree, &c->names, w);
+    if (w->ghost)
+        return;
+    (void)RB_REMOVE(worker_peer_tree, &c->peers, w);
     c->worker_count--;
 }
 
@@ -158,8 +101,9 @@ static void close_session(struct core *c, struct worker *w) {
 void sessions_lost(struct core *c, struct worker *w, const char *why) {
     if (w->lost)
         return;
-    c->counters.workers_lost++;
-    core_say(c, CORE_WARN, "worker-lost", "name=%s running=%" PRId64 " why=\"%s\"", w->name,
+    if (!w->ghost)
+        c->counters.workers_lost++;
+    core_say(c, CORE_WARN, w->ghost ? "worker-gone" : "worker-lost", "name=%s running=%" PRId64 " why=\"%s\"", w->name,
         w->running, why);
     close_session(c, w);
 }
@@ -169,14 +113,16 @@ static void bye(struct core *c, struct worker *w) {
     close_session(c, w);
 }
 
-void sessions_due(struct core *c, struct worker *w) { sessions_lost(c, w, "silent"); }
+void sessions_due(struct core *c, struct worker *w) {
+    sessions_lost(c, w, w->ghost ? "did not come back after the broker's restart" : "silent");
+}
 
 static void heard(struct core *c, struct worker *w) {
     w->heard_us = c->now.mono_us;
     if (w->full) {
         w->full = false;
-        unload(c, w);
-        load(c, w);
+        sessions_unload(c, w);
+        sessions_load(c, w);
     }
     timeline_set(&c->worker_times, &w->timer, c->now.mono_us + SESSION_DEAD_MS * 1000);
 }
@@ -197,13 +143,27 @@ static void reject(
     core_to_peer(c, peer, &msg);
 }
 
+struct worker *sessions_ghost(struct core *c, const char *name) {
+    struct worker *w, key = {.capacity = 0};
+    (void)snprintf(key.name, sizeof key.name, "%s", name);
+    if ((w = RB_FIND(worker_name_tree, &c->names, &key)) != NULL)
+        return w;
+    w = mem_new(1, sizeof *w);
+    memcpy(w->name, key.name, sizeof w->name);
+    w->ghost = true;
+    TAILQ_INIT(&w->jobs);
+    (void)RB_INSERT(worker_name_tree, &c->names, w);
+    timeline_set(&c->worker_times, &w->timer, c->now.mono_us + CORE_GHOST_US);
+    return w;
+}
+
 /* ---- hello ------------------------------------------------------------------------------ */
 
 /* Two processes that use one name would take each other's sessions in turn: the one that has it
  * keeps it for as long as the other goes on asking. */
 static bool contested(struct core *c, struct worker *holder, const struct session_msg *msg) {
     for (size_t i = 0; i < msg->lease_count; i++) {
-        const struct job *job = jobs_find_lease(c, msg->leases[i]);
+        const struct job *job = leases_find(c, msg->leases[i]);
         if (job != NULL && job->worker == holder)
             return false; /* the same one, over a new connection */
     }
@@ -249,42 +209,6 @@ static struct worker *join(
     return w;
 }
 
-static void adopt(
-    struct core *c, struct worker *w, const struct session_msg *msg, struct worker *old) {
-    for (size_t i = 0; i < msg->lease_count; i++) {
-        struct job *job = jobs_find_lease(c, msg->leases[i]);
-        if (job != NULL && (job->worker == old || job->worker == w)) {
-            if (job->worker != w) {
-                let_go(c, job);
-                hold(c, w, job);
-            }
-            job->listed = w->beats;
-        }
-    }
-}
-
-/* What the worker holds and we do not count as its: it may forget that. */
-static void disown(struct core *c, const struct worker *w, const struct session_msg *msg) {
-    for (size_t i = 0; i < msg->lease_count; i++) {
-        const struct job *job = jobs_find_lease(c, msg->leases[i]);
-        if (job == NULL || job->worker != w)
-            (void)core_to_worker(
-                c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->leases[i]});
-    }
-}
-
-/* The leases that the last message did not name, given more than `age_us` ago, are lost. */
-static void sweep(struct core *c, struct worker *w, int64_t age_us) {
-    struct job *job = TAILQ_LAST(&w->jobs, job_list), *before;
-    for (; job != NULL; job = before) {
-        before = TAILQ_PREV(job, job_list, link);
-        if (job->listed != w->beats && c->now.mono_us - job->dispatched_us >= age_us) {
-            c->counters.leases_lost++;
-            jobs_again(c, job);
-        }
-    }
-}
-
 static void hello(struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
     if (msg->version_min > WIRE_VERSION || msg->version_max < WIRE_VERSION) {
         reject(c, peer, "unsupported-version",
@@ -299,7 +223,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     memcpy(key.name, msg->name, sizeof key.name);
     struct worker *old = RB_FIND(worker_name_tree, &c->names, &key);
     w = sessions_find(c, peer);
-    if (w == NULL && old != NULL && contested(c, old, msg)) {
+    if (w == NULL && old != NULL && !old->ghost && contested(c, old, msg)) {
         reject(c, peer, "conflict", "name: %s: another worker uses it; give each its own --name",
             msg->name);
         return;
@@ -310,49 +234,49 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     }
     if (w == NULL) {
         w = join(c, peer, msg);
-        w->contested_us = old != NULL ? c->now.mono_us : 0;
+        w->contested_us = old != NULL && !old->ghost ? c->now.mono_us : 0;
     } else {
-        unload(c, w);
+        sessions_unload(c, w);
         fill(c, w, msg);
-        load(c, w);
+        sessions_load(c, w);
     }
     w->beats++;
-    adopt(c, w, msg, old);
+    leases_adopt(c, w, msg, old);
     if (old != NULL && old != w)
-        sessions_lost(c, old, "its name joined anew");
+        sessions_lost(c, old, "its name joined anew, without them");
     if (old != w)
         (void)RB_INSERT(worker_name_tree, &c->names, w);
-    sweep(c, w, 0);
+    leases_sweep(c, w, 0);
     heard(c, w);
-    unload(c, w);
-    load(c, w);
-    (void)core_to_worker(c, w,
+    sessions_unload(c, w);
+    sessions_load(c, w);
+    core_to_worker(c, w,
         &(struct session_msg){.op = SESSION_WELCOME,
             .epoch = c->config.epoch,
             .heartbeat_ms = SESSION_HEARTBEAT_MS,
             .dead_ms = SESSION_DEAD_MS});
-    disown(c, w, msg);
+    leases_disown(c, w, msg);
 }
 
 /* ---- other messages --------------------------------------------------------------------- */
 
-static void bad(struct core *c, const struct worker *w, const char *message) {
+void sessions_bad(struct core *c, const struct worker *w, const char *message) {
     c->counters.bad_worker_messages++;
     core_say(c, CORE_WARN, "bad-worker-message", "name=%s why=\"%s\"", w->name, message);
 }
 
 static void heartbeat(struct core *c, struct worker *w, const struct session_msg *msg) {
     if (msg->values.leases == NULL) {
-        bad(c, w, "leases: is missing");
+        sessions_bad(c, w, "leases: is missing");
         return;
     }
     w->beats++;
-    adopt(c, w, msg, w);
-    sweep(c, w, SESSION_DEAD_MS * 1000);
-    disown(c, w, msg);
-    unload(c, w);
+    leases_adopt(c, w, msg, w);
+    leases_sweep(c, w, SESSION_DEAD_MS * 1000);
+    leases_disown(c, w, msg);
+    sessions_unload(c, w);
     set_trouble(c, w, msg->trouble);
-    load(c, w);
+    sessions_load(c, w);
     if (msg->stats != NULL) {
         msgpack_packer pk;
         state_packer(&pk, &c->body);
@@ -361,67 +285,41 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
         w->stats = mem_copy(c->body.data, c->body.size);
         w->stats_size = c->body.size;
     }
-    (void)core_to_worker(
+    core_to_worker(
         c, w, &(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = c->config.epoch});
 }
 
-/* The job of a lease if this worker holds it. */
-static struct job *held(struct core *c, const struct worker *w, int64_t lease) {
-    struct job *job = jobs_find_lease(c, lease);
-    return job != NULL && job->worker == w ? job : NULL;
-}
-
-static void result(struct core *c, struct worker *w, const struct session_msg *msg) {
-    struct wire_error err;
-    struct job *job = held(c, w, msg->lease);
-    if (job == NULL) {
-        c->counters.late_results++;
-    } else if (!wire_doc_read(&c->inner, msg->body, msg->body_size, RESULT_MAX_VALUES, &err) ||
-               !result_check_body(&c->inner.root, &err)) {
-        /* It would send the same again for ever: end the run as if it had been lost. */
-        bad(c, w, err.message);
-        job->returns++;
-        jobs_again(c, job);
-    } else {
-        jobs_finish(c, job, msg->body, msg->body_size);
+void sessions_undelivered(
+    struct core *c, struct worker *w, const struct session_msg *msg, enum core_sent sent) {
+    if (sent == CORE_FULL) {
+        sessions_unload(c, w);
+        w->full = true;
     }
-    (void)core_to_worker(c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->lease});
-}
-
-static void given_back(struct core *c, struct worker *w, const struct session_msg *msg) {
-    struct job *job = held(c, w, msg->lease);
-    if (job == NULL)
-        return;
-    c->counters.returned++;
-    core_say(c, CORE_INFO, "trace-returned", "id=%s worker=%s why=\"%s\"", job->id, w->name,
-        msg->reason);
-    job->run--; /* it was never started, or its end is not its fault */
-    job->returns++;
-    jobs_again(c, job);
+    leases_unsent(c, w, msg);
+    if (sent == CORE_GONE)
+        sessions_lost(c, w, "its connection is gone");
 }
 
 static void drain(struct core *c, struct worker *w) {
-    unload(c, w);
+    sessions_unload(c, w);
     w->draining = true;
     core_say(c, CORE_INFO, "worker-drains", "name=%s", w->name);
 }
 
 static void from_worker(struct core *c, struct worker *w, const struct session_msg *msg) {
-    struct job *job;
     heard(c, w);
     switch ((enum session_op)msg->op) {
     case SESSION_HEARTBEAT:
         heartbeat(c, w, msg);
         break;
     case SESSION_HOP:
-        if ((job = held(c, w, msg->lease)) != NULL)
-            jobs_hop(c, job, msg);
+        leases_hop(c, w, msg);
         break;
     case SESSION_RESULT:
-        result(c, w, msg);
+        leases_result(c, w, msg);
         break;
     case SESSION_RETURN:
-        given_back(c, w, msg);
+        leases_return(c, w, msg);
         break;
     case SESSION_DRAIN:
         drain(c, w);
@@ -436,7 +334,7 @@ static void from_worker(struct core *c, struct worker *w, const struct session_m
     case SESSION_TRACE:
     case SESSION_CANCEL:
     case SESSION_DONE:
-        bad(c, w, "not a worker's message");
+        sessions_bad(c, w, "not a worker's message");
         break;
     }
 }
@@ -485,7 +383,8 @@ void sessions_put_stats(struct core *c, msgpack_packer *pk) {
     struct worker *w;
     msgpack_pack_array(pk, (size_t)c->worker_count);
     RB_FOREACH(w, worker_name_tree, &c->names)
-    put_worker(c, pk, w);
+    if (!w->ghost)
+        put_worker(c, pk, w);
 }
 
 void sessions_free_all(struct core *c) {

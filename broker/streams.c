@@ -56,7 +56,7 @@ void streams_alive(struct core *c) {
     state_packer(&pk, &c->out);
     request_put_head(&pk, "alive", NULL, 4);
     wire_put_key_int(&pk, "epoch", c->config.epoch);
-    wire_put_key_int(&pk, "origin", c->config.epoch);
+    wire_put_key_int(&pk, "origin", c->config.origin);
     wire_put_key_int(&pk, "seq", c->seq);
     wire_put_text(&pk, "streams");
     msgpack_pack_map(&pk, count);

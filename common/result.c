@@ -246,6 +246,34 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
     return false;
 }
 
+int result_stop_of(const msgpack_object *map) {
+    const msgpack_object *stop = wire_find(map, "stop");
+    int i = 0;
+    while (i < RESULT_STOPS - 1 && (stop == NULL || !wire_is(stop, result_stop_names[i])))
+        i++;
+    return i;
+}
+
+static bool is_head(const msgpack_object *key) {
+    for (size_t i = 0; i < HEAD_FIELDS; i++)
+        if (wire_is(key, head_fields[i].name))
+            return true;
+    return wire_is(key, "v") || wire_is(key, "op");
+}
+
+void result_put_body_of(msgpack_packer *pk, const msgpack_object *result) {
+    const msgpack_object_map *map = &result->via.map;
+    uint32_t pairs = 0;
+    for (uint32_t i = 0; i < map->size; i++)
+        pairs += !is_head(&map->ptr[i].key);
+    msgpack_pack_map(pk, pairs);
+    for (uint32_t i = 0; i < map->size; i++)
+        if (!is_head(&map->ptr[i].key)) {
+            msgpack_pack_object(pk, map->ptr[i].key);
+            msgpack_pack_object(pk, map->ptr[i].val);
+        }
+}
+
 bool result_get_head(struct result_head *head, const msgpack_object *map, struct wire_error *err) {
     *head = plain_head;
     return wire_get(map, head_fields, HEAD_FIELDS, head, "", err) && check_id(head->id, "", err);

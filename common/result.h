@@ -25,6 +25,7 @@ enum result_stop {
     STOP_WORKER_LOST,
     STOP_NO_WORKER,
     STOP_SUMMARY, /* of a whole fanout; no worker says so */
+    RESULT_STOPS  /* how many there are */
 };
 
 extern const char *const result_stop_names[];
@@ -120,6 +121,12 @@ bool result_get_body(struct result_body *body, const msgpack_object *map, struct
  * probes with 8 labels each have 450,000 values. */
 #define RESULT_MAX_VALUES 500000
 #define RESULT_MAX_DEPTH 12
+
+/* The stop of a body or whole result that was checked. */
+int result_stop_of(const msgpack_object *map);
+
+/* Packs the pairs of a whole result that make its body, as a map. */
+void result_put_body_of(msgpack_packer *pk, const msgpack_object *result);
 
 /* Checks what a worker sent as a body: as result_get_body(), portable, and nothing that is the
  * broker's to say. */

@@ -1,0 +1,203 @@
+/* leases: what workers hold, and what they send for it. */
+#include "broker/state.h"
+
+#include "common/result.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+static int compare(const struct job *a, const struct job *b) {
+    return a->lease < b->lease ? -1 : a->lease > b->lease;
+}
+
+RB_PROTOTYPE(job_lease_tree, job, by_lease, compare)
+RB_GENERATE(job_lease_tree, job, by_lease, compare)
+
+struct job *leases_find(struct core *c, int64_t lease) {
+    struct job *at = RB_ROOT(&c->leases);
+    while (at != NULL && at->lease != lease)
+        at = lease < at->lease ? RB_LEFT(at, by_lease) : RB_RIGHT(at, by_lease);
+    return at;
+}
+
+struct job *leases_any(struct core *c) { return RB_ROOT(&c->leases); }
+
+/* ---- who holds what --------------------------------------------------------------------- */
+
+static void attach(struct core *c, struct worker *w, struct job *job) {
+    sessions_unload(c, w);
+    job->worker = w;
+    TAILQ_INSERT_TAIL(&w->jobs, job, link);
+    w->running++;
+    sessions_load(c, w);
+}
+
+static void let_go(struct core *c, struct job *job) {
+    struct worker *w = job->worker;
+    assert(w != NULL);
+    sessions_unload(c, w);
+    TAILQ_REMOVE(&w->jobs, job, link);
+    w->running--;
+    sessions_load(c, w);
+    job->worker = NULL;
+}
+
+void leases_hold(struct core *c, struct worker *w, struct job *job) {
+    job->state = JOB_RUNNING;
+    job->dispatched_us = c->now.mono_us;
+    job->listed = 0;
+    (void)RB_INSERT(job_lease_tree, &c->leases, job);
+    c->running++;
+    attach(c, w, job);
+    timeline_set(&c->job_times, &job->timer, job->deadline_us + CORE_GRACE_US);
+}
+
+void leases_release(struct core *c, struct job *job) {
+    timeline_unset(&c->job_times, &job->timer);
+    let_go(c, job);
+    (void)RB_REMOVE(job_lease_tree, &c->leases, job);
+    job->lease = 0;
+    job->state = JOB_LOOSE;
+    c->running--;
+}
+
+void leases_keep(struct core *c, const struct job *job) {
+    const struct record_run run = {.number = job->ticket,
+        .lease = job->lease,
+        .worker = job->worker->name,
+        .run = job->run,
+        .returns = job->returns,
+        .cancelling = job->cancelling};
+    c->sink.keep_run(c->sink.context, &run);
+    c->kept++;
+}
+
+void leases_give(struct core *c, struct worker *w, struct job *job) {
+    int64_t left_ms = (job->deadline_us - c->now.mono_us) / 1000;
+    job->run++;
+    job->lease = c->next_lease++;
+    leases_hold(c, w, job);
+    leases_keep(c, job);
+    c->counters.dispatched++;
+    core_to_worker(c, w,
+        &(struct session_msg){.op = SESSION_TRACE,
+            .lease = job->lease,
+            .run = job->run,
+            .deadline_ms = left_ms > 0 ? left_ms : 0,
+            .trace_bytes = job->trace,
+            .trace_size = job->trace_size});
+}
+
+/* ---- what a worker says it holds -------------------------------------------------------- */
+
+static void adopt(struct core *c, struct worker *w, struct job *job) {
+    if (job->worker->ghost)
+        c->counters.adopted++;
+    let_go(c, job);
+    attach(c, w, job);
+    if (!job->cancelling)
+        return;
+    timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
+    core_to_worker(c, w, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
+}
+
+void leases_adopt(struct core *c, struct worker *w, const struct session_msg *msg,
+    const struct worker *old) {
+    for (size_t i = 0; i < msg->lease_count; i++) {
+        struct job *job = leases_find(c, msg->leases[i]);
+        if (job == NULL || (job->worker != old && job->worker != w))
+            continue;
+        if (job->worker != w)
+            adopt(c, w, job);
+        job->listed = w->beats;
+    }
+}
+
+void leases_disown(struct core *c, const struct worker *w, const struct session_msg *msg) {
+    for (size_t i = 0; i < msg->lease_count; i++) {
+        const struct job *job = leases_find(c, msg->leases[i]);
+        if (job == NULL || job->worker != w)
+            core_to_worker(
+                c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->leases[i]});
+    }
+}
+
+void leases_sweep(struct core *c, struct worker *w, int64_t age_us) {
+    struct job *job = TAILQ_LAST(&w->jobs, job_list), *before;
+    for (; job != NULL; job = before) {
+        before = TAILQ_PREV(job, job_list, link);
+        if (job->listed != w->beats && c->now.mono_us - job->dispatched_us >= age_us) {
+            c->counters.leases_lost++;
+            jobs_again(c, job);
+        }
+    }
+}
+
+/* ---- what it sends for a lease ---------------------------------------------------------- */
+
+/* The job of a lease if this worker holds it. */
+static struct job *held(struct core *c, const struct worker *w, int64_t lease) {
+    struct job *job = leases_find(c, lease);
+    return job != NULL && job->worker == w ? job : NULL;
+}
+
+void leases_hop(struct core *c, struct worker *w, const struct session_msg *msg) {
+    struct job *job = held(c, w, msg->lease);
+    if (job != NULL)
+        jobs_hop(c, job, msg);
+}
+
+static void finish(
+    struct core *c, struct worker *w, struct job *job, const struct session_msg *msg, int stop) {
+    char worker[SESSION_NAME_BYTES + 1];
+    memcpy(worker, w->name, sizeof worker);
+    jobs_finish(c, job,
+        &(struct ending){.body = msg->body,
+            .size = msg->body_size,
+            .stop = stop,
+            .worker = worker,
+            .run = job->run});
+}
+
+void leases_result(struct core *c, struct worker *w, const struct session_msg *msg) {
+    struct wire_error err;
+    struct job *job = held(c, w, msg->lease);
+    if (job == NULL) {
+        c->counters.late_results++;
+    } else if (!wire_doc_read(&c->inner, msg->body, msg->body_size, RESULT_MAX_VALUES, &err) ||
+               !result_check_body(&c->inner.root, &err)) {
+        /* It would send the same again for ever: end the run as if it had been lost. */
+        sessions_bad(c, w, err.message);
+        job->returns++;
+        jobs_again(c, job);
+    } else {
+        finish(c, w, job, msg, result_stop_of(&c->inner.root));
+    }
+    core_to_worker(c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->lease});
+}
+
+/* It was never started, or its end is not its fault. */
+static void not_run(struct core *c, struct job *job) {
+    job->run--;
+    job->returns++;
+    jobs_again(c, job);
+}
+
+void leases_return(struct core *c, struct worker *w, const struct session_msg *msg) {
+    struct job *job = held(c, w, msg->lease);
+    if (job == NULL)
+        return;
+    c->counters.returned++;
+    core_say(c, CORE_INFO, "trace-returned", "id=%s worker=%s why=\"%s\"", job->id, w->name,
+        msg->reason);
+    not_run(c, job);
+}
+
+void leases_unsent(struct core *c, struct worker *w, const struct session_msg *msg) {
+    struct job *job = msg->op == SESSION_TRACE ? held(c, w, msg->lease) : NULL;
+    if (job == NULL)
+        return;
+    c->counters.dispatched--;
+    not_run(c, job);
+}

@@ -1,0 +1,124 @@
+/* share: one probing for several traces that ask for the same. */
+#include "broker/state.h"
+
+#include "common/result.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Identical traces stand side by side, in the order of their acceptance. */
+static int compare(const struct job *a, const struct job *b) {
+    if (a->probing_size != b->probing_size)
+        return a->probing_size < b->probing_size ? -1 : 1;
+    int order = memcmp(a->probing, b->probing, a->probing_size);
+    if (order != 0)
+        return order;
+    return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
+}
+
+RB_PROTOTYPE(job_share_tree, job, by_share, compare)
+RB_GENERATE(job_share_tree, job, by_share, compare)
+
+void share_offer(struct core *c, struct job *job) {
+    if (job->offered)
+        return;
+    (void)RB_INSERT(job_share_tree, &c->shares, job);
+    job->offered = true;
+}
+
+void share_withdraw(struct core *c, struct job *job) {
+    if (job->offered)
+        (void)RB_REMOVE(job_share_tree, &c->shares, job);
+    job->offered = false;
+}
+
+/* The last accepted of those that ask for the same. */
+static struct job *identical(struct core *c, struct job *job) {
+    struct job *behind = RB_NFIND(job_share_tree, &c->shares, job);
+    struct job *last = behind != NULL ? RB_PREV(job_share_tree, &c->shares, behind)
+                                      : RB_MAX(job_share_tree, &c->shares);
+    bool same = last != NULL && last->probing_size == job->probing_size &&
+                memcmp(last->probing, job->probing, job->probing_size) == 0;
+    return same ? last : NULL;
+}
+
+/* A probing that ended so was cut short for reasons of its own trace. */
+static bool conclusive(int stop) {
+    return stop != STOP_CANCELLED && stop != STOP_DEADLINE && stop != STOP_NO_WORKER;
+}
+
+/* Ends the job with what a finished one found. */
+static void take_result(struct core *c, struct job *job, const struct job *from) {
+    struct wire_error err;
+    struct result_head head;
+    char id[RECORD_ID_BYTES + 1];
+    msgpack_packer pk;
+    if (!wire_doc_read(&c->inner, from->result, from->result_size, RESULT_MAX_VALUES, &err) ||
+        !result_get_head(&head, &c->inner.root, &err))
+        return; /* we made it */
+    state_packer(&pk, &c->body);
+    result_put_body_of(&pk, &c->inner.root);
+    (void)snprintf(id, sizeof id, "%s", from->id);
+    jobs_finish(c, job,
+        &(struct ending){.body = c->body.data,
+            .size = c->body.size,
+            .stop = from->stop,
+            .worker = head.worker,
+            .run = head.run,
+            .shared = id});
+}
+
+static void ride(struct core *c, struct job *job, struct job *leader) {
+    struct bond *bond = fan_bond(leader);
+    fan_bond(job)->leader = leader;
+    TAILQ_INSERT_TAIL(&bond->riders, job, link);
+    bond->rider_count++;
+    job->state = JOB_RIDING;
+    c->riding++;
+}
+
+bool share_board(struct core *c, struct job *job, int64_t max_age_us) {
+    struct job *other = identical(c, job);
+    if (other == NULL)
+        return false;
+    if (other->state == JOB_DONE) {
+        if (!conclusive(other->stop) || c->now.mono_us - other->done_us > max_age_us)
+            return false;
+        take_result(c, job, other);
+        return true;
+    }
+    if (other->cancelling || (other->bond != NULL && other->bond->rider_count >= CORE_MAX_RIDERS))
+        return false;
+    ride(c, job, other);
+    return true;
+}
+
+void share_leave(struct core *c, struct job *job) {
+    struct job *leader = job->bond->leader;
+    TAILQ_REMOVE(&leader->bond->riders, job, link);
+    leader->bond->rider_count--;
+    job->bond->leader = NULL;
+    job->state = JOB_LOOSE;
+    c->riding--;
+}
+
+void share_arrive(struct core *c, struct job *leader, const struct ending *e) {
+    struct job *rider, *first = NULL;
+    struct ending shared = *e;
+    shared.shared = leader->id;
+    if (!conclusive(e->stop) && (first = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
+        share_leave(c, first);
+        jobs_queue(c, first);
+        if (first->state != JOB_QUEUED)
+            first = NULL;
+    }
+    while ((rider = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
+        share_leave(c, rider);
+        if (conclusive(e->stop))
+            jobs_finish(c, rider, &shared);
+        else if (first != NULL)
+            ride(c, rider, first);
+        else
+            jobs_queue(c, rider);
+    }
+}

@@ -82,6 +82,7 @@ static void remove_worker(struct core *c, struct worker *w) {
 }
 
 static void free_worker(struct worker *w) {
+    free(w->sources);
     free(w->stats);
     free(w);
 }
@@ -189,7 +190,11 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     w->capacity = msg->capacity;
     w->labels = msg->labels;
     w->families = msg->families;
+    w->flows = msg->flows;
     w->protocols = msg->protocols;
+    free(w->sources);
+    w->sources = mem_copy(msg->sources, msg->source_count * sizeof *msg->sources);
+    w->source_count = msg->source_count;
     w->draining = false;
     set_trouble(c, w, msg->trouble);
 }
@@ -210,10 +215,10 @@ static struct worker *join(
 }
 
 static void hello(struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
-    if (msg->version_min > WIRE_VERSION || msg->version_max < WIRE_VERSION) {
+    if (session_version(msg) == 0) {
         reject(c, peer, "unsupported-version",
             "versions: %" PRId64 "..%" PRId64 ": this broker speaks %d..%d", msg->version_min,
-            msg->version_max, WIRE_VERSION, WIRE_VERSION);
+            msg->version_max, SESSION_VERSION_MIN, SESSION_VERSION_MAX);
         return;
     }
     struct worker *w = sessions_find(c, peer);
@@ -254,7 +259,8 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
         &(struct session_msg){.op = SESSION_WELCOME,
             .epoch = c->config.epoch,
             .heartbeat_ms = SESSION_HEARTBEAT_MS,
-            .dead_ms = SESSION_DEAD_MS});
+            .dead_ms = SESSION_DEAD_MS,
+            .version = session_version(msg)});
     leases_disown(c, w, msg);
 }
 

@@ -114,7 +114,9 @@ struct worker {
     char name[SESSION_NAME_BYTES + 1], prober[65];
     char trouble[SESSION_TROUBLE_BYTES + 1]; /* why it can run no trace; empty: it can */
     struct labels labels;
-    unsigned families, protocols;
+    unsigned families, flows, protocols;
+    struct addr *sources; /* the addresses that it has */
+    size_t source_count;  /* 0: it may have any */
     int64_t capacity, running;
     struct job_list jobs;
     int64_t heard_us;

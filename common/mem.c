@@ -23,6 +23,7 @@ void *mem_grow(void *old, size_t count, size_t size) {
 
 void *mem_copy(const void *bytes, size_t size) {
     void *got = mem_new(1, size > 0 ? size : 1);
-    memcpy(got, bytes, size);
+    if (size > 0)
+        memcpy(got, bytes, size);
     return got;
 }

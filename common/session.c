@@ -43,6 +43,8 @@ static const struct wire_field hello[] = {
     VALUE("af", values.af, true),
     VALUE("protocols", values.protocols, true),
     VALUE("leases", values.leases, true),
+    VALUE("flows", values.flows, false),
+    VALUE("sources", values.sources, false),
     TROUBLE,
 };
 /* The worker sends leases, trouble and stats, the broker epoch. */
@@ -63,6 +65,8 @@ static const struct wire_field welcome[] = {
     INT(epoch, 0, INT64_MAX),
     INT(heartbeat_ms, 10, 3600000),
     INT(dead_ms, 10, 3600000),
+    {"version", WIRE_INT, MSG(version), SESSION_VERSION_MIN, SESSION_VERSION_MAX, NULL, NULL, false,
+        false},
 };
 static const struct wire_field reject[] = {TEXT(code, 1, 32, NULL), TEXT(message, 0, 224, NULL)};
 static const struct wire_field dispatch[] = {
@@ -109,15 +113,15 @@ static bool get_versions(struct session_msg *msg, const msgpack_object *o) {
     return msg->version_min <= msg->version_max;
 }
 
-static bool get_families(struct session_msg *msg, const msgpack_object *o) {
+static bool get_families(unsigned *families, const msgpack_object *o) {
     if (o->type != MSGPACK_OBJECT_ARRAY)
         return false;
     for (uint32_t i = 0; i < o->via.array.size; i++) {
         if (!small_int(&o->via.array.ptr[i], 6))
             return false;
-        msg->families |= 1U << o->via.array.ptr[i].via.u64;
+        *families |= 1U << o->via.array.ptr[i].via.u64;
     }
-    return (msg->families & ~(1U << 4 | 1U << 6)) == 0;
+    return (*families & ~(1U << 4 | 1U << 6)) == 0;
 }
 
 /* A name that this version does not know is left out: a newer worker may have more. */
@@ -132,6 +136,15 @@ static bool get_protocols(struct session_msg *msg, const msgpack_object *o) {
                 msg->protocols |= 1U << p;
     }
     return true;
+}
+
+static bool get_source(struct addr *addr, const msgpack_object *o) {
+    char text[ADDR_TEXT];
+    if (o->type != MSGPACK_OBJECT_STR || o->via.str.size >= sizeof text)
+        return false;
+    memcpy(text, o->via.str.ptr, o->via.str.size);
+    text[o->via.str.size] = '\0';
+    return strlen(text) == o->via.str.size && addr_parse(addr, text);
 }
 
 static bool get_leases(struct session_msg *msg, const msgpack_object *o, msgpack_zone *zone) {
@@ -149,6 +162,22 @@ static bool get_leases(struct session_msg *msg, const msgpack_object *o, msgpack
     }
     msg->leases = leases;
     msg->lease_count = o->via.array.size;
+    return true;
+}
+
+static bool get_sources(struct session_msg *msg, const msgpack_object *o, msgpack_zone *zone) {
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size > SESSION_MAX_SOURCES)
+        return false;
+    if (o->via.array.size == 0)
+        return true;
+    struct addr *sources = msgpack_zone_malloc(zone, o->via.array.size * sizeof *sources);
+    if (sources == NULL)
+        return false;
+    for (uint32_t i = 0; i < o->via.array.size; i++)
+        if (!get_source(&sources[i], &o->via.array.ptr[i]))
+            return false;
+    msg->sources = sources;
+    msg->source_count = o->via.array.size;
     return true;
 }
 
@@ -174,10 +203,16 @@ static bool get_values(struct session_msg *msg, msgpack_zone *zone, struct wire_
     const struct session_values *in = &msg->values;
     if (in->versions != NULL && !get_versions(msg, in->versions))
         return refuse(err, "versions", "must be [lowest, highest]");
-    if (in->af != NULL && !get_families(msg, in->af))
+    if (in->af != NULL && !get_families(&msg->families, in->af))
         return refuse(err, "af", "must be an array of 4 and 6");
     if (in->protocols != NULL && !get_protocols(msg, in->protocols))
         return refuse(err, "protocols", "must be an array of names");
+    if (in->flows != NULL && !get_families(&msg->flows, in->flows))
+        return refuse(err, "flows", "must be an array of 4 and 6");
+    if (in->flows == NULL && (msg->protocols >> TRACE_UDP & 1) != 0)
+        msg->flows = msg->families;
+    if (in->sources != NULL && !get_sources(msg, in->sources, zone))
+        return refuse(err, "sources", "must be an array of at most 64 addresses");
     if (in->leases != NULL && !get_leases(msg, in->leases, zone))
         return refuse(err, "leases", "must be an array of at most 100000 integers");
     if (msg->stats != NULL && !check_stats(msg->stats))
@@ -200,6 +235,7 @@ bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_erro
     if (!wire_get(&doc->root, &op_field, 1, msg, "", err))
         return false;
     const struct table *table = &tables[msg->op];
+    msg->version = msg->op == SESSION_WELCOME ? 1 : 0;
     if (!wire_get(&doc->root, table->fields, table->count, msg, "", err) ||
         !get_values(msg, doc->zone, err))
         return false;
@@ -210,6 +246,12 @@ bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_erro
         msg->body_size = msg->values.body->via.bin.size;
     }
     return true;
+}
+
+int64_t session_version(const struct session_msg *msg) {
+    int64_t highest =
+        msg->version_max < SESSION_VERSION_MAX ? msg->version_max : SESSION_VERSION_MAX;
+    return highest >= msg->version_min && highest >= SESSION_VERSION_MIN ? highest : 0;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -234,6 +276,13 @@ static void put_leases(msgpack_packer *pk, const struct session_msg *msg) {
         msgpack_pack_int64(pk, msg->leases[i]);
 }
 
+static void put_sources(msgpack_packer *pk, const struct session_msg *msg) {
+    char text[ADDR_TEXT];
+    msgpack_pack_array(pk, msg->source_count);
+    for (size_t i = 0; i < msg->source_count; i++)
+        wire_put_text(pk, addr_print(&msg->sources[i], text));
+}
+
 static void put_stats(msgpack_packer *pk, const struct session_msg *msg) {
     msgpack_pack_map(pk, msg->stat_count);
     for (size_t i = 0; i < msg->stat_count; i++)
@@ -249,6 +298,10 @@ static void put_value(msgpack_packer *pk, const struct session_msg *msg, size_t 
         labels_put(pk, &msg->labels);
     } else if (offset == MSG(values.af)) {
         session_put_families(pk, msg->families);
+    } else if (offset == MSG(values.flows)) {
+        session_put_families(pk, msg->flows);
+    } else if (offset == MSG(values.sources)) {
+        put_sources(pk, msg);
     } else if (offset == MSG(values.protocols)) {
         session_put_protocols(pk, msg->protocols);
     } else if (offset == MSG(values.leases)) {
@@ -265,10 +318,13 @@ static void put_value(msgpack_packer *pk, const struct session_msg *msg, size_t 
     }
 }
 
-/* Trouble is said while there is any. A worker's heartbeat has leases and stats, the broker's has
- * the epoch. */
+/* Trouble is said while there is any, and what came with version 2 by those who speak it. A
+ * worker's heartbeat has leases and stats, the broker's has the epoch. */
 static bool left_out(const struct session_msg *msg, const struct wire_field *field) {
-    if (field->offset == MSG(trouble) && msg->trouble[0] == '\0')
+    if ((field->offset == MSG(trouble) && msg->trouble[0] == '\0') ||
+        (field->offset == MSG(values.flows) && msg->version_max < 2) ||
+        (field->offset == MSG(values.sources) && msg->source_count == 0) ||
+        (field->offset == MSG(version) && msg->version == 0))
         return true;
     return msg->op == SESSION_HEARTBEAT && (field->offset == MSG(epoch)) != (msg->epoch != 0);
 }

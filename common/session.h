@@ -2,10 +2,16 @@
 #ifndef HOPMQ_SESSION_H
 #define HOPMQ_SESSION_H
 
+#include "common/addr.h"
 #include "common/hop.h"
 #include "common/labels.h"
 #include "common/trace.h"
 #include "common/wire.h"
+
+/* What this program speaks. The `v` of each map is WIRE_VERSION, which is another matter: how a
+ * message is encoded, not what the two say to each other. */
+#define SESSION_VERSION_MIN 1
+#define SESSION_VERSION_MAX 2
 
 #define SESSION_MAX_BYTES (4 * 1024 * 1024)
 #define SESSION_MAX_VALUES 1048576
@@ -13,6 +19,7 @@
 #define SESSION_TROUBLE_BYTES 200
 #define SESSION_MAX_CAPACITY 100000
 #define SESSION_MAX_STATS 32
+#define SESSION_MAX_SOURCES 64
 #define SESSION_PROBES_DEPTH 8
 
 /* The worker's silence after which its traces go to others, and the other way round. */
@@ -48,7 +55,9 @@ struct session_msg {
     int64_t lease, run, deadline_ms, ttl;
     int64_t epoch, heartbeat_ms, dead_ms;
     int64_t capacity, version_min, version_max;
+    int64_t version;    /* that the broker chose */
     unsigned families;  /* 1 << 4, 1 << 6 */
+    unsigned flows;     /* the families in which a constant flow works; written from version 2 on */
     unsigned protocols; /* 1 << enum trace_protocol */
     char name[SESSION_NAME_BYTES + 1];
     char prober[65];
@@ -57,7 +66,9 @@ struct session_msg {
     struct labels labels;
     const int64_t *leases;
     size_t lease_count;
-    const void *body; /* an encoded map */
+    const struct addr *sources; /* the worker's own addresses */
+    size_t source_count;        /* 0: it may have any */
+    const void *body;           /* an encoded map */
     size_t body_size;
     const void *trace_bytes; /* to write: an encoded map */
     size_t trace_size;
@@ -69,16 +80,20 @@ struct session_msg {
     size_t stat_count;
     const msgpack_object *stats; /* as read: a checked map */
     struct session_values {
-        const msgpack_object *versions, *labels, *af, *protocols, *leases, *body;
+        const msgpack_object *versions, *labels, *af, *flows, *protocols, *sources, *leases, *body;
     } values; /* as read, before session_get() looks into them; nothing for others */
 };
 
-/* Reads a message. Arrays that it needs are allocated in doc's zone. */
+/* Reads a message. Arrays that it needs are allocated in doc's zone. What an older peer does not
+ * say is filled in: `version` 1, `flows` as `af` where it has udp. */
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err);
+
+/* The highest version that we and the sender of a hello speak; 0 if there is none. */
+int64_t session_version(const struct session_msg *msg);
 
 void session_put(msgpack_packer *pk, const struct session_msg *msg);
 
-/* The values of hello's `af` and `protocols`. */
+/* The values of hello's `af` (and `flows`) and `protocols`. */
 void session_put_families(msgpack_packer *pk, unsigned families);
 void session_put_protocols(msgpack_packer *pk, unsigned protocols);
 

@@ -1,6 +1,7 @@
 #include "worker/agent_state.h"
 
 #include "common/mem.h"
+#include "worker/fit.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,13 +29,17 @@ static int64_t *list_leases(struct agent *a) {
 
 static void send_hello(struct agent *a) {
     int64_t *leases = list_leases(a);
+    struct addr sources[SESSION_MAX_SOURCES];
     struct session_msg msg = {.op = SESSION_HELLO,
-        .version_min = WIRE_VERSION,
-        .version_max = WIRE_VERSION,
+        .version_min = SESSION_VERSION_MIN,
+        .version_max = SESSION_VERSION_MAX,
         .capacity = a->config.capacity,
         .labels = a->config.labels,
         .families = a->families,
+        .flows = fit_flows(a->version, a->families, a->protocols),
         .protocols = a->protocols,
+        .sources = sources,
+        .source_count = a->sink.sources(a->sink.context, sources),
         .leases = leases,
         .lease_count = (size_t)a->lease_count};
     memcpy(msg.name, a->config.name, sizeof msg.name);
@@ -99,8 +104,11 @@ static void say(struct agent *a, const char *event, const char *detail) {
 /* ---- messages in ------------------------------------------------------------------------ */
 
 static void welcome(struct agent *a, const struct session_msg *msg) {
-    if (a->link != LINK_OPEN)
-        say(a, "session-open", a->config.name);
+    if (a->link != LINK_OPEN) {
+        char detail[SESSION_NAME_BYTES + 16];
+        (void)snprintf(detail, sizeof detail, "%s version=%" PRId64, a->config.name, msg->version);
+        say(a, "session-open", detail);
+    }
     a->link = LINK_OPEN;
     a->heartbeat_us = msg->heartbeat_ms * 1000;
     a->dead_us = msg->dead_ms * 1000;

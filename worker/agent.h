@@ -47,6 +47,9 @@ struct agent_sink {
     bool (*to_broker)(void *context, const void *bytes, size_t size);
     /* Find dst and src for a trace and say so with agent_located(), now or later. */
     void (*locate)(void *context, int64_t lease, const struct trace *trace);
+    /* Fills in the addresses of this host that a trace's `source` can name, and returns how many
+     * there are; 0 if they do not fit: then it may be any. Asked for each hello. */
+    size_t (*sources)(void *context, struct addr sources[SESSION_MAX_SOURCES]);
     /* Find the host name of an address that a trace with `names` has met, and say so with
      * agent_named(), now or later. Once for each address of a lease. */
     void (*name)(void *context, int64_t lease, const struct addr *addr);

@@ -81,6 +81,11 @@ static void locate(void *context, int64_t lease, const struct trace *trace) {
     locator_find(b->daemon->locator, b, lease, trace);
 }
 
+static size_t sources(void *context, struct addr list[SESSION_MAX_SOURCES]) {
+    (void)context;
+    return locate_sources(list);
+}
+
 static void name(void *context, int64_t lease, const struct addr *addr) {
     struct broker *b = context;
     names_want(b->daemon->names, b, lease, addr, now().mono_us);
@@ -313,7 +318,7 @@ static int64_t next(void *context) {
 static int dial(struct daemon *d) {
     for (int i = 0; i < d->config->broker_count; i++) {
         struct broker *b = &d->brokers[i];
-        const struct agent_sink sink = {b, to_broker, locate, name, say};
+        const struct agent_sink sink = {b, to_broker, locate, sources, name, say};
         b->daemon = d;
         b->endpoint = d->config->brokers[i];
         b->socket = sock_new_connected(ZMQ_DEALER, b->endpoint);

@@ -21,6 +21,14 @@ static bool refuse(struct result_body *body, const char *code, const char *forma
     return false;
 }
 
+unsigned fit_flows(const char *version, unsigned families, unsigned protocols) {
+    unsigned flows = 0;
+    for (int af = 4; af <= 6; af += 2)
+        if ((protocols >> TRACE_UDP & 1) != 0 && mtr_keeps_flow(version, af))
+            flows |= families & 1U << af;
+    return flows;
+}
+
 bool fit_check(const struct trace *trace, int af, unsigned protocols, const char *version,
     struct result_body *body) {
     if ((protocols >> trace->protocol & 1) == 0)

@@ -14,4 +14,7 @@
 bool fit_check(const struct trace *trace, int af, unsigned protocols, const char *version,
     struct result_body *body);
 
+/* The families in which such a prober keeps the flow of a trace constant, as 1 << 4 | 1 << 6. */
+unsigned fit_flows(const char *version, unsigned families, unsigned protocols);
+
 #endif

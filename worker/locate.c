@@ -4,6 +4,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +108,34 @@ static void find_route(struct agent_location *at, const struct query *q) {
     else
         from_endpoint(&at->src, &src);
     (void)close(fd);
+}
+
+static bool to_source(struct addr *addr, const struct ifaddrs *at) {
+    union endpoint e;
+    memset(&e, 0, sizeof e);
+    if (at->ifa_addr == NULL || (at->ifa_flags & IFF_UP) == 0)
+        return false;
+    if (at->ifa_addr->sa_family == AF_INET)
+        memcpy(&e.v4, at->ifa_addr, sizeof e.v4);
+    else if (at->ifa_addr->sa_family == AF_INET6)
+        memcpy(&e.v6, at->ifa_addr, sizeof e.v6);
+    else
+        return false;
+    from_endpoint(addr, &e);
+    return addr->af == 4 || !IN6_IS_ADDR_LINKLOCAL(&e.v6.sin6_addr);
+}
+
+size_t locate_sources(struct addr sources[SESSION_MAX_SOURCES]) {
+    size_t count = 0;
+    struct ifaddrs *all;
+    struct addr source;
+    if (getifaddrs(&all) != 0)
+        return 0;
+    for (const struct ifaddrs *at = all; at != NULL; at = at->ifa_next)
+        if (to_source(&source, at) && count++ < SESSION_MAX_SOURCES)
+            sources[count - 1] = source;
+    freeifaddrs(all);
+    return count <= SESSION_MAX_SOURCES ? count : 0;
 }
 
 /* ---- the name --------------------------------------------------------------------------- */

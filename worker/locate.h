@@ -3,6 +3,7 @@
 #ifndef HOPMQ_LOCATE_H
 #define HOPMQ_LOCATE_H
 
+#include "common/session.h"
 #include "common/trace.h"
 #include "worker/agent.h"
 #include "worker/resolver.h"
@@ -19,5 +20,9 @@ void locator_destroy(struct locator **locator);
 
 /* Finds an address of the trace's target and family, and the source for the route. */
 void locator_find(struct locator *locator, void *owner, int64_t lease, const struct trace *trace);
+
+/* The addresses of this host's interfaces that are up, loopback's too, but not IPv6 link-local
+ * ones, which mean nothing without their interface. 0 if they cannot be had, or are too many. */
+size_t locate_sources(struct addr sources[SESSION_MAX_SOURCES]);
 
 #endif

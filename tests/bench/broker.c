@@ -122,8 +122,8 @@ static void take_results(struct bench *b) {
 
 static int run(struct bench *b) {
     struct session_msg hello = {.op = SESSION_HELLO,
-        .version_min = WIRE_VERSION,
-        .version_max = WIRE_VERSION,
+        .version_min = SESSION_VERSION_MIN,
+        .version_max = SESSION_VERSION_MAX,
         .name = "null",
         .prober = "none",
         .capacity = WINDOW,

@@ -176,8 +176,8 @@ static void put_hello(msgpack_packer *pk, const struct model *m, struct input *i
     wire_put_key_text(pk, "name", names[look & 3]);
     wire_put_text(pk, "versions");
     msgpack_pack_array(pk, 2);
-    msgpack_pack_int(pk, look >> 6 == 3 ? 2 : 1);
-    msgpack_pack_int(pk, 2);
+    msgpack_pack_int(pk, look >> 6 == 3 ? 3 : 1);
+    msgpack_pack_int(pk, 3);
     wire_put_key_text(pk, "prober", "p");
     wire_put_key_int(pk, "capacity", capacities[look >> 2 & 3]);
     wire_put_text(pk, "labels");

@@ -554,12 +554,14 @@ def test_frames_of_a_stranger_worker(fake, client):
 
 
 def test_versions_of_a_worker(fake, client):
-    for versions in ([2, 3], [0, 0], [2, 2]):
+    for versions in ([3, 4], [0, 0], [3, 3]):
         reply = fake().hello("w", versions=versions)
         assert (reply["op"], reply["code"]) == ("reject", "unsupported-version")
-        assert "1..1" in reply["message"] and f"{versions[0]}..{versions[1]}" in reply["message"]
+        assert "1..2" in reply["message"] and f"{versions[0]}..{versions[1]}" in reply["message"]
     assert client.counters()["rejected_workers"] == 3
-    assert fake().hello("w", versions=[0, 9])["op"] == "welcome"
+    for versions, chosen in (([0, 9], 2), ([1, 1], 1), ([2, 5], 2), ([1, 2], 2)):
+        reply = fake().hello(f"w-{versions[0]}-{versions[1]}", versions=versions)
+        assert (reply["op"], reply["version"]) == ("welcome", chosen)
 
 
 def test_worker_without_session(fake):

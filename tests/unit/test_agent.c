@@ -26,6 +26,7 @@ struct rig {
     bool unconnected; /* nothing can be sent */
     bool stats;       /* show a heartbeat's numbers */
     bool known;       /* names are known at once */
+    const char *source;
     char line[MTR_LINE_BYTES];
 };
 
@@ -55,6 +56,11 @@ static void locate(void *context, int64_t lease, const struct trace *trace) {
     struct rig *rig = context;
     stamp(rig);
     text_add(&rig->out, "locate %" PRId64 " %s\n", lease, trace->target);
+}
+
+static size_t sources(void *context, struct addr list[SESSION_MAX_SOURCES]) {
+    struct rig *rig = context;
+    return addr_parse(&list[0], rig->source);
 }
 
 static void name(void *context, int64_t lease, const struct addr *addr) {
@@ -93,14 +99,15 @@ static struct rig *rig_new(int64_t capacity) {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     rig->now = (struct agent_time){10 * SECOND, WALL};
+    rig->source = "198.51.100.2";
     assert_true(wire_doc_init(&rig->doc));
     msgpack_sbuffer_init(&rig->bytes);
     rig->mux = mux_new(
         0, &(struct mux_sink){rig, on_send, agent_on_hop, agent_on_done, on_stuck, on_sound});
     struct agent_config config = {.name = "ams1", .capacity = capacity};
     assert_true(labels_add(&config.labels, "site=ams"));
-    rig->agent =
-        agent_new(&config, &(struct agent_sink){rig, to_broker, locate, name, log_line}, rig->mux);
+    rig->agent = agent_new(
+        &config, &(struct agent_sink){rig, to_broker, locate, sources, name, log_line}, rig->mux);
     return rig;
 }
 
@@ -153,8 +160,9 @@ static void prober_up(struct rig *rig) {
 
 #define WELCOME "'welcome', 'epoch': 1, 'heartbeat_ms': 1000, 'dead_ms': 5000"
 #define HELLO(leases)                                                                              \
-    "> 'hello','name':'ams1','versions':[1,1],'prober':'mtr-packet 0.95','capacity':2,"            \
-    "'labels':{'site':'ams'},'af':[4,6],'protocols':['icmp','udp'],'leases':[" leases "]}\n"
+    "> 'hello','name':'ams1','versions':[1,2],'prober':'mtr-packet 0.95','capacity':2,"            \
+    "'labels':{'site':'ams'},'af':[4,6],'protocols':['icmp','udp'],'leases':[" leases "],"         \
+    "'flows':[4],'sources':['198.51.100.2']}\n"
 #define BEAT(leases) "> 'heartbeat','leases':[" leases "]\n"
 
 /* A rig whose session is open. */
@@ -210,7 +218,7 @@ static void hello_and_heartbeats(void **state) {
     from_broker(rig, "'heartbeat', 'epoch': 1");
     run_for(rig, 1000 * MS);
     expect(rig, "15000 " HELLO("") "16000 " HELLO("") "17000 " HELLO(
-                    "") "17500 log session-open: ams1\n"
+                    "") "17500 log session-open: ams1 version=1\n"
                         "17500 " BEAT("") "18500 " BEAT("") "19500 " BEAT(""));
     prober_up(rig); /* a new prober is no new session */
     expect(rig, "");
@@ -248,7 +256,7 @@ static void a_silent_broker(void **state) {
                     "7") "15000 log session-silent: nothing heard from the broker\n"
                          "15000 " HELLO("7") "16000 " HELLO("7") "17000 " HELLO("7"));
     from_broker(rig, WELCOME);
-    expect(rig, "17000 log session-open: ams1\n17000 " BEAT("7"));
+    expect(rig, "17000 log session-open: ams1 version=1\n17000 " BEAT("7"));
     rig_end(rig);
 }
 
@@ -271,8 +279,35 @@ static void the_broker_asks_who(void **state) {
     from_broker(rig, "'who'");
     run_for(rig, SECOND);
     from_broker(rig, WELCOME);
-    expect(rig, "10000 " HELLO("") "11000 " HELLO("") "11000 log session-open: ams1\n"
+    expect(rig, "10000 " HELLO("") "11000 " HELLO("") "11000 log session-open: ams1 version=1\n"
                                                       "11000 " BEAT(""));
+    rig_end(rig);
+}
+
+/* A host gets other addresses: the next hello has them. */
+static void addresses_are_told_anew(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    rig->source = "2001:db8::1";
+    from_broker(rig, "'who'");
+    assert_non_null(strstr(rig->out.at, "'sources':['2001:db8::1']}"));
+    text_clear(&rig->out);
+    rig->source = ""; /* unknown */
+    from_broker(rig, "'who'");
+    assert_null(strstr(rig->out.at, "'sources'"));
+    rig_end(rig);
+}
+
+/* Version 1 has no word of it. What nobody offered cannot be chosen. */
+static void the_version_that_the_broker_chose(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(2);
+    prober_up(rig);
+    text_clear(&rig->out);
+    from_broker(rig, WELCOME ", 'version': 3");
+    expect(rig, "10000 log bad-message: version: 3: must be 1..2\n");
+    from_broker(rig, WELCOME ", 'version': 2");
+    expect(rig, "10000 log session-open: ams1 version=2\n10000 " BEAT(""));
     rig_end(rig);
 }
 
@@ -401,8 +436,8 @@ static void a_new_session_gets_the_results_at_once(void **state) {
     text_clear(&rig->out);
     from_broker(rig, "'who'");
     from_broker(rig, WELCOME);
-    expect(
-        rig, "10004 " HELLO("7") "10004 log session-open: ams1\n10004 " REACHED "10004 " BEAT("7"));
+    expect(rig, "10004 " HELLO("7") "10004 log session-open: ams1 version=1\n10004 " REACHED
+                                    "10004 " BEAT("7"));
     rig_end(rig);
 }
 
@@ -613,7 +648,7 @@ static void a_broker_that_is_lost_while_naming(void **state) {
     rig->unconnected = false;
     text_clear(&rig->out);
     from_broker(rig, WELCOME);
-    expect(rig, "10004 log session-open: ams1\n10004 " ENDED("") "10004 " BEAT("7"));
+    expect(rig, "10004 log session-open: ams1 version=1\n10004 " ENDED("") "10004 " BEAT("7"));
     rig_end(rig);
 }
 
@@ -768,8 +803,9 @@ static void the_deadline_while_running(void **state) {
 /* ---- trouble ---------------------------------------------------------------------------- */
 
 #define NO_PROBER_HELLO(trouble)                                                                   \
-    "> 'hello','name':'ams1','versions':[1,1],'prober':'mtr-packet','capacity':2,"                 \
-    "'labels':{'site':'ams'},'af':[],'protocols':[],'leases':[],'trouble':'" trouble "'}\n"
+    "> 'hello','name':'ams1','versions':[1,2],'prober':'mtr-packet','capacity':2,"                 \
+    "'labels':{'site':'ams'},'af':[],'protocols':[],'leases':[],'flows':[],"                       \
+    "'sources':['198.51.100.2'],'trouble':'" trouble "'}\n"
 #define TROUBLED(leases, trouble) "> 'heartbeat','leases':[" leases "],'trouble':'" trouble "'\n"
 
 /* A worker whose prober was never up is there too, and says hello anew when it is. */
@@ -784,13 +820,13 @@ static void trouble_from_the_start(void **state) {
     run_for(rig, SECOND);
     from_broker(rig, "'who'");
     expect(rig, "10000 " NO_PROBER_HELLO("no rights") "11000 " NO_PROBER_HELLO(
-                    "no rights") "11000 log session-open: ams1\n"
+                    "no rights") "11000 log session-open: ams1 version=1\n"
                                  "11000 " TROUBLED("", "no rights") "11500 " TROUBLED(
                                      "", "no file") "12500 " TROUBLED("",
                                      "no file") "12500 " NO_PROBER_HELLO("no file"));
     prober_up(rig);
     from_broker(rig, WELCOME);
-    expect(rig, "12500 " HELLO("") "12500 log session-open: ams1\n12500 " BEAT(""));
+    expect(rig, "12500 " HELLO("") "12500 log session-open: ams1 version=1\n12500 " BEAT(""));
     rig_end(rig);
 }
 
@@ -873,9 +909,11 @@ static void another_prober_is_another_hello(void **state) {
     agent_prober_up(
         rig->agent, "0.96", 1U << 4 | 1U << 6, 1U << TRACE_ICMP | 1U << TRACE_UDP, &rig->now);
     assert_non_null(strstr(rig->out.at, "'prober':'mtr-packet 0.96'"));
+    assert_non_null(strstr(rig->out.at, "'flows':[4,6]"));
     text_clear(&rig->out);
     agent_prober_up(rig->agent, "0.96", 1U << 4, 1U << TRACE_ICMP, &rig->now);
     assert_non_null(strstr(rig->out.at, "'af':[4],'protocols':['icmp'],"));
+    assert_non_null(strstr(rig->out.at, "'flows':[]"));
     rig_end(rig);
 }
 
@@ -898,8 +936,8 @@ static void draining(void **state) {
     from_broker(rig, "'done', 'lease': 7");
     assert_true(agent_idle(rig->agent));
     from_broker(rig, WELCOME); /* a new session learns it too */
-    expect(rig,
-        "10004 " HELLO("7") "10004 log session-open: ams1\n10004 " BEAT("") "10004 > 'drain'}\n");
+    expect(rig, "10004 " HELLO("7") "10004 log session-open: ams1 version=1\n10004 " BEAT(
+                    "") "10004 > 'drain'}\n");
     rig_end(rig);
 }
 
@@ -931,6 +969,8 @@ int main(void) {
         cmocka_unit_test(a_silent_broker),
         cmocka_unit_test(a_hello_that_cannot_be_sent),
         cmocka_unit_test(the_broker_asks_who),
+        cmocka_unit_test(addresses_are_told_anew),
+        cmocka_unit_test(the_version_that_the_broker_chose),
         cmocka_unit_test(who_before_there_is_a_prober),
         cmocka_unit_test(rejected),
         cmocka_unit_test(a_reject_in_an_open_session),

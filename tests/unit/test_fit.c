@@ -85,10 +85,33 @@ static void the_edges(void **state) {
     assert_int_equal(strlen(body.error_message), sizeof body.error_message - 1);
 }
 
+static void constant_flows(void **state) {
+    (void)state;
+    static const unsigned v4 = 1U << 4, v6 = 1U << 6, both = 1U << 4 | 1U << 6;
+    static const struct {
+        const char *version;
+        unsigned families, protocols, flows;
+    } cases[] = {
+        {"0.92", both, 1U << TRACE_UDP, 0},
+        {"0.93", both, 1U << TRACE_UDP, v4},
+        {"0.95", both, 1U << TRACE_UDP | 1U << TRACE_ICMP, v4},
+        {"0.96", both, 1U << TRACE_UDP, both},
+        {"0.96", v4, 1U << TRACE_UDP, v4},
+        {"0.96", v6, 1U << TRACE_UDP, v6},
+        {"0.95", v6, 1U << TRACE_UDP, 0},
+        {"0.96", both, 1U << TRACE_ICMP | 1U << TRACE_TCP, 0},
+        {"", 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(
+            fit_flows(cases[i].version, cases[i].families, cases[i].protocols), cases[i].flows);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_fits),
         cmocka_unit_test(the_edges),
+        cmocka_unit_test(constant_flows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -386,6 +386,7 @@ static const struct kind {
     {"hop", again_hop},
     {"alive", again_alive},
     {"worker-hello", again_session},
+    {"worker-hello-1", again_session},
     {"worker-hello-trouble", again_session},
     {"worker-welcome", again_session},
     {"worker-reject", again_session},

@@ -36,6 +36,7 @@ static bool get(struct session_msg *msg, const char *text, struct wire_error *er
 #define WELCOME "'v': 1, 'op': 'welcome', 'epoch': 0, 'heartbeat_ms': 1000, 'dead_ms': 5000"
 #define EIGHT "'a': 1, 'b': 1, 'c': 1, 'd': 1, 'e': 1, 'f': 1, 'g': 1, 'h': 1"
 #define STATS(pairs) "'v': 1, 'op': 'heartbeat', 'leases': [], 'stats': {" pairs "}"
+#define SOURCES "sources: must be an array of at most 64 addresses"
 #define LABEL "labels: a label's name and value must be strings of 1..64 of A-Za-z0-9._:-"
 
 static void messages(void **state) {
@@ -95,6 +96,22 @@ static void messages(void **state) {
         {HELLO ", 'leases': {}", "leases: must be an array of at most 100000 integers"},
         {HELLO ", 'leases': [100000*1]", "ok"},
         {HELLO ", 'leases': [100001*1]", "leases: must be an array of at most 100000 integers"},
+        {HELLO ", 'flows': [6, 4, 4]", "ok"},
+        {HELLO ", 'flows': []", "ok"},
+        {HELLO ", 'flows': [5]", "flows: must be an array of 4 and 6"},
+        {HELLO ", 'flows': null", "flows: must be an array of 4 and 6"},
+        {HELLO ", 'sources': []", "ok"},
+        {HELLO ", 'sources': ['192.0.2.1', '2001:db8::1']", "ok"},
+        {HELLO ", 'sources': [64*'::1']", "ok"},
+        {HELLO ", 'sources': [65*'::1']", SOURCES},
+        {HELLO ", 'sources': ['192.0.2.1', '']", SOURCES},
+        {HELLO ", 'sources': ['192.0.2']", SOURCES},
+        {HELLO ", 'sources': ['fe80::1%eth0']", SOURCES},
+        {HELLO ", 'sources': ['0000:0000:0000:0000:0000:0000:192.168.100.100']", "ok"},
+        {HELLO ", 'sources': ['0000:0000:0000:0000:0000:0000:192.168.100.1000']", SOURCES},
+        {HELLO ", 'sources': ['::1\\x00']", SOURCES},
+        {HELLO ", 'sources': [1]", SOURCES},
+        {HELLO ", 'sources': '192.0.2.1'", SOURCES},
         {HELLO ", 'trouble': 'x'x200", "ok"},
         {HELLO ", 'trouble': 'x'x201", "trouble: 201 bytes: must be 1..200"},
         {HELLO ", 'trouble': ''", "trouble: 0 bytes: must be 1..200"},
@@ -154,6 +171,10 @@ static void messages(void **state) {
         {WELCOME ", 'dead_ms': 9", "dead_ms: 9: must be 10..3600000"},
         {WELCOME ", 'dead_ms': 3600001", "dead_ms: 3600001: must be 10..3600000"},
         {"'v': 1, 'op': 'welcome', 'epoch': 1, 'heartbeat_ms': 10", "dead_ms: is missing"},
+        {WELCOME ", 'version': 1", "ok"},
+        {WELCOME ", 'version': 2", "ok"},
+        {WELCOME ", 'version': 0", "version: 0: must be 1..2"},
+        {WELCOME ", 'version': 3", "version: 3: must be 1..2"},
         /* reject */
         {"'v': 1, 'op': 'reject', 'code': 'busy', 'message': ''", "ok"},
         {"'v': 1, 'op': 'reject', 'code': '', 'message': ''", "code: 0 bytes: must be 1..32"},
@@ -236,6 +257,59 @@ static void a_hello_arrives(void **state) {
     assert_int_equal(msg.leases[1], 6);
 }
 
+/* A worker of version 1 tells neither its flows nor its addresses: what it may be able to do, it is
+ * given. One that tells them is believed. */
+static void what_an_older_worker_does_not_say(void **state) {
+    (void)state;
+    static const struct {
+        const char *more;
+        unsigned flows;
+        size_t sources;
+    } cases[] = {
+        {"", 0, 0}, /* HELLO has no udp */
+        {", 'protocols': ['udp']", 1U << 4, 0},
+        {", 'protocols': ['udp'], 'af': [6, 4]", 1U << 4 | 1U << 6, 0},
+        {", 'protocols': ['udp'], 'flows': []", 0, 0},
+        {", 'protocols': ['udp'], 'af': [6, 4], 'flows': [6]", 1U << 6, 0},
+        {", 'sources': []", 0, 0},
+        {", 'sources': ['192.0.2.1', '2001:DB8::0:1']", 0, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct session_msg msg;
+        struct wire_error err;
+        char text[1000];
+        (void)snprintf(text, sizeof text, "{" HELLO "%s}", cases[i].more);
+        assert_true(get(&msg, text, &err));
+        assert_int_equal(msg.flows, cases[i].flows);
+        assert_int_equal(msg.source_count, cases[i].sources);
+        struct addr second;
+        if (msg.source_count == 2)
+            assert_true(addr_parse(&second, "2001:db8::1") &&
+                        addr_equal(&second, &msg.sources[1]) && msg.sources[0].af == 4);
+    }
+}
+
+static void the_version_of_a_session(void **state) {
+    (void)state;
+    static const int64_t cases[][3] = {
+        {1, 1, 1}, {1, 2, 2}, {2, 2, 2}, {2, 5, 2}, {0, 1, 1}, {0, 9, 2}, {0, 0, 0}, {3, 4, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct session_msg msg;
+        struct wire_error err;
+        char text[1000];
+        (void)snprintf(text, sizeof text, "{" HELLO ", 'versions': [%d, %d]}", (int)cases[i][0],
+            (int)cases[i][1]);
+        assert_true(get(&msg, text, &err));
+        assert_int_equal(session_version(&msg), cases[i][2]);
+    }
+    struct session_msg msg;
+    struct wire_error err;
+    assert_true(get(&msg, "{" WELCOME "}", &err)); /* a broker of version 1 */
+    assert_int_equal(msg.version, 1);
+    assert_true(get(&msg, "{" WELCOME ", 'version': 2}", &err));
+    assert_int_equal(msg.version, 2);
+}
+
 /* Members of an op that a peer adds to another op are not taken over. */
 static void fields_of_another_op_are_ignored(void **state) {
     (void)state;
@@ -285,6 +359,29 @@ static void messages_are_written(void **state) {
         "{'v':1,'op':'hello','name':'n','versions':[1,1],'prober':'p','capacity':3,"
         "'labels':{'site':'ams'},'af':[4,6],'protocols':['udp','sctp'],"
         "'leases':[9223372036854775807,1]}");
+    struct addr sources[2];
+    assert_true(addr_parse(&sources[0], "2001:db8::1") && addr_parse(&sources[1], "192.0.2.1"));
+    expect_put(&(struct session_msg){.op = SESSION_HELLO,
+                   .name = "n",
+                   .version_min = 1,
+                   .version_max = 2,
+                   .prober = "p",
+                   .capacity = 3,
+                   .families = 1 << 4 | 1 << 6,
+                   .flows = 1 << 4,
+                   .sources = sources,
+                   .source_count = 2},
+        "{'v':1,'op':'hello','name':'n','versions':[1,2],'prober':'p','capacity':3,"
+        "'labels':{},'af':[4,6],'protocols':[],'leases':[],'flows':[4],"
+        "'sources':['2001:db8::1','192.0.2.1']}");
+    expect_put(&(struct session_msg){.op = SESSION_HELLO,
+                   .name = "n",
+                   .version_min = 2,
+                   .version_max = 2,
+                   .prober = "p",
+                   .capacity = 3},
+        "{'v':1,'op':'hello','name':'n','versions':[2,2],'prober':'p','capacity':3,"
+        "'labels':{},'af':[],'protocols':[],'leases':[],'flows':[]}");
     expect_put(&(struct session_msg){.op = SESSION_HELLO,
                    .name = "n",
                    .version_min = 1,
@@ -322,6 +419,10 @@ static void messages_are_written(void **state) {
     expect_put(
         &(struct session_msg){.op = SESSION_WELCOME, .epoch = 0, .heartbeat_ms = 10, .dead_ms = 20},
         "{'v':1,'op':'welcome','epoch':0,'heartbeat_ms':10,'dead_ms':20}");
+    expect_put(
+        &(struct session_msg){
+            .op = SESSION_WELCOME, .epoch = 9, .heartbeat_ms = 10, .dead_ms = 20, .version = 2},
+        "{'v':1,'op':'welcome','epoch':9,'heartbeat_ms':10,'dead_ms':20,'version':2}");
     expect_put(&(struct session_msg){.op = SESSION_REJECT, .code = "busy"},
         "{'v':1,'op':'reject','code':'busy','message':''}");
     expect_put(&(struct session_msg){.op = SESSION_WHO}, "{'v':1,'op':'who'}");
@@ -346,6 +447,8 @@ int main(void) {
         TEST(lease_zero_is_refused_in_lists_too),
         TEST(a_wrong_probe_is_named_by_its_path),
         TEST(a_hello_arrives),
+        TEST(what_an_older_worker_does_not_say),
+        TEST(the_version_of_a_session),
         TEST(fields_of_another_op_are_ignored),
         TEST(messages_are_written),
     };

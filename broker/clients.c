@@ -61,8 +61,7 @@ static bool take(struct core *c, const struct core_peer *peer, struct trace *tra
     struct known *known, struct wire_error *err) {
     *known = find(c, trace->id, strlen(trace->id));
     if (known->row != NULL)
-        return jobs_same(
-            c, trace->id, known->row->trace, known->row->trace_size, trace, err);
+        return jobs_same(c, trace->id, known->row->trace, known->row->trace_size, trace, err);
     known->job = jobs_accept(c, peer, trace, err);
     return known->job != NULL;
 }

@@ -45,8 +45,7 @@ void core_to_peer(struct core *c, const struct core_peer *peer, const struct ses
     msgpack_packer pk;
     state_packer(&pk, &c->out);
     session_put(&pk, msg);
-    c->sink.to_worker(
-        c->sink.context, peer, c->out.data, c->out.size, when_to_send(msg->op));
+    c->sink.to_worker(c->sink.context, peer, c->out.data, c->out.size, when_to_send(msg->op));
 }
 
 void core_to_worker(struct core *c, const struct worker *worker, const struct session_msg *msg) {

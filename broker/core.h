@@ -14,9 +14,9 @@
 #define CORE_MAX_STREAMS 1000000 /* that ever had a result */
 #define CORE_MAX_DEMANDS 1000    /* sets of labels with a trace queued */
 #define CORE_MAX_WORKERS 10000
-#define CORE_MAX_RIDERS 1000     /* traces that share the probing of one */
-#define CORE_MAX_PLACES 1000     /* of one fanout */
-#define CORE_MAX_READS 1000      /* requests that wait for the store, and their bytes */
+#define CORE_MAX_RIDERS 1000 /* traces that share the probing of one */
+#define CORE_MAX_PLACES 1000 /* of one fanout */
+#define CORE_MAX_READS 1000  /* requests that wait for the store, and their bytes */
 #define CORE_MAX_READ_BYTES (64 * 1024 * 1024)
 #define CORE_RECENT 10000 /* results that stay in memory, and their bytes */
 #define CORE_RECENT_BYTES (16 * 1024 * 1024)
@@ -38,7 +38,7 @@ struct core_config {
     int64_t max_queued;
     int64_t epoch, origin; /* see store_start */
     int64_t seq, number;   /* the last ones that were given */
-    int64_t first_lease; /* 1..2^62, at random, so that leases of two epochs do not meet */
+    int64_t first_lease;   /* 1..2^62, at random, so that leases of two epochs do not meet */
     const char *results[CORE_MAX_RESULT_ENDPOINTS]; /* endpoints to subscribe to */
     int result_count;
 };

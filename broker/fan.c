@@ -1,5 +1,6 @@
 /* fan: one trace at many workers. The whole waits in the queue for its first turn; then each worker
- * that fits gets a place, a job of its own, and the whole ends with a summary when all of them have. */
+ * that fits gets a place, a job of its own, and the whole ends with a summary when all of them
+ * have. */
 #include "broker/state.h"
 
 #include "common/mem.h"

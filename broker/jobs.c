@@ -25,8 +25,8 @@ struct job *jobs_find(struct core *c, const char *id, size_t size) {
     return RB_FIND(job_id_tree, &c->jobs, &key.job);
 }
 
-struct job *jobs_new(struct core *c, const char *id, const struct trace *trace,
-    const void *canonical, size_t size) {
+struct job *jobs_new(
+    struct core *c, const char *id, const struct trace *trace, const void *canonical, size_t size) {
     size_t id_size = strlen(id) + 1, probing_size = 0;
     struct job *job = mem_new(1, sizeof *job + id_size);
     memcpy(job->id, id, id_size);
@@ -134,8 +134,8 @@ static struct demand *admitted_demand(
     struct demand *demand = queue_demand(c, trace, NULL);
     if (demand == NULL) {
         c->counters.busy++;
-        wire_busy(err, "workers", "labels", RETRY_QUEUE_MS, "%d sets of labels: full; send again later",
-            CORE_MAX_DEMANDS);
+        wire_busy(err, "workers", "labels", RETRY_QUEUE_MS,
+            "%d sets of labels: full; send again later", CORE_MAX_DEMANDS);
     } else if (!trace->wait && !queue_servable(c, demand)) {
         wire_fail(err, "unavailable", "workers", "no worker that fits is there");
         queue_release(c, demand);
@@ -163,8 +163,8 @@ void jobs_keep_place(struct core *c, struct job *place, const struct job *whole)
     keep(c, place, "");
 }
 
-struct job *jobs_accept(struct core *c, const struct core_peer *peer, struct trace *trace,
-    struct wire_error *err) {
+struct job *jobs_accept(
+    struct core *c, const struct core_peer *peer, struct trace *trace, struct wire_error *err) {
     (void)peer;
     msgpack_packer pk;
     struct job *job = jobs_find(c, trace->id, strlen(trace->id));
@@ -240,8 +240,8 @@ static void send_with_req(struct core *c, const void *result, size_t size,
     core_to_client(c, peer, &c->out, CORE_KEPT);
 }
 
-void jobs_send_result(struct core *c, const void *result, size_t size,
-    const struct core_peer *peer, const msgpack_object *req) {
+void jobs_send_result(struct core *c, const void *result, size_t size, const struct core_peer *peer,
+    const msgpack_object *req) {
     struct peer_id id;
     peer_id_set(&id, peer);
     send_with_req(c, result, size, &id, req);
@@ -346,8 +346,11 @@ void jobs_end(struct core *c, struct job *job, int stop, const char *code, const
     state_packer(&pk, &c->body);
     result_put_body(&pk, &body, NULL, 0);
     jobs_finish(c, job,
-        &(struct ending){
-            .body = c->body.data, .size = c->body.size, .stop = stop, .worker = worker, .run = job->run});
+        &(struct ending){.body = c->body.data,
+            .size = c->body.size,
+            .stop = stop,
+            .worker = worker,
+            .run = job->run});
 }
 
 /* ---- on the way ------------------------------------------------------------------------- */

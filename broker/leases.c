@@ -21,7 +21,9 @@ struct job *leases_find(struct core *c, int64_t lease) {
     return at;
 }
 
-struct job *leases_any(struct core *c) { return RB_ROOT(&c->leases); }
+struct job *leases_any(struct core *c) {
+    return RB_ROOT(&c->leases);
+}
 
 /* ---- who holds what --------------------------------------------------------------------- */
 
@@ -102,8 +104,8 @@ static void adopt(struct core *c, struct worker *w, struct job *job) {
     core_to_worker(c, w, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
 }
 
-void leases_adopt(struct core *c, struct worker *w, const struct session_msg *msg,
-    const struct worker *old) {
+void leases_adopt(
+    struct core *c, struct worker *w, const struct session_msg *msg, const struct worker *old) {
     for (size_t i = 0; i < msg->lease_count; i++) {
         struct job *job = leases_find(c, msg->leases[i]);
         if (job == NULL || (job->worker != old && job->worker != w))

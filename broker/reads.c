@@ -1,5 +1,5 @@
-/* reads: requests that wait for the store's answer. Each is handled twice: at first it turns out what
- * memory does not know, then again with the rows. */
+/* reads: requests that wait for the store's answer. Each is handled twice: at first it turns out
+ * what memory does not know, then again with the rows. */
 #include "broker/state.h"
 
 #include "common/mem.h"

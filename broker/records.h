@@ -22,11 +22,11 @@ struct record_run {
 
 /* A trace that was accepted and has no result yet. */
 struct record_trace {
-    int64_t number;     /* counts acceptances, from 1 */
-    const char *id;     /* 1..RECORD_ID_BYTES */
-    const char *client; /* whose turn in the fair queue it takes, printable */
+    int64_t number;      /* counts acceptances, from 1 */
+    const char *id;      /* 1..RECORD_ID_BYTES */
+    const char *client;  /* whose turn in the fair queue it takes, printable */
     int64_t accepted_us; /* wall clock */
-    const void *trace;  /* canonical encoding, see trace_put_map() */
+    const void *trace;   /* canonical encoding, see trace_put_map() */
     size_t trace_size;
     struct record_run run;
 };
@@ -34,13 +34,13 @@ struct record_trace {
 /* A result, and what else is asked about it. */
 struct record_result {
     int64_t seq, stream_seq;
-    int64_t number;      /* of the trace */
+    int64_t number; /* of the trace */
     const char *id;
     const char *stream;
     int64_t finished_us; /* wall clock of the broker when it counted it */
     const void *trace;   /* canonical encoding */
     size_t trace_size;
-    const void *result;  /* the published map; NULL in an answer that leaves it out */
+    const void *result; /* the published map; NULL in an answer that leaves it out */
     size_t result_size;
 };
 

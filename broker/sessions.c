@@ -104,8 +104,8 @@ void sessions_lost(struct core *c, struct worker *w, const char *why) {
         return;
     if (!w->ghost)
         c->counters.workers_lost++;
-    core_say(c, CORE_WARN, w->ghost ? "worker-gone" : "worker-lost", "name=%s running=%" PRId64 " why=\"%s\"", w->name,
-        w->running, why);
+    core_say(c, CORE_WARN, w->ghost ? "worker-gone" : "worker-lost",
+        "name=%s running=%" PRId64 " why=\"%s\"", w->name, w->running, why);
     close_session(c, w);
 }
 
@@ -248,7 +248,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     w->beats++;
     leases_adopt(c, w, msg, old);
     if (old != NULL && old != w)
-        sessions_lost(c, old, "its name joined anew, without them");
+        sessions_lost(c, old, "its name joined anew");
     if (old != w)
         (void)RB_INSERT(worker_name_tree, &c->names, w);
     leases_sweep(c, w, 0);
@@ -291,8 +291,7 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
         w->stats = mem_copy(c->body.data, c->body.size);
         w->stats_size = c->body.size;
     }
-    core_to_worker(
-        c, w, &(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = c->config.epoch});
+    core_to_worker(c, w, &(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = c->config.epoch});
 }
 
 void sessions_undelivered(

@@ -59,7 +59,7 @@ struct bond {
     struct job *leader; /* while riding */
     struct job *whole;  /* of a place that has not ended */
     TAILQ_ENTRY(bond) by_whole;
-    TAILQ_HEAD(, bond) places; /* of a whole: those that have not ended */
+    TAILQ_HEAD(, bond) places;     /* of a whole: those that have not ended */
     struct result_member *members; /* of a whole: those that have */
     size_t member_count, member_room;
 };
@@ -98,8 +98,8 @@ struct demand {
     TAILQ_ENTRY(demand) link; /* all demands; each has a job queued */
     struct job_list jobs[PRIORITIES];
     int64_t counts[PRIORITIES];
-    struct wire_doc doc;          /* the labels, decoded from key */
-    const msgpack_object *labels; /* NULL: none */
+    struct wire_doc doc;                 /* the labels, decoded from key */
+    const msgpack_object *labels;        /* NULL: none */
     char worker[SESSION_NAME_BYTES + 1]; /* only this one; empty: any */
     size_t label_size, key_size;
     unsigned char key[]; /* their encoding, and the worker */
@@ -238,7 +238,7 @@ struct core {
         int64_t accepted, results;
     } rates[CORE_RATE_SECONDS]; /* the counters at the last alive messages */
     unsigned rate_at;
-    struct wire_doc doc, inner; /* the message, and what is encoded inside it */
+    struct wire_doc doc, inner;        /* the message, and what is encoded inside it */
     const struct record_result **rows; /* those of `answer`, by id */
     msgpack_sbuffer out, reply, body, result, texts;
 };
@@ -280,8 +280,8 @@ void jobs_free(struct core *core, struct job *job);
 
 /* Accepts a trace, or finds that it was accepted before. Sets its id if it has none. NULL with
  * *err if it cannot be. */
-struct job *jobs_accept(struct core *core, const struct core_peer *peer, struct trace *trace,
-    struct wire_error *err);
+struct job *jobs_accept(
+    struct core *core, const struct core_peer *peer, struct trace *trace, struct wire_error *err);
 
 /* True if these are the bytes of the trace; else false, `conflict` and counted. */
 bool jobs_same(struct core *core, const char *id, const void *trace, size_t size,
@@ -329,8 +329,8 @@ void jobs_free_all(struct core *core);
 void share_offer(struct core *core, struct job *job);
 void share_withdraw(struct core *core, struct job *job);
 
-/* Lets a loose job ride on an identical one, or take its result if that is not older than max_age_us.
- * False if there is none: it is probed for itself. */
+/* Lets a loose job ride on an identical one, or take its result if that is not older than
+ * max_age_us. False if there is none: it is probed for itself. */
 bool share_board(struct core *core, struct job *job, int64_t max_age_us);
 
 /* Takes a rider from its leader. */
@@ -363,8 +363,8 @@ struct bond *fan_bond(struct job *job);
 /* ---- recent ---- */
 void recent_add(struct core *core, struct job *job);
 
-/* Forgets what is over the limits, unless a question to the store is older than it. At the end of an
- * event, when nobody points to a finished job. */
+/* Forgets what is over the limits, unless a question to the store is older than it. At the end of
+ * an event, when nobody points to a finished job. */
 void recent_trim(struct core *core);
 
 /* ---- reads ---- */
@@ -441,8 +441,8 @@ struct worker *sessions_find(struct core *core, const struct core_peer *peer);
 
 /* Holds what a worker of this name had before the restart, until it comes back. */
 struct worker *sessions_ghost(struct core *core, const char *name);
-void sessions_undelivered(struct core *core, struct worker *worker, const struct session_msg *msg,
-    enum core_sent sent);
+void sessions_undelivered(
+    struct core *core, struct worker *worker, const struct session_msg *msg, enum core_sent sent);
 void sessions_free_all(struct core *core);
 
 /* Before and after running, capacity, draining, trouble or full change. */

@@ -1,5 +1,5 @@
-/* core_rig: the broker's core among clients, workers and a store that are written down as text, on a
- * clock of the test's. */
+/* core_rig: the broker's core among clients, workers and a store that are written down as text, on
+ * a clock of the test's. */
 #ifndef TESTS_CORE_RIG_H
 #define TESTS_CORE_RIG_H
 
@@ -67,20 +67,22 @@ static void to_peer(
         return;
     }
     struct unsent *u = &unsent[unsent_count++];
-    *u = (struct unsent){
-        .side = side, .sent = is_full ? CORE_FULL : CORE_GONE, .bytes = mem_copy(at, size), .size = size};
+    *u = (struct unsent){.side = side,
+        .sent = is_full ? CORE_FULL : CORE_GONE,
+        .bytes = mem_copy(at, size),
+        .size = size};
     memcpy(u->who, who, sizeof u->who);
 }
 
-static void to_client(void *context, const struct core_peer *peer, const void *at, size_t size,
-    enum core_when when) {
+static void to_client(
+    void *context, const struct core_peer *peer, const void *at, size_t size, enum core_when when) {
     (void)context;
     (void)when;
     to_peer(CORE_CLIENT, peer, at, size);
 }
 
-static void to_worker(void *context, const struct core_peer *peer, const void *at, size_t size,
-    enum core_when when) {
+static void to_worker(
+    void *context, const struct core_peer *peer, const void *at, size_t size, enum core_when when) {
     (void)context;
     (void)when;
     to_peer(CORE_WORKER, peer, at, size);
@@ -334,7 +336,8 @@ static void after_ms(int64_t ms) {
     "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "              \
     "'capacity': " capacity ", 'labels': {" more "}, 'af': [4], 'protocols': ['icmp'], "           \
     "'leases': []}"
-#define WELCOME(who) who " {'v':1,'op':'welcome','epoch':9000,'heartbeat_ms':1000,'dead_ms':5000}\n"
+#define WELCOME(who)                                                                               \
+    who " {'v':1,'op':'welcome','epoch':9000,'heartbeat_ms':1000,'dead_ms':5000,'version':1}\n"
 #define SUBMIT(more, fields) "{'v': 1, 'op': 'submit'" more ", 'traces': [" fields "]}"
 #define ACCEPTED(who, ids) who " {'v':1,'op':'accepted','ids':[" ids "]}\n"
 #define GIVEN(who, lease, run, left, trace)                                                        \

@@ -102,8 +102,11 @@ static void close_session(struct core *c, struct worker *w) {
 void sessions_lost(struct core *c, struct worker *w, const char *why) {
     if (w->lost)
         return;
-    if (!w->ghost)
-        c->counters.workers_lost++;
+    if (w->ghost && w->running == 0) {
+        close_session(c, w); /* all that it held was adopted */
+        return;
+    }
+    c->counters.workers_lost += !w->ghost;
     core_say(c, CORE_WARN, w->ghost ? "worker-gone" : "worker-lost",
         "name=%s running=%" PRId64 " why=\"%s\"", w->name, w->running, why);
     close_session(c, w);

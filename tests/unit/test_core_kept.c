@@ -1,0 +1,324 @@
+/* core: what outlives the broker, and what the store is asked; see core_rig.h. */
+#include "tests/unit/core_rig.h"
+
+#define LISTING(name, leases)                                                                      \
+    "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "              \
+    "'capacity': 4, 'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': [" leases "]}"
+#define WELCOME_AGAIN(who)                                                                         \
+    who " {'v':1,'op':'welcome','epoch':9001,'heartbeat_ms':1000,'dead_ms':5000,'version':1}\n"
+#define TRACE(id, more) "{'target': '192.0.2.1', 'id': '" id "'" more "}"
+#define PROBE(id) "'target':'192.0.2.1','id':'" id "'"
+#define OF_EPOCH_2(seq, stream_seq, id, more)                                                      \
+    "'seq':" seq ",'stream':'default','stream_seq':" stream_seq ",'epoch':9001,'id':'" id "'" more
+
+/* ---- restart ---------------------------------------------------------------------------- */
+
+static void a_restart_keeps_what_was_accepted(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", ", 'deadline_ms': 5000")));
+    say_to("w1", RESULT("100", "192.0.2.1", "reached")); /* a has ended, b runs */
+    text_clear(&log_text);
+    restart(1000);
+    EXPECT("");
+    /* The worker still has b and tells it; nothing is probed twice. */
+    say_to("w2", LISTING("one", "101"));
+    EXPECT(WELCOME_AGAIN("w2"));
+    say_to("w2", RESULT("101", "192.0.2.1", "reached"));
+    EXPECT("result.default.b {'v':1,'op':'result'," OF_EPOCH_2(
+        "2", "2", "b", ",'accepted_us':5000000,'worker':'one','run':1,")
+            BODY("192.0.2.1", "reached") "}\n" DONE("w2", "101"));
+    /* Both ids are known: one from memory, one from the store. */
+    say_to("c2", SUBMIT("", TRACE("a", "") ", " TRACE("b", ", 'deadline_ms': 5000")));
+    EXPECT(ACCEPTED("c2", "'a','b'"));
+    say_to("c2", SUBMIT("", TRACE("a", ", 'max_ttl': 3")));
+    EXPECT(ACCEPTED("c2",
+        "{'code':'conflict','message':'id: a: is in use for a different trace','field':'id'}"));
+    say_to("c2", "{'v': 1, 'op': 'status', 'ids': ['a', 'b', 'x']}");
+    EXPECT("c2 {'v':1,'op':'status','states':[{'id':'a','state':'done'},{'id':'b','state':'done'},"
+           "{'id':'x','state':'unknown'}]}\n");
+    say_to("c2", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'id': 'a'}");
+    EXPECT("c2 {'v':1,'op':'result'," HEAD("1", "default", "1", "a",
+        ",'accepted_us':5000000,'worker':'one','run':1,") BODY("192.0.2.1", "reached") "}\n");
+}
+
+static void a_ghost_is_given_up_after_ten_seconds(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
+    restart(0);
+    text_clear(&log_text);
+    say_to("w2", HELLO("two", "4", ""));
+    text_clear(&log_text);
+    for (int i = 0; i < 9; i++) {
+        after_ms(1000);
+        say_to("w2", BEAT(""));
+    }
+    text_clear(&log_text);
+    after_ms(1000);
+    EXPECT("log worker-gone name=one running=2 why=\"did not come back after the broker's "
+           "restart\"\n" GIVEN("w2", "200", "2", "110000", PROBE("a"))
+               GIVEN("w2", "201", "2", "110000", PROBE("b")));
+    /* When it comes after all, what it has is nobody's. */
+    say_to("w1", LISTING("one", "100"));
+    EXPECT(WELCOME_AGAIN("w1") DONE("w1", "100"));
+}
+
+static void what_the_ghost_does_not_list_runs_anew(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
+    restart(0);
+    text_clear(&log_text);
+    say_to("w2", LISTING("one", "101"));
+    EXPECT("log worker-gone name=one running=1 why=\"its name joined anew\"\n" WELCOME_AGAIN("w2")
+            GIVEN("w2", "200", "2", "120000", PROBE("a")));
+}
+
+static void a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", TRACE("a", ", 'deadline_ms': 5000")));
+    text_clear(&log_text);
+    restart(4000);
+    after_ms(999);
+    EXPECT("");
+    after_ms(1);
+    EXPECT("result.default.a {'v':1,'op':'result'," OF_EPOCH_2(
+        "1", "1", "a", ",'accepted_us':5000000,'run':0,")
+            BROKERS_BODY("192.0.2.1", "10000000", "no-worker", NO_WORKER) "}\n");
+    say_to("c1", SUBMIT("", TRACE("b", ", 'deadline_ms': 5000")));
+    restart(-3600000); /* an hour back: never more than all of it is left */
+    text_clear(&log_text);
+    after_ms(4999);
+    EXPECT("");
+    after_ms(1);
+    assert_non_null(strstr(log_text.at, "'stop':'no-worker'"));
+    text_clear(&log_text);
+}
+
+static void a_cancel_outlives_the_broker(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
+    restart(0);
+    text_clear(&log_text);
+    say_to("w2", LISTING("one", "100"));
+    EXPECT("w2 {'v':1,'op':'cancel','lease':100}\n" WELCOME_AGAIN("w2"));
+    after_ms(250);
+    assert_non_null(strstr(log_text.at, "'stop':'cancelled'"));
+    text_clear(&log_text);
+}
+
+static void runs_are_counted_across_restarts(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    for (int run = 1; run <= 3; run++) {
+        say_to("w1", HELLO("one", "2", ""));
+        text_clear(&log_text);
+        restart(0);
+        after_ms(10000);
+    }
+    assert_non_null(strstr(log_text.at, "'stop':'worker-lost'"));
+    assert_non_null(strstr(log_text.at, "started 3 times"));
+    text_clear(&log_text);
+}
+
+/* ---- replay ----------------------------------------------------------------------------- */
+
+static void end_three(void) {
+    say_to("w1", HELLO("one", "4", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", ", 'stream': 's'") ", " TRACE("c", "")));
+    for (int i = 0; i < 3; i++) {
+        char result[512];
+        (void)snprintf(result, sizeof result, RESULT("%d", "192.0.2.1", "reached"), 100 + i);
+        say_to("w1", result);
+    }
+    text_clear(&log_text);
+}
+
+#define PLAYED(seq, stream, stream_seq, id)                                                        \
+    "{'v':1,'op':'result'," HEAD(seq, stream, stream_seq, id,                                      \
+        ",'accepted_us':5000000,'worker':'one','run':1,") BODY("192.0.2.1", "reached") "}"
+#define REPLAY_END(more, lost) "],'more':" more lost ",'epoch':9000,'origin':9000,'seq':3}\n"
+
+static void replay_brings_what_was_published(void **state) {
+    (void)state;
+    end_three();
+    say_to("c1", "{'v': 1, 'op': 'replay', 'req': 5, 'after': 0, 'limit': 2}");
+    EXPECT("c1 {'v':1,'op':'results','req':5,'results':[" PLAYED(
+        "1", "default", "1", "a") "," PLAYED("2", "s", "1", "b") REPLAY_END("true", ""));
+    say_to("c1", "{'v': 1, 'op': 'replay', 'after': 1, 'stream': 'default'}");
+    EXPECT("c1 {'v':1,'op':'results','results':[" PLAYED("3", "default", "2", "c")
+            REPLAY_END("false", ""));
+    kept_results[0].record.seq = kept_results[1].record.seq = 0; /* forgotten */
+    say_to("c1", "{'v': 1, 'op': 'replay', 'after': 0}");
+    EXPECT("c1 {'v':1,'op':'results','results':[" PLAYED("3", "default", "2", "c")
+            REPLAY_END("false", ",'lost':[1,2]"));
+    say_to("c1", "{'v': 1, 'op': 'replay', 'after': 3}");
+    EXPECT("c1 {'v':1,'op':'results','results':[" REPLAY_END("false", ""));
+}
+
+/* ---- coalesce --------------------------------------------------------------------------- */
+
+#define RIDER(id, more) TRACE(id, ", 'coalesce': true" more)
+#define SHARED(seq, id, by, stop)                                                                  \
+    "result.default." id " {'v':1,'op':'result'," HEAD(seq, "default", seq, id,                    \
+        ",'accepted_us':5000000,'worker':'one','run':1,'shared':'" by "',")                        \
+        BODY("192.0.2.1", stop) "}\n"
+
+static void riders_share_one_probing(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "4", ""));
+    text_clear(&log_text);
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    say_to("c1", SUBMIT(", 'notify': true", RIDER("b", "") ", " RIDER("c", ", 'max_ttl': 5")));
+    EXPECT(ACCEPTED("c1", "'a'") GIVEN("w1", "100", "1", "120000", PROBE("a"))
+            ACCEPTED("c1", "'b','c'") GIVEN("w1", "101", "1", "120000",
+                "'target':'192.0.2.1','max_ttl':5,'id':'c','coalesce':true"));
+    after_ms(100);
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    EXPECT("result.default.a {'v':1,'op':'result'," HEAD(
+        "1", "default", "1", "a", ",'accepted_us':5000000,'worker':'one','run':1,")
+            BODY("192.0.2.1", "reached") "}\n" SHARED("2", "b", "a", "reached") //
+        "c1 {'v':1,'op':'result'," HEAD(
+            "2", "default", "2", "b", ",'accepted_us':5000000,'worker':'one','run':1,'shared':'a',")
+            BODY("192.0.2.1", "reached") "}\n" DONE("w1", "100"));
+    /* A result that is not too old is taken, an older one is not. */
+    after_ms(900);
+    say_to("c1", SUBMIT("", RIDER("d", ", 'max_age_ms': 900")));
+    assert_non_null(strstr(log_text.at, "result.default.d"));
+    assert_non_null(strstr(log_text.at, "'shared':'a'"));
+    text_clear(&log_text);
+    after_ms(1);
+    say_to("c1", SUBMIT("", RIDER("e", ", 'max_age_ms': 900")));
+    EXPECT(ACCEPTED("c1", "'e'") GIVEN("w1", "102", "1", "120000",
+        "'target':'192.0.2.1','id':'e','coalesce':true,'max_age_ms':900"));
+}
+
+static void a_rider_goes_on_when_its_leader_is_cancelled(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", "") ", " RIDER("c", "")));
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['b', 'c']}");
+    EXPECT("c1 {'v':1,'op':'status','states':[{'id':'b','state':'queued','position':1},"
+           "{'id':'c','state':'queued'}]}\n");
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['c']}");
+    assert_non_null(strstr(log_text.at, "result.default.c"));
+    text_clear(&log_text);
+    say_to("w1", HELLO("one", "4", ""));
+    EXPECT(WELCOME("w1")
+            GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'b','coalesce':true"));
+}
+
+static void riders_outlive_the_broker(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", "")));
+    restart(0);
+    text_clear(&log_text);
+    say_to("w1", HELLO("one", "4", ""));
+    EXPECT(WELCOME_AGAIN("w1") GIVEN("w1", "200", "1", "120000", PROBE("a")));
+    say_to("w1", RESULT("200", "192.0.2.1", "reached"));
+    assert_non_null(strstr(log_text.at, "'id':'b'"));
+    assert_non_null(strstr(log_text.at, "'shared':'a'"));
+    text_clear(&log_text);
+}
+
+/* ---- fanout ----------------------------------------------------------------------------- */
+
+#define PLACE "'target':'192.0.2.1','id':'a','fanout':'all'"
+#define MEMBER(worker, stop, seq)                                                                  \
+    "{'worker':'" worker "','id':'a/" worker "','stop':'" stop "','seq':" seq "}"
+
+static void a_fanout_runs_at_each_worker(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT(", 'notify': true", TRACE("a", ", 'fanout': 'all'")));
+    text_clear(&log_text);
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("w2", HELLO("two", "1", ""));
+    /* The first worker that fits fixes the set; the second came too late. */
+    EXPECT(WELCOME("w1") GIVEN("w1", "100", "1", "120000", PLACE) WELCOME("w2"));
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    text_clear(&log_text);
+    say_to("c2", SUBMIT(", 'notify': true", TRACE("b", ", 'fanout': 2")));
+    text_clear(&log_text);
+    say_to("w2", RESULT("102", "192.0.2.1", "gap-limit"));
+    assert_non_null(strstr(log_text.at, "c2 {'v':1,'op':'result','seq':3"));
+    assert_non_null(strstr(log_text.at, "'id':'b/two'"));
+    text_clear(&log_text);
+    say_to("w1", RESULT("101", "192.0.2.1", "reached"));
+    assert_non_null(strstr(log_text.at, "result.default.b {'v':1,'op':'result','seq':5"));
+    assert_non_null(strstr(log_text.at,
+        "'stop':'summary','hops':[],'members':[{'worker':'two','id':'b/two','stop':'gap-limit',"
+        "'seq':3},{'worker':'one','id':'b/one','stop':'reached','seq':4}]"));
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a', 'a/one', 'b', 'b/two']}");
+    EXPECT("c1 {'v':1,'op':'status','states':[{'id':'a','state':'done'},{'id':'a/one','state':"
+           "'done'},{'id':'b','state':'done'},{'id':'b/two','state':'done'}]}\n");
+}
+
+static void a_fanout_outlives_the_broker(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("w2", HELLO("two", "1", ""));
+    say_to("w3", HELLO("three", "1", ""));
+    say_to("c1", SUBMIT("", TRACE("a", ", 'fanout': 'all'")));
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    restart(0);
+    text_clear(&log_text);
+    say_to("w2", HELLO("three", "4", ""));
+    say_to("w1", LISTING("two", "102"));
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
+    after_ms(250);
+    assert_non_null(strstr(log_text.at, "'stop':'summary'"));
+    assert_non_null(strstr(log_text.at, "{'worker':'one','id':'a/one','stop':'reached','seq':1}"));
+    text_clear(&log_text);
+    assert_int_equal(kept_result_count, 4);
+}
+
+static void a_trace_that_will_not_wait(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", TRACE("a", ", 'wait': false")));
+    EXPECT(ACCEPTED("c1",
+        "{'code':'unavailable','message':'workers: no worker that fits is there','field':'workers'"
+        "}"));
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("c1", SUBMIT("", TRACE("b", "") ", " TRACE("c", ", 'wait': false")));
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a', 'c']}");
+    EXPECT("c1 {'v':1,'op':'status','states':[{'id':'a','state':'unknown'},{'id':'c','state':"
+           "'queued','position':1}]}\n");
+}
+
+static void an_id_like_our_own_is_refused(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1'}, " TRACE("9-7", "")));
+    EXPECT(ACCEPTED("c1",
+        "'9-1',{'code':'bad-request','message':'id: 9-7: begins like those that this broker makes "
+        "itself','field':'id'}"));
+    say_to("c1", SUBMIT("", TRACE("9-1", "")));
+    EXPECT(ACCEPTED("c1", "'9-1'"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(a_restart_keeps_what_was_accepted),
+        CASE(a_ghost_is_given_up_after_ten_seconds),
+        CASE(what_the_ghost_does_not_list_runs_anew),
+        CASE(a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it),
+        CASE(a_cancel_outlives_the_broker),
+        CASE(runs_are_counted_across_restarts),
+        CASE(replay_brings_what_was_published),
+        CASE(riders_share_one_probing),
+        CASE(a_rider_goes_on_when_its_leader_is_cancelled),
+        CASE(riders_outlive_the_broker),
+        CASE(a_fanout_runs_at_each_worker),
+        CASE(a_fanout_outlives_the_broker),
+        CASE(a_trace_that_will_not_wait),
+        CASE(an_id_like_our_own_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

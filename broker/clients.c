@@ -288,7 +288,7 @@ static void stats(struct core *c, const struct core_peer *peer, const struct req
     wire_put_key_int(&pk, "uptime_ms", (c->now.mono_us - c->started_us) / 1000);
     wire_put_text(&pk, "queue");
     msgpack_pack_map(&pk, 5);
-    wire_put_key_int(&pk, "queued", c->queued);
+    wire_put_key_int(&pk, "queued", c->queued + c->riding);
     wire_put_key_int(&pk, "running", c->running);
     wire_put_key_int(&pk, "kept", c->shell.results_kept);
     wire_put_key_int(&pk, "max_queued", c->config.max_queued);

@@ -200,6 +200,5 @@ void leases_unsent(struct core *c, struct worker *w, const struct session_msg *m
     struct job *job = msg->op == SESSION_TRACE ? held(c, w, msg->lease) : NULL;
     if (job == NULL)
         return;
-    c->counters.dispatched--;
     not_run(c, job);
 }

@@ -26,6 +26,7 @@
 #define MAX_PROMISES 4096
 #define MAX_GIVEN 8192
 #define MAX_STREAMS 1024
+#define MAX_UNSENT 8192
 #define MAX_LATE_US 2000000 /* a result comes within its deadline and so much more */
 #define EPOCH 1700000000000000
 #define FIRST_LEASE 4660
@@ -68,6 +69,18 @@ struct member {
     int64_t given; /* leases that it got in this event */
 };
 
+/* What a peer does with messages. */
+enum takes { TAKES_THEM, IS_GONE, IS_FULL };
+
+struct unsent {
+    enum core_side side;
+    enum core_sent sent;
+    char id[255];
+    struct core_peer peer; /* id is the one above */
+    size_t size;
+    unsigned char bytes[];
+};
+
 struct stream_count {
     char name[TRACE_ID_BYTES + 1];
     int64_t seq, last_us;
@@ -76,18 +89,22 @@ struct stream_count {
 struct model {
     struct core *core;
     struct core_time now;
-    int64_t keep_results;
     bool quiet; /* nothing but alive messages since the core was looked at */
-    enum core_sent client_takes[CLIENTS], worker_takes[WORKERS];
+    enum takes client_takes[CLIENTS], worker_takes[WORKERS];
+    struct unsent *unsent[MAX_UNSENT]; /* the core is to be told */
+    size_t unsent_count;
+    uint64_t asked_store[CORE_MAX_READS]; /* tickets; it never knows anything */
+    size_t asked_store_count;
+    int64_t number; /* the last trace that was given to the store */
     bool draining;
     struct promise promises[MAX_PROMISES];
-    size_t promise_count, kept, nameless;
+    size_t promise_count, nameless;
     int64_t accepted, seq;
     struct stream_count streams[MAX_STREAMS];
     size_t stream_count;
     struct member members[WORKERS];
     int64_t given[MAX_GIVEN]; /* every lease, in the order of dispatch */
-    size_t given_count, delivered;
+    size_t given_count;
     int64_t closed_leases; /* done, sent to the worker that speaks */
     struct wire_doc in, out;
 
@@ -201,29 +218,11 @@ static inline void model_accept(
         model_await(m, p);
 }
 
-static inline void model_forget_oldest(struct model *m) {
-    struct promise *oldest = NULL;
-    for (size_t i = 0; i < m->promise_count; i++) {
-        struct promise *p = &m->promises[i];
-        if (p->seq != 0 && (oldest == NULL || p->seq < oldest->seq))
-            oldest = p;
-    }
-    CHECK(oldest != NULL);
-    *oldest = m->promises[--m->promise_count]; /* it may owe, and then its askers move with it */
-    for (unsigned i = 0; i < oldest->waiting; i++)
-        if (oldest->askers[i].req.type == MSGPACK_OBJECT_STR)
-            oldest->askers[i].req.via.str.ptr = oldest->askers[i].req_text;
-    m->kept--;
-}
-
 static inline void model_keep(struct model *m, struct promise *p, int64_t seq) {
     CHECK(p->seq == 0 && m->now.mono_us <= p->due_us + MAX_LATE_US);
     for (unsigned i = 0; i < p->waiting; i++)
         m->owed[p->askers[i].client]++;
     p->seq = seq;
-    m->kept++;
-    if ((int64_t)m->kept > m->keep_results)
-        model_forget_oldest(m);
 }
 
 static inline void model_count_stream(struct model *m, const char *name, int64_t seq) {
@@ -363,7 +362,10 @@ static inline void model_states(struct model *m, const msgpack_object *map) {
         CHECK(wire_is(wire_find(&states->ptr[i], "id"), m->promises[at].id));
         CHECK((m->promises[at].seq != 0) == wire_is(state, "done"));
         m->promises[at].queued = wire_is(state, "queued");
-        if (m->promises[at].queued) {
+        if (m->promises[at].queued && wire_find(&states->ptr[i], "position") == NULL) {
+            m->promises[at].queued = false; /* it rides on another */
+            m->queued++;
+        } else if (m->promises[at].queued) {
             m->queued++;
             CHECK(model_int(&states->ptr[i], "position") >= 1);
         } else if (wire_is(state, "running")) {
@@ -429,9 +431,7 @@ static inline void model_stats(struct model *m, const msgpack_object *map) {
     CHECK(queued + running == m->queued + m->running + (int64_t)m->nameless);
     CHECK(model_int(n, "accepted") == m->accepted && model_int(n, "results") == m->seq);
     CHECK(queued + running == m->accepted - m->seq);
-    CHECK(model_int(queue, "kept") == (int64_t)m->kept);
-    CHECK(model_int(n, "forgotten") == m->seq - (int64_t)m->kept);
-    CHECK(model_int(n, "dispatched") == (int64_t)m->delivered);
+    CHECK(model_int(n, "dispatched") == (int64_t)m->given_count);
     CHECK(core_drained(m->core) == (m->draining && running == 0));
     const msgpack_object_array *workers = &model_array(stats, "workers")->via.array;
     int64_t held = 0;
@@ -459,15 +459,33 @@ static inline void model_probe(struct model *m, const msgpack_object *map) {
         model_stats(m, map);
 }
 
-static inline enum core_sent model_to_client(
-    void *context, const struct core_peer *peer, const void *at, size_t size) {
+static inline void model_not_sent(struct model *m, enum core_side side, enum takes takes,
+    const struct core_peer *peer, const void *at, size_t size) {
+    if (takes == TAKES_THEM)
+        return;
+    CHECK(m->unsent_count < MAX_UNSENT);
+    struct unsent *u = malloc(sizeof *u + size);
+    CHECK(u != NULL);
+    *u = (struct unsent){.side = side,
+        .sent = takes == IS_GONE ? CORE_GONE : CORE_FULL,
+        .peer = *peer,
+        .size = size};
+    memcpy(u->id, peer->id, peer->size);
+    u->peer.id = u->id;
+    memcpy(u->bytes, at, size);
+    m->unsent[m->unsent_count++] = u;
+}
+
+static inline void model_to_client(
+    void *context, const struct core_peer *peer, const void *at, size_t size, enum core_when when) {
     struct model *m = context;
+    (void)when;
     const msgpack_object *map = model_read(m, at, size), *op = wire_find(map, "op");
     int client = model_number(peer);
     CHECK(op != NULL);
     if (peer->socket == PROBE_SOCKET) {
         model_probe(m, map);
-        return CORE_SENT;
+        return;
     }
     CHECK(client >= 0 && client < CLIENTS);
     if (wire_is(op, "result")) {
@@ -488,7 +506,7 @@ static inline enum core_sent model_to_client(
     } else if (wire_is(op, "results")) {
         model_fetched(m, map);
     }
-    return m->client_takes[client];
+    model_not_sent(m, CORE_CLIENT, m->client_takes[client], peer, at, size);
 }
 
 /* ---- messages to workers ---------------------------------------------------------------- */
@@ -508,12 +526,11 @@ static inline void model_given(struct model *m, int worker, const struct session
         CHECK(m->given[i] != msg->lease);
     m->given[m->given_count++] = msg->lease;
     w->given++;
-    m->delivered += m->worker_takes[worker] == CORE_SENT;
-    w->full = m->worker_takes[worker] == CORE_FULL;
+    CHECK(!w->full);
 }
 
-static inline enum core_sent model_to_worker(
-    void *context, const struct core_peer *peer, const void *at, size_t size) {
+static inline void model_to_worker(
+    void *context, const struct core_peer *peer, const void *at, size_t size, enum core_when when) {
     struct model *m = context;
     struct session_msg msg;
     struct wire_error err;
@@ -556,7 +573,59 @@ static inline enum core_sent model_to_worker(
     case SESSION_BYE:
         CHECK(msg.op > SESSION_BYE); /* these are a worker's */
     }
-    return m->worker_takes[worker];
+    bool lease = msg.op == SESSION_TRACE || msg.op == SESSION_CANCEL || msg.op == SESSION_DONE;
+    CHECK(lease == (when == CORE_KEPT));
+    model_not_sent(m, CORE_WORKER, m->worker_takes[worker], peer, at, size);
+}
+
+/* ---- the store -------------------------------------------------------------------------- */
+
+static inline void model_keep_trace(void *context, const struct record_trace *trace) {
+    struct model *m = context;
+    CHECK(trace->number == ++m->number && trace->trace_size > 0);
+    CHECK(trace->id[0] != '\0' && strlen(trace->id) <= RECORD_ID_BYTES);
+    CHECK(trace->run.run == 0 && trace->run.lease == 0);
+}
+
+static inline void model_keep_run(void *context, const struct record_run *run) {
+    const struct model *m = context;
+    CHECK(run->number <= m->number && run->lease > 0 && run->worker[0] != '\0');
+    CHECK(run->run >= 1 && run->run <= CORE_MAX_RUNS);
+}
+
+static inline void model_keep_result(void *context, const struct record_result *result) {
+    const struct model *m = context;
+    CHECK(result->number <= m->number && result->seq == m->seq + 1);
+    CHECK(result->trace_size > 0 && result->result_size > 0);
+}
+
+static inline void model_read_store(void *context, const struct record_read *read) {
+    struct model *m = context;
+    CHECK(m->asked_store_count < CORE_MAX_READS);
+    CHECK(read->query == RECORD_AFTER ? read->limit >= 1 : read->id_count >= 1);
+    m->asked_store[m->asked_store_count++] = read->ticket;
+}
+
+/* The core learns what came of its messages and questions. */
+static inline void model_settle(struct model *m) {
+    while (m->unsent_count > 0 || m->asked_store_count > 0) {
+        if (m->unsent_count == 0) {
+            struct record_answer answer = {.ticket = m->asked_store[0], .first_seq = 1};
+            memmove(m->asked_store, m->asked_store + 1,
+                --m->asked_store_count * sizeof *m->asked_store);
+            core_answer(m->core, &answer, &m->now);
+            continue;
+        }
+        struct unsent *u = m->unsent[0];
+        memmove(m->unsent, m->unsent + 1, --m->unsent_count * sizeof(struct unsent *));
+        if (u->side == CORE_WORKER) {
+            struct member *w = &m->members[model_number(&u->peer)];
+            w->full = w->joined && u->sent == CORE_FULL;
+            w->joined = w->joined && u->sent == CORE_FULL;
+        }
+        core_undelivered(m->core, u->side, &u->peer, u->bytes, u->size, u->sent, &m->now);
+        free(u);
+    }
 }
 
 static inline void model_say(
@@ -611,6 +680,7 @@ static inline void model_look(struct model *m) {
 
 /* What must be true after each event. A tick that says nothing is not looked at: most are such. */
 static inline void model_end(struct model *m, bool tick) {
+    model_settle(m);
     for (int i = 0; i < CLIENTS; i++)
         CHECK(m->owed[i] == 0);
     for (size_t i = 0; i < m->promise_count; i++)
@@ -660,6 +730,7 @@ static inline void model_client_says(
     m->enveloped = peer->enveloped;
     model_read_request(m, bytes, size);
     core_client_message(m->core, peer, bytes, size, &m->now);
+    model_settle(m);
     if (m->op == REQUEST_TRACE) {
         CHECK(m->replies == m->failed);
         CHECK(m->asked[0].good || m->failed);
@@ -696,10 +767,12 @@ static inline void model_worker_says(
 static inline void model_tick(struct model *m) {
     model_begin(m, -1, -1);
     core_tick(m->core, &m->now);
+    model_settle(m);
     /* A trace that comes back from a lost worker after its deadline is due again at once. */
     for (int again = 0; core_next(m->core) <= m->now.mono_us; again++) {
         CHECK(again < 2);
         core_tick(m->core, &m->now);
+        model_settle(m);
     }
     model_end(m, true);
 }
@@ -727,28 +800,28 @@ static inline void model_shutdown(struct model *m) {
     CHECK(m->accepted == m->seq && m->nameless == 0 && core_drained(m->core));
 }
 
-static inline void model_open(
-    struct model *m, int64_t max_queued, int64_t keep_results, int endpoints) {
+static inline void model_open(struct model *m, int64_t max_queued, int endpoints) {
     struct core_config config = {.name = "b1",
         .version = "fuzz",
         .max_queued = max_queued,
-        .keep_results = keep_results,
         .epoch = EPOCH,
+        .origin = EPOCH,
         .first_lease = FIRST_LEASE,
         .results = {"ipc://r", "tcp://*:7702"},
         .result_count = endpoints};
-    const struct core_sink sink = {m, model_to_client, model_to_worker, model_publish, model_say};
+    const struct core_sink sink = {m, model_to_client, model_to_worker, model_publish,
+        model_keep_trace, model_keep_run, model_keep_result, model_read_store, model_say};
     m->now = (struct core_time){1000000, EPOCH + 1000000};
-    m->keep_results = keep_results;
     m->draining = false;
-    m->promise_count = m->kept = m->nameless = m->stream_count = m->given_count = 0;
-    m->delivered = 0;
+    m->promise_count = m->nameless = m->stream_count = m->given_count = 0;
+    m->unsent_count = m->asked_store_count = 0;
+    m->number = 0;
     m->accepted = m->seq = 0;
     memset(m->members, 0, sizeof m->members);
     for (int i = 0; i < CLIENTS; i++)
-        m->client_takes[i] = CORE_SENT;
+        m->client_takes[i] = TAKES_THEM;
     for (int i = 0; i < WORKERS; i++)
-        m->worker_takes[i] = CORE_SENT;
+        m->worker_takes[i] = TAKES_THEM;
     memset(m->owed, 0, sizeof m->owed);
     CHECK(wire_doc_init(&m->in) && wire_doc_init(&m->out));
     m->core = core_new(&config, &sink, &m->now);

@@ -9,8 +9,8 @@ VERSION := 0.1.0
 
 # What the programs and their tests need, as Debian packages; `make deps` installs what is missing.
 DEBS := gcc libc6-dev pkg-config libczmq-dev libzmq3-dev libmsgpack-dev libbsd-dev libc-ares-dev \
-	libjansson-dev libcmocka-dev mtr-tiny python3-pytest python3-zmq python3-msgpack util-linux \
-	iproute2 procps dnsmasq-base
+	libjansson-dev libsqlite3-dev zlib1g-dev sqlite3 libcmocka-dev mtr-tiny python3-pytest \
+	python3-zmq python3-msgpack util-linux iproute2 procps dnsmasq-base
 LINT_DEBS := clang clang-format clang-tidy cppcheck mandoc shellcheck libclang-rt-dev
 
 LIBS := libczmq libzmq msgpack libbsd
@@ -25,6 +25,7 @@ ALL_CFLAGS := $(CFLAGS) $(OPTIMIZE) $(WARN) -D_GNU_SOURCE -DHOPMQ_VERSION='"$(VE
 ALL_LDLIBS := $(LDLIBS) $(call pkg,--libs,$(LIBS))
 CARES := $(call pkg,--libs,libcares)
 JANSSON := $(call pkg,--libs,jansson)
+STORE := $(call pkg,--libs,sqlite3 zlib)
 RESOLV := -lresolv
 WORKER_LDLIBS := $(ALL_LDLIBS) $(CARES) $(RESOLV)
 
@@ -37,7 +38,8 @@ PURE := common/addr common/hop common/labels common/mem common/request common/re
 	worker/tracer worker/tracer_plan \
 	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/render \
 	clients/stats_text clients/submission clients/submission_answer \
-	$(patsubst %.c,%,$(filter-out broker/main.c broker/daemon.c,$(wildcard broker/*.c)))
+	$(patsubst %.c,%,$(filter-out broker/main.c broker/daemon.c broker/store%,\
+	  $(wildcard broker/*.c)))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMMON := $(call obj,$(wildcard common/*.c))
@@ -45,6 +47,7 @@ BROKER := $(call obj,$(filter-out broker/main.c,$(wildcard broker/*.c)))
 WORKER := $(call obj,$(filter-out worker/main.c,$(wildcard worker/*.c)))
 CLIENT := $(call obj,$(filter-out clients/main.c,$(wildcard clients/*.c)))
 SIMNET := $(call obj,$(filter-out tests/simnet/simnet.c tests/simnet/test_%.c,$(wildcard tests/simnet/*.c)))
+STORE_OBJECTS := $(filter-out $(call obj,broker/daemon.c),$(BROKER)) $(COMMON)
 PURE_OBJECTS := $(PURE:%=$(BUILD)/obj/%.o)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c)) \
 	$(BUILD)/unit/test_simnet
@@ -79,7 +82,7 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/hopmq-broker: $(call obj,broker/main.c) $(BROKER) $(COMMON)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(STORE) -o $@
 $(BUILD)/hopmq-worker: $(call obj,worker/main.c) $(WORKER) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 $(BUILD)/hopmq: $(call obj,clients/main.c) $(CLIENT) $(COMMON)
@@ -164,7 +167,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 # ---- lint ------------------------------------------------------------------------------------
 
 C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/*.c tests/unit/*.c \
-	tests/fuzz/*.c tests/bench/*.c tests/process/*.c)
+	tests/fuzz/*.c tests/bench/*.c tests/process/*.c tests/store/*.c)
 H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
 	tests/fuzz/*.h)
 LINTED := $(filter-out tests/%,$(C_FILES)) $(filter-out tests/simnet/test_%.c,$(wildcard tests/simnet/*.c))
@@ -195,6 +198,13 @@ bench-quick: deps
 	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py
 $(BUILD)/bench-broker: $(call obj,tests/bench/broker.c) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+
+.PHONY: bench-store
+bench-store: deps
+	@$(MAKE) -s --no-print-directory $(BUILD)/bench-store
+	@$(BUILD)/bench-store $(BUILD)
+$(BUILD)/bench-store: $(call obj,tests/store/bench.c tests/store/sample.c) $(STORE_OBJECTS)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(STORE) -o $@
 
 # ---- install ---------------------------------------------------------------------------------
 

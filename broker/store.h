@@ -93,6 +93,7 @@ struct store_counters {
     int64_t commits, records, commit_us; /* commit_us: their sum */
     int64_t batch_max, commit_max_us;
     int64_t reads, read_us, deleted, checkpoints, wal_bytes, file_bytes, results;
+    int64_t damaged; /* rows that did not fit their checksum */
 };
 
 void store_counters(struct store *store, struct store_counters *counters);

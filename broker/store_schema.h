@@ -1,0 +1,20 @@
+/* store_schema: opens connections to a store's file, and makes it what this version wants. Shell.
+ */
+#ifndef HOPMQ_STORE_SCHEMA_H
+#define HOPMQ_STORE_SCHEMA_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A connection for one thread. NULL with one line in error. */
+sqlite3 *store_schema_connect(const char *path, char *error, size_t error_bytes);
+
+/* Brings the file from the version that it is to this one's, each step in a transaction. False with
+ * one line in error if it is newer, or none of ours. */
+bool store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t error_bytes);
+
+/* What SQLite says is wrong, and what to do, as one line that begins with the path. */
+void store_schema_explain(const char *path, sqlite3 *db, int code, char *error, size_t error_bytes);
+
+#endif

@@ -1,0 +1,166 @@
+/* bench-store DIRECTORY [LIVES [BATCH [RESULTS [random]]]]: whole lives of traces a second in a
+ * store of DIRECTORY: accepted, started, ended with a result of 1.1 KB, forgotten.
+ *
+ * Batches hold BATCH lives in each of three phases; a batch accepts the first, starts the one
+ * before, ends the one before that. RESULTS are kept; the store is filled before, so that each life
+ * forgets one. Prints one JSON object. */
+#include "broker/store.h"
+#include "tests/store/sample.h"
+
+#include <bsd/stdlib.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define WALL_US INT64_C(1700000000000000)
+
+struct bench {
+    struct store *store;
+    msgpack_sbuffer trace, result;
+    bool random;
+    int64_t *took_us;
+    size_t commits;
+};
+
+static int64_t now_us(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void id_of(const struct bench *b, int64_t number, char id[64]) {
+    if (b->random)
+        (void)snprintf(id, 64, "%016" PRIx64 "%016" PRIx64,
+            (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15), (uint64_t)number);
+    else
+        (void)snprintf(id, 64, "60b2a8e4c0d-%" PRId64, number);
+}
+
+static void accept_one(struct bench *b, int64_t number) {
+    char id[64];
+    id_of(b, number, id);
+    store_trace(b->store, &(struct record_trace){.number = number,
+                              .id = id,
+                              .client = "client-1",
+                              .accepted_us = WALL_US,
+                              .trace = b->trace.data,
+                              .trace_size = b->trace.size,
+                              .run = {.number = number, .worker = ""}});
+}
+
+static void start_one(struct bench *b, int64_t number) {
+    store_run(b->store,
+        &(struct record_run){.number = number, .lease = number + 77, .worker = "ams1", .run = 1});
+}
+
+static void end_one(struct bench *b, int64_t number) {
+    char id[64];
+    id_of(b, number, id);
+    struct record_result result = {.seq = number,
+        .stream_seq = number,
+        .number = number,
+        .id = id,
+        .stream = "daily",
+        .finished_us = WALL_US,
+        .trace = b->trace.data,
+        .trace_size = b->trace.size};
+    sample_result(&b->result, &result);
+    result.result = b->result.data;
+    result.result_size = b->result.size;
+    store_result(b->store, &result);
+}
+
+static void wait_for(struct bench *b, uint64_t batch) {
+    struct pollfd fd = {.fd = store_fd(b->store), .events = POLLIN};
+    struct store_event event;
+    while (store_committed(b->store) < batch) {
+        (void)poll(&fd, 1, 1000);
+        while (store_next(b->store, &event))
+            if (event.kind == STORE_DEAD) {
+                (void)fprintf(stderr, "bench-store: %s\n", event.why);
+                exit(1);
+            }
+    }
+}
+
+/* The next batch is filled while one is committed, as the broker does. */
+static void run(struct bench *b, int64_t from, int64_t lives, int64_t batch) {
+    int64_t handed_us = now_us();
+    uint64_t waiting = 0;
+    for (int64_t at = from; at < from + lives + 2 * batch; at += batch) {
+        for (int64_t i = at; i < at + batch && at < from + lives; i++)
+            accept_one(b, i);
+        for (int64_t i = at - batch; i < at && i >= from && i < from + lives; i++)
+            start_one(b, i);
+        for (int64_t i = at - 2 * batch; i < at - batch && i >= from; i++)
+            end_one(b, i);
+        if (waiting > 0) {
+            wait_for(b, waiting);
+            b->took_us[b->commits++] = now_us() - handed_us;
+        }
+        waiting = store_batch(b->store);
+        handed_us = now_us();
+        store_flush(b->store);
+    }
+    wait_for(b, waiting);
+}
+
+static int compare(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        (void)fprintf(stderr, "usage: bench-store DIRECTORY [LIVES [BATCH [RESULTS [random]]]]\n");
+        return 64;
+    }
+    int64_t lives = argc > 2 ? strtonum(argv[2], 1, 100000000, NULL) : 200000;
+    int64_t batch = argc > 3 ? strtonum(argv[3], 1, 100000, NULL) : 100;
+    int64_t keep = argc > 4 ? strtonum(argv[4], 1, 100000000, NULL) : 20000;
+    char path[4096], error[STORE_ERROR_BYTES];
+    static const char *const files[] = {"", "-wal", "-shm", "-lock", "-reserve"};
+    struct bench b = {.random = argc > 5 && strcmp(argv[5], "random") == 0};
+    struct store_config config = {.path = path, .keep_us = INT64_MAX / 4, .keep_results = keep};
+    const struct store_loader loader = {.context = NULL};
+    struct store_counters before, after;
+    for (size_t i = 0; i < 5; i++) {
+        (void)snprintf(path, sizeof path, "%s/bench.store%s", argv[1], files[i]);
+        (void)remove(path);
+    }
+    (void)snprintf(path, sizeof path, "%s/bench.store", argv[1]);
+    b.store = store_open(&config, WALL_US, error);
+    if (b.store == NULL || !store_load(b.store, &loader, error)) {
+        (void)fprintf(stderr, "bench-store: %s\n", error);
+        return 1;
+    }
+    msgpack_sbuffer_init(&b.trace);
+    msgpack_sbuffer_init(&b.result);
+    sample_trace(&b.trace, "192.0.2.1", false);
+    b.took_us = calloc((size_t)((lives > keep ? lives : keep) / batch + 8), sizeof *b.took_us);
+    if (b.took_us == NULL)
+        return 1;
+    run(&b, 1, keep, 1000);
+    b.commits = 0;
+    store_counters(b.store, &before);
+    int64_t started_us = now_us();
+    run(&b, keep + 1, lives, batch);
+    double took_s = (double)(now_us() - started_us) / 1e6;
+    store_counters(b.store, &after);
+    qsort(b.took_us, b.commits, sizeof *b.took_us, compare);
+    printf("{\"lives_per_s\": %.0f, \"batch\": %" PRId64 ", \"result_bytes\": %zu, "
+           "\"commit_p50_us\": %" PRId64 ", \"commit_p99_us\": %" PRId64
+           ", \"commit_max_us\": %" PRId64 ", \"deleted\": %" PRId64 ", \"checkpoints\": %" PRId64
+           ", \"wal_bytes\": %" PRId64 "}\n",
+        (double)lives / took_s, batch, b.result.size, b.took_us[b.commits / 2],
+        b.took_us[b.commits * 99 / 100], b.took_us[b.commits - 1], after.deleted - before.deleted,
+        after.checkpoints - before.checkpoints, after.wal_bytes);
+    store_close(&b.store);
+    free(b.took_us);
+    msgpack_sbuffer_destroy(&b.trace);
+    msgpack_sbuffer_destroy(&b.result);
+    return 0;
+}

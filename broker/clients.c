@@ -150,9 +150,9 @@ static void put_state(msgpack_packer *pk, const msgpack_object *id, struct known
         : known.row != NULL ? "done"
                             : "unknown");
     if (queued)
-        wire_put_key_int(pk, "position", queue_position(job));
+        wire_put_key_int(pk, "position", lanes_position(job));
     else if (running)
-        wire_put_key_text(pk, "worker", job->worker->name);
+        wire_put_key_text(pk, "worker", job->lease->worker->name);
 }
 
 static void put_states(struct core *c, const struct request *request, const char *op) {

@@ -169,12 +169,14 @@ struct core *core_new(
     RB_INIT(&c->demands);
     RB_INIT(&c->peers);
     RB_INIT(&c->names);
-    RB_INIT(&c->free_workers);
+    RB_INIT(&c->clients);
     RB_INIT(&c->streams);
     RB_INIT(&c->shares);
     TAILQ_INIT(&c->recent);
     TAILQ_INIT(&c->parked);
-    TAILQ_INIT(&c->demand_list);
+    TAILQ_INIT(&c->waiting);
+    TAILQ_INIT(&c->ready);
+    TAILQ_INIT(&c->idle);
     TAILQ_INIT(&c->active);
     msgpack_sbuffer_init(&c->out);
     msgpack_sbuffer_init(&c->body);
@@ -194,6 +196,7 @@ void core_destroy(struct core **core) {
     reads_free_all(c);
     jobs_free_all(c);
     sessions_free_all(c);
+    pool_free_all(c);
     streams_free_all(c);
     wire_doc_free(&c->doc);
     wire_doc_free(&c->inner);

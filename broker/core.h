@@ -12,7 +12,10 @@
 #define CORE_MAX_RETURNS 10      /* times that workers may hand one trace back */
 #define CORE_MAX_WAITERS 16      /* sockets that wait for one trace */
 #define CORE_MAX_STREAMS 1000000 /* that ever had a result */
-#define CORE_MAX_DEMANDS 1000    /* sets of labels with a trace queued */
+#define CORE_MAX_DEMANDS 1000    /* sets of labels and other needs, of traces without result */
+#define CORE_IDLE_DEMANDS 16     /* without such traces: kept, as they may come again */
+#define CORE_MAX_EDGES 1000000   /* pairs of a demand and a worker that fits: then no new demands */
+#define CORE_MAX_CLIENTS 100000  /* that have a trace without result */
 #define CORE_MAX_WORKERS 10000
 #define CORE_MAX_RIDERS 1000 /* traces that share the probing of one */
 #define CORE_MAX_PLACES 1000 /* of one fanout */

@@ -56,15 +56,16 @@ void fan_spread(struct core *c, struct job *whole) {
     char id[RECORD_ID_BYTES + 1];
     jobs_trace(c, whole, &trace);
     size_t most = trace.fanout > 0 ? (size_t)trace.fanout : CORE_MAX_PLACES;
-    size_t count = queue_fitting(c, whole->demand, workers, most);
+    size_t count = pool_fitting(whole->lane->demand, workers, most);
+    const char *client = whole->lane->client->tag;
     spread(c, whole);
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(id, sizeof id, "%s/%s", whole->id, workers[i]->name);
         places[i] = jobs_new(c, id, &trace, whole->trace, whole->trace_size);
+        lanes_join(c, places[i], client, pool_demand(c, &trace, workers[i]->name));
         jobs_keep_place(c, places[i], whole);
         fan_join(c, whole, places[i]);
     }
-    /* Now that all are there: one that cannot be queued ends at once. */
     for (size_t i = 0; i < count; i++)
         jobs_queue(c, places[i]);
 }

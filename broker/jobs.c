@@ -28,10 +28,10 @@ struct job *jobs_find(struct core *c, const char *id, size_t size) {
 struct job *jobs_new(
     struct core *c, const char *id, const struct trace *trace, const void *canonical, size_t size) {
     size_t id_size = strlen(id) + 1, probing_size = 0;
-    struct job *job = mem_new(1, sizeof *job + id_size);
+    struct job *job = mem_new(1, sizeof *job + id_size + size);
     memcpy(job->id, id, id_size);
     SLIST_INIT(&job->waiters);
-    job->trace = mem_copy(canonical, size);
+    job->trace = memcpy(job->id + id_size, canonical, size);
     job->trace_size = (uint32_t)size;
     job->priority = (uint8_t)trace->priority;
     job->progress = trace->progress;
@@ -39,7 +39,8 @@ struct job *jobs_new(
     job->shares = trace->coalesce;
     job->fans = trace->fanout != 0 && fan_worker(id) == NULL;
     job->stream = streams_get(c, trace->stream);
-    job->probing = trace_probing(job->trace, size, &probing_size);
+    const unsigned char *probing = trace_probing(job->trace, size, &probing_size);
+    job->probing_at = (uint16_t)(probing - (const unsigned char *)job->trace);
     job->probing_size = (uint16_t)probing_size;
     (void)RB_INSERT(job_id_tree, &c->jobs, job);
     return job;
@@ -60,8 +61,8 @@ void jobs_free(struct core *c, struct job *job) {
     (void)RB_REMOVE(job_id_tree, &c->jobs, job);
     free_waiters(job);
     fan_free(job);
-    free(job->trace);
-    free(job->result);
+    if (job->state == JOB_DONE)
+        free(job->result);
     free(job);
 }
 
@@ -130,25 +131,29 @@ static bool admitted(struct core *c, struct trace *trace, struct wire_error *err
 
 /* NULL with *err where the trace cannot wait for a worker. */
 static struct demand *admitted_demand(
-    struct core *c, const struct trace *trace, struct wire_error *err) {
-    struct demand *demand = queue_demand(c, trace, NULL);
+    struct core *c, const char *tag, const struct trace *trace, struct wire_error *err) {
+    struct demand *demand = pool_demand(c, trace, NULL);
     if (demand == NULL) {
         c->counters.busy++;
         wire_busy(err, "workers", "labels", RETRY_QUEUE_MS,
             "%d sets of labels: full; send again later", CORE_MAX_DEMANDS);
-    } else if (!trace->wait && !queue_servable(c, demand)) {
+    } else if (!trace->wait && !pool_servable(demand)) {
         wire_fail(err, "unavailable", "workers", "no worker that fits is there");
-        queue_release(c, demand);
+        demand = NULL;
+    } else if (lanes_full(c, tag)) {
+        c->counters.busy++;
+        wire_busy(err, "clients", "clients", RETRY_REFUSED_MS, "%d: full; send again later",
+            CORE_MAX_CLIENTS);
         demand = NULL;
     }
     return demand;
 }
 
-static void keep(struct core *c, struct job *job, const char *client) {
+static void keep(struct core *c, struct job *job) {
     job->ticket = ++c->number;
     const struct record_trace record = {.number = job->ticket,
         .id = job->id,
-        .client = client,
+        .client = job->lane->client->tag,
         .accepted_us = job->accepted_wall_us,
         .trace = job->trace,
         .trace_size = job->trace_size,
@@ -160,36 +165,32 @@ static void keep(struct core *c, struct job *job, const char *client) {
 void jobs_keep_place(struct core *c, struct job *place, const struct job *whole) {
     place->accepted_wall_us = whole->accepted_wall_us;
     place->deadline_us = whole->deadline_us;
-    keep(c, place, "");
+    keep(c, place);
 }
 
 struct job *jobs_accept(
     struct core *c, const struct core_peer *peer, struct trace *trace, struct wire_error *err) {
-    (void)peer;
+    char tag[LANES_TAG_BYTES + 1];
     msgpack_packer pk;
     struct job *job = jobs_find(c, trace->id, strlen(trace->id));
     if (job != NULL)
         return jobs_same(c, job->id, job->trace, job->trace_size, trace, err) ? job : NULL;
     if (!admitted(c, trace, err))
         return NULL;
-    struct demand *demand = admitted_demand(c, trace, err);
+    struct demand *demand = admitted_demand(c, lanes_tag(peer, tag), trace, err);
     if (demand == NULL)
         return NULL;
     state_packer(&pk, &c->body);
     trace_put_map(&pk, trace);
     job = jobs_new(c, trace->id, trace, c->body.data, c->body.size);
+    lanes_join(c, job, tag, demand);
     job->accepted_wall_us = c->now.wall_us;
     job->deadline_us = c->now.mono_us + trace->deadline_ms * 1000;
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
     c->counters.accepted++;
-    keep(c, job, "");
-    if (job->shares && share_board(c, job, trace->max_age_ms * 1000)) {
-        queue_release(c, demand);
-    } else {
-        queue_insert(c, job, demand);
-        if (!job->fans)
-            share_offer(c, job);
-    }
+    keep(c, job);
+    if (!job->shares || !share_board(c, job, trace->max_age_ms * 1000))
+        jobs_queue(c, job);
     return job;
 }
 
@@ -255,7 +256,7 @@ void jobs_tell(struct core *c, const struct job *from, const struct job *to) {
             waiter->has_req ? &waiter->req : NULL);
 }
 
-/* Takes the job from where it is. */
+/* Takes the job from where it is, for good. */
 static void detach(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
     if (job->state == JOB_QUEUED)
@@ -264,6 +265,7 @@ static void detach(struct core *c, struct job *job) {
         leases_release(c, job);
     else if (job->state == JOB_RIDING)
         share_leave(c, job);
+    lanes_leave(c, job);
 }
 
 static void make_result(struct core *c, struct job *job, const struct ending *e) {
@@ -342,7 +344,7 @@ void jobs_end(struct core *c, struct job *job, int stop, const char *code, const
         (void)snprintf(body.error_message, sizeof body.error_message, "%s", message);
     }
     if (job->state == JOB_RUNNING)
-        (void)snprintf(worker, sizeof worker, "%s", job->worker->name);
+        (void)snprintf(worker, sizeof worker, "%s", job->lease->worker->name);
     state_packer(&pk, &c->body);
     result_put_body(&pk, &body, NULL, 0);
     jobs_finish(c, job,
@@ -356,14 +358,7 @@ void jobs_end(struct core *c, struct job *job, int stop, const char *code, const
 /* ---- on the way ------------------------------------------------------------------------- */
 
 void jobs_queue(struct core *c, struct job *job) {
-    struct trace trace;
-    jobs_trace(c, job, &trace);
-    struct demand *demand = queue_demand(c, &trace, fan_worker(job->id));
-    if (demand == NULL) {
-        jobs_end(c, job, STOP_NO_WORKER, "busy", "too many sets of labels are queued");
-        return;
-    }
-    queue_insert(c, job, demand);
+    queue_insert(c, job);
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
     if (!job->fans && fan_worker(job->id) == NULL)
         share_offer(c, job);
@@ -390,8 +385,8 @@ static void cancel_running(struct core *c, struct job *job) {
     job->cancelling = true;
     leases_keep(c, job);
     timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
-    core_to_worker(
-        c, job->worker, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
+    core_to_worker(c, job->lease->worker,
+        &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease->number});
 }
 
 void jobs_cancel(struct core *c, struct job *job) {
@@ -405,7 +400,7 @@ void jobs_cancel(struct core *c, struct job *job) {
 
 void jobs_due(struct core *c, struct job *job) {
     if (job->state == JOB_QUEUED) {
-        bool served = queue_servable(c, job->demand);
+        bool served = pool_was_servable(job);
         jobs_end(c, job, served ? STOP_DEADLINE : STOP_NO_WORKER, served ? NULL : "unavailable",
             "no worker that fits was there");
         return;
@@ -415,7 +410,8 @@ void jobs_due(struct core *c, struct job *job) {
         return;
     }
     /* Its worker may forget the lease; the job's link to it is cut by who ends the job. */
-    core_to_worker(c, job->worker, &(struct session_msg){.op = SESSION_DONE, .lease = job->lease});
+    core_to_worker(c, job->lease->worker,
+        &(struct session_msg){.op = SESSION_DONE, .lease = job->lease->number});
     jobs_end(c, job, job->cancelling ? STOP_CANCELLED : STOP_DEADLINE, "unavailable",
         "its worker did not answer in time");
 }
@@ -461,7 +457,8 @@ void jobs_free_all(struct core *c) {
     if (job->state == JOB_RIDING)
         share_leave(c, job);
     while ((job = RB_ROOT(&c->jobs)) != NULL) {
-        detach(c, job);
+        if (job->state != JOB_DONE)
+            detach(c, job);
         jobs_free(c, job);
     }
 }

@@ -1,56 +1,59 @@
 /* leases: what workers hold, and what they send for it. */
 #include "broker/state.h"
 
+#include "common/mem.h"
 #include "common/result.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int compare(const struct job *a, const struct job *b) {
-    return a->lease < b->lease ? -1 : a->lease > b->lease;
+static int compare(const struct lease *a, const struct lease *b) {
+    return a->number < b->number ? -1 : a->number > b->number;
 }
 
-RB_PROTOTYPE(job_lease_tree, job, by_lease, compare)
-RB_GENERATE(job_lease_tree, job, by_lease, compare)
+RB_PROTOTYPE(lease_tree, lease, by_number, compare)
+RB_GENERATE(lease_tree, lease, by_number, compare)
 
-struct job *leases_find(struct core *c, int64_t lease) {
-    struct job *at = RB_ROOT(&c->leases);
-    while (at != NULL && at->lease != lease)
-        at = lease < at->lease ? RB_LEFT(at, by_lease) : RB_RIGHT(at, by_lease);
-    return at;
+struct job *leases_find(struct core *c, int64_t number) {
+    struct lease *lease = RB_FIND(lease_tree, &c->leases, &(struct lease){.number = number});
+    return lease != NULL ? lease->job : NULL;
 }
 
 struct job *leases_any(struct core *c) {
-    return RB_ROOT(&c->leases);
+    return RB_EMPTY(&c->leases) ? NULL : RB_ROOT(&c->leases)->job;
 }
 
 /* ---- who holds what --------------------------------------------------------------------- */
 
 static void attach(struct core *c, struct worker *w, struct job *job) {
     sessions_unload(c, w);
-    job->worker = w;
+    job->lease->worker = w;
     TAILQ_INSERT_TAIL(&w->jobs, job, link);
     w->running++;
     sessions_load(c, w);
 }
 
 static void let_go(struct core *c, struct job *job) {
-    struct worker *w = job->worker;
+    struct worker *w = job->lease->worker;
     assert(w != NULL);
     sessions_unload(c, w);
     TAILQ_REMOVE(&w->jobs, job, link);
     w->running--;
     sessions_load(c, w);
-    job->worker = NULL;
+    job->lease->worker = NULL;
 }
 
-void leases_hold(struct core *c, struct worker *w, struct job *job) {
+void leases_hold(struct core *c, struct worker *w, struct job *job, int64_t number) {
     job->state = JOB_RUNNING;
-    job->dispatched_us = c->now.mono_us;
-    job->listed = 0;
-    (void)RB_INSERT(job_lease_tree, &c->leases, job);
+    job->lease = mem_new(1, sizeof *job->lease);
+    job->lease->job = job;
+    job->lease->number = number;
+    job->lease->given_us = c->now.mono_us;
+    (void)RB_INSERT(lease_tree, &c->leases, job->lease);
     c->running++;
+    job->lane->client->running++;
     attach(c, w, job);
     timeline_set(&c->job_times, &job->timer, job->deadline_us + CORE_GRACE_US);
 }
@@ -58,16 +61,18 @@ void leases_hold(struct core *c, struct worker *w, struct job *job) {
 void leases_release(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
     let_go(c, job);
-    (void)RB_REMOVE(job_lease_tree, &c->leases, job);
-    job->lease = 0;
+    (void)RB_REMOVE(lease_tree, &c->leases, job->lease);
+    free(job->lease);
+    job->lease = NULL;
     job->state = JOB_LOOSE;
     c->running--;
+    job->lane->client->running--;
 }
 
 void leases_keep(struct core *c, const struct job *job) {
     const struct record_run run = {.number = job->ticket,
-        .lease = job->lease,
-        .worker = job->worker->name,
+        .lease = job->lease->number,
+        .worker = job->lease->worker->name,
         .run = job->run,
         .returns = job->returns,
         .cancelling = job->cancelling};
@@ -78,13 +83,12 @@ void leases_keep(struct core *c, const struct job *job) {
 void leases_give(struct core *c, struct worker *w, struct job *job) {
     int64_t left_ms = (job->deadline_us - c->now.mono_us) / 1000;
     job->run++;
-    job->lease = c->next_lease++;
-    leases_hold(c, w, job);
+    leases_hold(c, w, job, c->next_lease++);
     leases_keep(c, job);
     c->counters.dispatched++;
     core_to_worker(c, w,
         &(struct session_msg){.op = SESSION_TRACE,
-            .lease = job->lease,
+            .lease = job->lease->number,
             .run = job->run,
             .deadline_ms = left_ms > 0 ? left_ms : 0,
             .trace_bytes = job->trace,
@@ -94,32 +98,32 @@ void leases_give(struct core *c, struct worker *w, struct job *job) {
 /* ---- what a worker says it holds -------------------------------------------------------- */
 
 static void adopt(struct core *c, struct worker *w, struct job *job) {
-    if (job->worker->ghost)
+    if (job->lease->worker->ghost)
         c->counters.adopted++;
     let_go(c, job);
     attach(c, w, job);
     if (!job->cancelling)
         return;
     timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
-    core_to_worker(c, w, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease});
+    core_to_worker(c, w, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease->number});
 }
 
 void leases_adopt(
     struct core *c, struct worker *w, const struct session_msg *msg, const struct worker *old) {
     for (size_t i = 0; i < msg->lease_count; i++) {
         struct job *job = leases_find(c, msg->leases[i]);
-        if (job == NULL || (job->worker != old && job->worker != w))
+        if (job == NULL || (job->lease->worker != old && job->lease->worker != w))
             continue;
-        if (job->worker != w)
+        if (job->lease->worker != w)
             adopt(c, w, job);
-        job->listed = w->beats;
+        job->lease->listed = w->beats;
     }
 }
 
 void leases_disown(struct core *c, const struct worker *w, const struct session_msg *msg) {
     for (size_t i = 0; i < msg->lease_count; i++) {
         const struct job *job = leases_find(c, msg->leases[i]);
-        if (job == NULL || job->worker != w)
+        if (job == NULL || job->lease->worker != w)
             core_to_worker(
                 c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->leases[i]});
     }
@@ -129,7 +133,7 @@ void leases_sweep(struct core *c, struct worker *w, int64_t age_us) {
     struct job *job = TAILQ_LAST(&w->jobs, job_list), *before;
     for (; job != NULL; job = before) {
         before = TAILQ_PREV(job, job_list, link);
-        if (job->listed != w->beats && c->now.mono_us - job->dispatched_us >= age_us) {
+        if (job->lease->listed != w->beats && c->now.mono_us - job->lease->given_us >= age_us) {
             c->counters.leases_lost++;
             jobs_again(c, job);
         }
@@ -141,7 +145,7 @@ void leases_sweep(struct core *c, struct worker *w, int64_t age_us) {
 /* The job of a lease if this worker holds it. */
 static struct job *held(struct core *c, const struct worker *w, int64_t lease) {
     struct job *job = leases_find(c, lease);
-    return job != NULL && job->worker == w ? job : NULL;
+    return job != NULL && job->lease->worker == w ? job : NULL;
 }
 
 void leases_hop(struct core *c, struct worker *w, const struct session_msg *msg) {

@@ -31,8 +31,7 @@ static struct job *whole_of(struct core *c, const char *id) {
 static bool haunt(struct core *c, struct job *job, const struct record_run *run) {
     if (run->lease <= 0 || run->worker[0] == '\0' || leases_find(c, run->lease) != NULL)
         return false;
-    job->lease = run->lease;
-    leases_hold(c, sessions_ghost(c, run->worker), job);
+    leases_hold(c, sessions_ghost(c, run->worker), job, run->lease);
     if (!job->fans && fan_worker(job->id) == NULL)
         share_offer(c, job);
     return true;
@@ -49,6 +48,7 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
     }
     struct job *job = jobs_new(c, record->id, &trace, record->trace, record->trace_size);
     struct job *whole = whole_of(c, record->id);
+    lanes_join(c, job, record->client, pool_demand_again(c, &trace, fan_worker(record->id)));
     job->ticket = record->number;
     job->accepted_wall_us = record->accepted_us;
     job->deadline_us = c->now.mono_us + left_us(c, &trace, record->accepted_us);

@@ -4,7 +4,6 @@
 #include "common/mem.h"
 #include "common/result.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,7 +31,7 @@ static int compare_name(const struct worker *a, const struct worker *b) {
 
 /* By the share of its capacity that is in use; cross-multiplied, so that it is exact. Two sessions
  * can have one name for a moment, but never one peer. */
-static int compare_load(const struct worker *a, const struct worker *b) {
+int sessions_compare_load(const struct worker *a, const struct worker *b) {
     int64_t x = a->running * b->capacity, y = b->running * a->capacity;
     return x != y ? (x < y ? -1 : 1) : compare_peer(a, b);
 }
@@ -40,7 +39,6 @@ static int compare_load(const struct worker *a, const struct worker *b) {
 RB_PROTOTYPE(worker_peer_tree, worker, by_peer, compare_peer)
 RB_GENERATE(worker_peer_tree, worker, by_peer, compare_peer)
 RB_GENERATE(worker_name_tree, worker, by_name, compare_name)
-RB_GENERATE(worker_load_tree, worker, by_load, compare_load)
 
 struct worker *sessions_find(struct core *c, const struct core_peer *peer) {
     struct worker key = {.capacity = 0};
@@ -49,9 +47,7 @@ struct worker *sessions_find(struct core *c, const struct core_peer *peer) {
 }
 
 void sessions_unload(struct core *c, struct worker *w) {
-    if (w->in_load)
-        (void)RB_REMOVE(worker_load_tree, &c->free_workers, w);
-    w->in_load = false;
+    pool_leave(c, w);
 }
 
 bool sessions_serves(const struct worker *w) {
@@ -60,18 +56,18 @@ bool sessions_serves(const struct worker *w) {
 
 /* After running, capacity, draining or trouble changed; call unload() before they change. */
 void sessions_load(struct core *c, struct worker *w) {
-    if (w->lost || w->ghost || !sessions_serves(w) || w->full || w->running >= w->capacity)
+    if (w->lost)
         return;
-    const struct worker *same = RB_INSERT(worker_load_tree, &c->free_workers, w);
-    assert(same == NULL);
-    (void)same;
-    w->in_load = true;
+    pool_serve(w, sessions_serves(w));
+    if (w->serving && !w->full && w->running < w->capacity)
+        pool_enter(c, w);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
 
 static void remove_worker(struct core *c, struct worker *w) {
     sessions_unload(c, w);
+    pool_part(c, w);
     w->lost = true;
     timeline_unset(&c->worker_times, &w->timer);
     (void)RB_REMOVE(worker_name_tree, &c->names, w);
@@ -168,7 +164,7 @@ struct worker *sessions_ghost(struct core *c, const char *name) {
 static bool contested(struct core *c, struct worker *holder, const struct session_msg *msg) {
     for (size_t i = 0; i < msg->lease_count; i++) {
         const struct job *job = leases_find(c, msg->leases[i]);
-        if (job != NULL && job->worker == holder)
+        if (job != NULL && job->lease->worker == holder)
             return false; /* the same one, over a new connection */
     }
     bool fight = holder->contested_us != 0 && c->now.mono_us - holder->contested_us < CONTEST_US;
@@ -200,6 +196,7 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     w->source_count = msg->source_count;
     w->draining = false;
     set_trouble(c, w, msg->trouble);
+    pool_meet(c, w);
 }
 
 static struct worker *join(
@@ -311,6 +308,7 @@ void sessions_undelivered(
 static void drain(struct core *c, struct worker *w) {
     sessions_unload(c, w);
     w->draining = true;
+    sessions_load(c, w);
     core_say(c, CORE_INFO, "worker-drains", "name=%s", w->name);
 }
 

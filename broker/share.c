@@ -6,11 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
+static const void *probing(const struct job *job) {
+    return (const char *)job->trace + job->probing_at;
+}
+
 /* Identical traces stand side by side, in the order of their acceptance. */
 static int compare(const struct job *a, const struct job *b) {
     if (a->probing_size != b->probing_size)
         return a->probing_size < b->probing_size ? -1 : 1;
-    int order = memcmp(a->probing, b->probing, a->probing_size);
+    int order = memcmp(probing(a), probing(b), a->probing_size);
     if (order != 0)
         return order;
     return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
@@ -38,7 +42,7 @@ static struct job *identical(struct core *c, struct job *job) {
     struct job *last = behind != NULL ? RB_PREV(job_share_tree, &c->shares, behind)
                                       : RB_MAX(job_share_tree, &c->shares);
     bool same = last != NULL && last->probing_size == job->probing_size &&
-                memcmp(last->probing, job->probing, job->probing_size) == 0;
+                memcmp(probing(last), probing(job), job->probing_size) == 0;
     return same ? last : NULL;
 }
 

@@ -6,6 +6,7 @@
  *   fan       one trace at many workers        sessions  workers come and go
  *   recent    the last results                 streams   sequence numbers, alive
  *   queue     who is next, dispatch            restore   what an earlier start left
+ *   lanes     clients and their turns          pool      demands, and the workers that fit
  */
 #ifndef HOPMQ_STATE_H
 #define HOPMQ_STATE_H
@@ -18,10 +19,12 @@
 #include "common/timeline.h"
 #include "common/trace.h"
 
+#include <assert.h>
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
 #define PRIORITIES 10
+#define LANES_TAG_BYTES (2 * 255 + 12)
 
 /* A routing id that outlives its message. */
 struct peer_id {
@@ -64,52 +67,121 @@ struct bond {
     size_t member_count, member_room;
 };
 
-/* One trace, from acceptance until its result is forgotten. */
+/* One trace, from acceptance until its result is forgotten. Its id and its trace are behind it in
+ * one block of memory. What is in the union is there in that state only. */
 struct job {
     struct timeline_entry timer; /* its deadline, or the end of our patience with its worker */
     RB_ENTRY(job) by_id;
-    RB_ENTRY(job) by_lease;
     RB_ENTRY(job) by_share; /* those that are, or were, probed for themselves */
-    TAILQ_ENTRY(job) link;  /* in its demand's queue, its worker's list, or among the recent */
+    union {
+        RB_ENTRY(job) by_order; /* queued: in its lane */
+        struct {
+            TAILQ_ENTRY(job) link; /* running, riding, done: its worker's, leader's, the recent */
+            union {
+                struct lease *lease;   /* running */
+                struct {               /* done */
+                    void *result;      /* the published map */
+                    int64_t done_mark; /* what reads[] compares */
+                };
+            };
+        };
+    };
     SLIST_HEAD(, waiter) waiters;
     struct stream *stream;
-    struct demand *demand; /* while queued */
-    struct worker *worker; /* while running */
-    struct bond *bond;     /* NULL: none */
-    void *trace;           /* canonical encoding, with its id */
-    void *result;          /* when done: the published map */
+    struct lane *lane; /* until it is done */
+    struct bond *bond; /* NULL: none */
+    void *trace;       /* canonical encoding, with its id */
+    int64_t accepted_wall_us;
+    union {
+        int64_t deadline_us;
+        int64_t done_us; /* when done: the monotonic clock */
+    };
+    int64_t ticket; /* counts acceptances: its place in the queue, its number in the store */
     uint32_t trace_size, result_size;
-    uint16_t probing_size;
-    const void *probing; /* the part of `trace` that says what is probed */
-    int64_t accepted_wall_us, deadline_us, dispatched_us;
-    int64_t lease;   /* while running */
-    int64_t ticket;  /* counts acceptances: its place in the queue, its number in the store */
-    uint64_t listed; /* the last heartbeat of its worker that named its lease */
-    int64_t done_us, done_mark; /* when done: monotonic clock, and what reads[] compares */
-    uint8_t state;              /* enum job_state */
+    uint32_t visits;                   /* see pool_was_servable() */
+    uint16_t probing_at, probing_size; /* the part of `trace` that says what is probed */
+    uint8_t state;                     /* enum job_state */
     uint8_t priority, run, returns, waiter_count, stop;
     bool progress, has_meta, cancelling, shares, fans, offered;
     char id[]; /* NUL-ended */
 };
 
-/* The jobs that ask for the same labels. */
+/* So that a queued trace with an id of 20 bytes and 50 of its own takes 340 bytes of heap. */
+static_assert(sizeof(struct job) <= 256, "a queued trace has grown");
+
+/* One run of a trace at a worker. */
+struct lease {
+    RB_ENTRY(lease) by_number;
+    struct job *job;
+    struct worker *worker;
+    int64_t number;
+    int64_t given_us;
+    uint64_t listed; /* the last heartbeat of its worker that named it */
+};
+
+/* Who submits: between clients that wait, turns are shared. It lives while it has lanes. */
+struct client {
+    RB_ENTRY(client) by_tag;
+    RB_HEAD(client_lane_tree, lane) lanes;
+    int64_t queued, running; /* traces */
+    uint64_t time;           /* virtual: it grows with each turn, faster if many traces run */
+    char tag[];              /* printable, NUL-ended */
+};
+
+/* A client's traces of one demand and one priority. It lives while one of them has not ended. */
+struct lane {
+    RB_ENTRY(lane) by_turn;   /* while a trace is queued: in its demand's turns */
+    RB_ENTRY(lane) by_demand; /* of its client */
+    struct demand *demand;
+    struct client *client;
+    RB_HEAD(lane_job_tree, job) jobs; /* that are queued */
+    struct job *first;                /* of them; NULL: none */
+    int64_t queued, held;             /* traces: queued; that have not ended */
+    uint64_t time;                    /* its client's, when the lane was put among the turns */
+    uint8_t priority;
+};
+
+/* What a trace asks of its worker beside labels. Bytes only: it is compared as such. */
+struct need {
+    uint8_t family;   /* 4, 6, 0: any */
+    uint8_t protocol; /* enum trace_protocol */
+    bool flow;        /* it must keep flows, of that family */
+    struct addr source;
+    char worker[SESSION_NAME_BYTES + 1]; /* only this one, zeros behind; empty: any */
+};
+
+/* The traces that ask the same of a worker. It lives while one of them has not ended, and a while
+ * after. */
 struct demand {
     RB_ENTRY(demand) by_key;
-    TAILQ_ENTRY(demand) link; /* all demands; each has a job queued */
-    struct job_list jobs[PRIORITIES];
-    int64_t counts[PRIORITIES];
-    struct wire_doc doc;                 /* the labels, decoded from key */
-    const msgpack_object *labels;        /* NULL: none */
-    char worker[SESSION_NAME_BYTES + 1]; /* only this one; empty: any */
-    size_t label_size, key_size;
-    unsigned char key[]; /* their encoding, and the worker */
+    TAILQ_ENTRY(demand) link;       /* of those with a trace queued, or of those without lanes */
+    TAILQ_ENTRY(demand) ready_link; /* while ready */
+    LIST_HEAD(, edge) edges;        /* to the workers that fit */
+    RB_HEAD(edge_tree, edge) free;  /* those of workers that can take a trace, by load */
+    int64_t serving; /* workers that fit and take traces, or will when they have room */
+    uint32_t visits; /* how often the first of them came */
+    bool ready;      /* a trace is queued and a worker free */
+    int64_t lanes, queued;
+    RB_HEAD(turn_tree, lane) turns[PRIORITIES];
+    struct need need;
+    struct wire_doc doc;          /* the labels, decoded */
+    const msgpack_object *labels; /* NULL: none */
+    size_t key_size;
+    const unsigned char *key; /* need, and the encoded labels; behind it in one block */
+};
+
+/* A demand and a worker that fits it. */
+struct edge {
+    RB_ENTRY(edge) by_load;
+    LIST_ENTRY(edge) of_demand, of_worker;
+    struct demand *demand;
+    struct worker *worker;
 };
 
 struct worker {
     struct timeline_entry timer; /* dead, if nothing is heard until then */
     RB_ENTRY(worker) by_peer;
     RB_ENTRY(worker) by_name;
-    RB_ENTRY(worker) by_load; /* only those that can take a job */
     struct peer_id peer;
     char name[SESSION_NAME_BYTES + 1], prober[65];
     char trouble[SESSION_TROUBLE_BYTES + 1]; /* why it can run no trace; empty: it can */
@@ -119,13 +191,16 @@ struct worker {
     size_t source_count;  /* 0: it may have any */
     int64_t capacity, running;
     struct job_list jobs;
+    LIST_HEAD(, edge) edges; /* to the demands that it fits */
     int64_t heard_us;
     int64_t contested_us; /* when its name was last taken over or fought for; 0: never */
     uint64_t beats;
-    bool draining, lost, in_load;
-    bool ghost;  /* a name of before the restart that has not come back yet */
-    bool full;   /* took no more messages: nothing is given to it until it is heard again */
-    void *stats; /* the encoded map of its last heartbeat */
+    bool draining, lost;
+    bool serving; /* its edges count it as such */
+    bool free;    /* its edges are among the free ones of their demands */
+    bool ghost;   /* a name of before the restart that has not come back yet */
+    bool full;    /* took no more messages: nothing is given to it until it is heard again */
+    void *stats;  /* the encoded map of its last heartbeat */
     size_t stats_size;
 };
 
@@ -149,17 +224,17 @@ struct parked {
 
 RB_HEAD(job_id_tree, job);
 RB_HEAD(job_share_tree, job);
-RB_HEAD(job_lease_tree, job);
+RB_HEAD(lease_tree, lease);
 RB_HEAD(demand_tree, demand);
+RB_HEAD(client_tree, client);
+TAILQ_HEAD(demand_list, demand);
 RB_HEAD(worker_peer_tree, worker);
 RB_HEAD(worker_name_tree, worker);
-RB_HEAD(worker_load_tree, worker);
 RB_HEAD(stream_tree, stream);
 
 /* Used outside the module that generates them. */
 RB_PROTOTYPE(job_id_tree, job, by_id, )
 RB_PROTOTYPE(worker_name_tree, worker, by_name, )
-RB_PROTOTYPE(worker_load_tree, worker, by_load, )
 
 /* Named in docs/protocol.md, section 10; CORE_COUNTERS keeps names and members together. */
 #define CORE_COUNTERS(X)                                                                           \
@@ -211,7 +286,7 @@ struct core {
     struct timeline job_times, worker_times;
     int64_t next_alive_us;
     struct job_id_tree jobs;
-    struct job_lease_tree leases;
+    struct lease_tree leases;
     struct job_share_tree shares;
     int64_t queued, running, riding;
     struct job_list recent; /* done, the oldest first */
@@ -222,11 +297,16 @@ struct core {
     uint64_t next_read;
     const struct record_answer *answer; /* while a parked request is handled again */
     struct demand_tree demands;
-    TAILQ_HEAD(, demand) demand_list;
-    int demand_count;
+    struct demand_list waiting; /* with a trace queued */
+    struct demand_list ready;   /* and a worker free */
+    struct demand_list idle;    /* without lanes, the longest first */
+    int64_t demand_count;       /* without those for one worker only */
+    int64_t idle_count, edge_count;
+    struct client_tree clients;
+    int64_t client_count;
+    uint64_t turn; /* the virtual time of the client whose turn was last */
     struct worker_peer_tree peers;
     struct worker_name_tree names;
-    struct worker_load_tree free_workers;
     int64_t worker_count;
     struct stream_tree streams;
     int64_t stream_count;
@@ -273,7 +353,7 @@ struct ending {
 
 struct job *jobs_find(struct core *core, const char *id, size_t size);
 
-/* Makes a job that is in no list yet. */
+/* Makes a job that is in no list and has no lane yet. */
 struct job *jobs_new(struct core *core, const char *id, const struct trace *trace,
     const void *canonical, size_t size);
 void jobs_free(struct core *core, struct job *job);
@@ -299,7 +379,7 @@ void jobs_end(struct core *core, struct job *job, int stop, const char *code, co
 /* Its worker is lost or gave it back: queue it again, or end it. */
 void jobs_again(struct core *core, struct job *job);
 
-/* Puts a loose job into the queue, or ends it if that cannot be. */
+/* Puts a loose job into the queue. */
 void jobs_queue(struct core *core, struct job *job);
 
 void jobs_cancel(struct core *core, struct job *job);
@@ -379,28 +459,93 @@ void reads_free_all(struct core *core);
 
 /* ---- queue ---- */
 
-/* Finds or makes the demand of this trace; NULL if there are too many. */
-struct demand *queue_demand(
-    struct core *core, const struct trace *trace, const char *worker); /* NULL: any */
+/* Puts a loose job into its lane, at its old place if it was there before. */
+void queue_insert(struct core *core, struct job *job);
 
-/* Frees a demand that nothing waits for. */
-void queue_release(struct core *core, struct demand *demand);
-
-/* The workers that could serve it, busy or not, at most `most`: the least loaded ones. */
-size_t queue_fitting(
-    struct core *core, const struct demand *demand, struct worker **workers, size_t most);
-void queue_insert(struct core *core, struct job *job, struct demand *demand);
+/* Takes it out; it keeps its lane. */
 void queue_remove(struct core *core, struct job *job);
-int64_t queue_position(const struct job *job);
 
-/* Gives jobs to workers while both are there. */
+/* Gives jobs to workers while both are there: of the jobs that a free worker fits, the one of the
+ * first priority, then of the client whose turn it is, then the oldest, to the least loaded. */
 void queue_dispatch(struct core *core);
 
-/* The first job in the queue of some demand; NULL if nothing is queued. */
+/* Some job that is queued; NULL if none is. */
 struct job *queue_any(struct core *core);
 
-/* True if some worker, busy or not, could serve the job's demand. */
-bool queue_servable(struct core *core, const struct demand *demand);
+/* ---- lanes: clients and their turns ---- */
+
+/* Writes the tag of a socket. */
+const char *lanes_tag(const struct core_peer *peer, char tag[LANES_TAG_BYTES + 1]);
+
+/* True if the client with this tag would be one too many. */
+bool lanes_full(struct core *core, const char *tag);
+
+/* Gives a new job the lane of its client, of its demand and of its priority. */
+void lanes_join(struct core *core, struct job *job, const char *tag, struct demand *demand);
+
+/* The job has ended and is not queued. */
+void lanes_leave(struct core *core, struct job *job);
+
+/* At most so many traces of the same client that ask for the same start before the queued job and
+ * with it. Others take their turns between. */
+int64_t lanes_position(const struct job *job);
+
+/* The lane of a demand whose turn is next; NULL if nothing is queued. */
+struct lane *lanes_next(struct demand *demand);
+
+/* It has got a turn. */
+void lanes_charge(struct core *core, struct client *client);
+
+/* For the queue. */
+void lanes_add(struct core *core, struct job *job);
+void lanes_take(struct core *core, struct job *job);
+
+/* The order of jobs of one priority and client: by age. A place is as old as its whole. */
+int64_t lanes_order(const struct job *job);
+
+/* ---- pool: demands, and the workers that fit ---- */
+
+/* Finds or makes the demand of a trace; NULL if there are too many, but not where it is for one
+ * worker only. It stays until the next call unless a lane holds it. */
+struct demand *pool_demand(
+    struct core *core, const struct trace *trace, const char *worker); /* NULL: any */
+
+/* The same, however many there are: of a trace that was accepted before a restart. */
+struct demand *pool_demand_again(struct core *core, const struct trace *trace, const char *worker);
+
+/* A lane is made for it, or is gone. */
+void pool_hold(struct core *core, struct demand *demand);
+void pool_drop(struct core *core, struct demand *demand);
+
+/* Finds out whether it is ready, after its queue or its free workers changed. */
+void pool_settle(struct core *core, struct demand *demand);
+
+/* The worker's capabilities are new: finds the demands that it fits. Call pool_leave() before. */
+void pool_meet(struct core *core, struct worker *worker);
+
+/* It is no more. Call pool_leave() before. */
+void pool_part(struct core *core, struct worker *worker);
+
+/* It can take a trace. Its load must not change until pool_leave(). */
+void pool_enter(struct core *core, struct worker *worker);
+void pool_leave(struct core *core, struct worker *worker);
+
+/* Whether it is one that serves: takes traces, unless it is busy. */
+void pool_serve(struct worker *worker, bool serves);
+
+/* The least loaded worker that can take a trace of this demand; NULL if there is none. */
+struct worker *pool_first(struct demand *demand);
+
+/* The workers that could serve it, busy or not, at most `most`: the least loaded ones. */
+size_t pool_fitting(const struct demand *demand, struct worker **workers, size_t most);
+
+/* True if some worker, busy or not, serves the demand. */
+bool pool_servable(const struct demand *demand);
+
+/* True if one did at any time since the job was accepted, or restored. */
+bool pool_was_servable(const struct job *job);
+
+void pool_free_all(struct core *core);
 
 /* ---- leases ---- */
 struct job *leases_find(struct core *core, int64_t lease);
@@ -409,8 +554,8 @@ struct job *leases_any(struct core *core);
 /* Gives a loose job to the worker, with a new lease. */
 void leases_give(struct core *core, struct worker *worker, struct job *job);
 
-/* The worker holds the loose job, whose lease is set. */
-void leases_hold(struct core *core, struct worker *worker, struct job *job);
+/* The worker holds the loose job by this lease. */
+void leases_hold(struct core *core, struct worker *worker, struct job *job, int64_t number);
 void leases_release(struct core *core, struct job *job);
 
 /* What a worker says of its leases. */
@@ -454,6 +599,9 @@ void sessions_bad(struct core *core, const struct worker *worker, const char *me
 
 /* True if it takes traces, unless it is busy. */
 bool sessions_serves(const struct worker *worker);
+
+/* An order of all workers by the share of their capacity that is in use. */
+int sessions_compare_load(const struct worker *a, const struct worker *b);
 
 void sessions_put_stats(struct core *core, msgpack_packer *pk);
 

@@ -32,12 +32,19 @@
 #define FIRST_LEASE 4660
 #define PROBE_SOCKET 9 /* of a client that looks after each event */
 
+/* What a trace asks of its worker. */
+struct asks {
+    struct labels labels;
+    unsigned families; /* 1 << 4, 1 << 6: one of them will do */
+    unsigned protocol; /* 1 << enum trace_protocol */
+};
+
 /* A trace of the message that the core is reading. */
 struct asked {
     bool good; /* well-formed */
     char id[TRACE_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
     int64_t deadline_ms;
-    struct labels workers;
+    struct asks asks;
 };
 
 /* A client that waits for a result, and the `req` with which it asked. */
@@ -56,7 +63,7 @@ struct promise {
     int64_t seq; /* of its result; 0: owed */
     unsigned waiting;
     struct asker askers[CORE_MAX_WAITERS];
-    struct labels workers;
+    struct asks asks;
     bool queued; /* when the core was last looked at */
 };
 
@@ -66,6 +73,7 @@ struct member {
     bool full; /* did not read, and was not heard since */
     char name[SESSION_NAME_BYTES + 1];
     struct labels labels;
+    unsigned families, protocols;
     int64_t given; /* leases that it got in this event */
 };
 
@@ -206,7 +214,7 @@ static inline void model_accept(
         memcpy(p->stream, asked->stream, sizeof p->stream);
         p->accepted_us = m->now.wall_us;
         p->due_us = m->now.mono_us + asked->deadline_ms * 1000;
-        p->workers = asked->workers;
+        p->asks = asked->asks;
         m->accepted++;
         m->nameless += id[0] == '\0';
     }
@@ -380,45 +388,45 @@ static inline void model_states(struct model *m, const msgpack_object *map) {
     }
 }
 
-static inline bool model_fits(const struct labels *have, const struct labels *want) {
+static inline bool model_fits(const struct member *w, const struct asks *asks) {
+    const struct labels *have = &w->labels, *want = &asks->labels;
     unsigned found = 0;
     for (unsigned i = 0; i < want->count; i++)
         for (unsigned j = 0; j < have->count; j++)
             found += strcmp(have->at[j].name, want->at[i].name) == 0 &&
                      strcmp(have->at[j].value, want->at[i].value) == 0;
-    return found >= want->count;
+    return found >= want->count && (w->families & asks->families) != 0 &&
+           (w->protocols & asks->protocol) != 0;
 }
 
 /* Nothing waits that a worker with room could run. */
-static inline void model_idle(const struct model *m, const msgpack_object *map) {
-    struct labels have;
-    const msgpack_object *labels = wire_find(map, "labels"), *draining = wire_find(map, "draining");
-    CHECK(labels != NULL && draining != NULL && draining->type == MSGPACK_OBJECT_BOOLEAN);
+static inline void model_idle(
+    const struct model *m, const struct member *w, const msgpack_object *map) {
+    const msgpack_object *draining = wire_find(map, "draining");
+    CHECK(draining != NULL && draining->type == MSGPACK_OBJECT_BOOLEAN);
     if (m->draining || draining->via.boolean || wire_find(map, "trouble") != NULL ||
         model_int(map, "running") >= model_int(map, "capacity"))
         return;
-    labels_get(&have, labels);
     for (size_t i = 0; i < m->promise_count; i++)
-        CHECK(!m->promises[i].queued || !model_fits(&have, &m->promises[i].workers));
+        CHECK(!m->promises[i].queued || !model_fits(w, &m->promises[i].asks));
 }
 
 static inline void model_worker_stats(struct model *m, const msgpack_object *map) {
     char name[SESSION_NAME_BYTES + 1];
     int64_t running = model_int(map, "running"), given = 0, listed = -1;
-    bool full = false, trouble = false;
+    const struct member *found = NULL;
     model_text(wire_find(map, "name"), name);
     for (int w = 0; w < WORKERS; w++)
         if (m->members[w].joined && strcmp(m->members[w].name, name) == 0) {
             given += m->members[w].given;
             listed = m->running_at[w];
-            full = m->members[w].full;
-            trouble = m->members[w].trouble;
+            found = &m->members[w];
         }
-    CHECK((wire_find(map, "trouble") != NULL) == trouble);
+    CHECK(found != NULL && (wire_find(map, "trouble") != NULL) == found->trouble);
     CHECK(listed >= 0 && running >= listed && (m->nameless > 0 || running == listed));
     CHECK(given == 0 || running <= model_int(map, "capacity"));
-    if (!full)
-        model_idle(m, map);
+    if (!found->full)
+        model_idle(m, found, map);
 }
 
 static inline void model_stats(struct model *m, const msgpack_object *map) {
@@ -509,6 +517,21 @@ static inline void model_to_client(
     model_not_sent(m, CORE_CLIENT, m->client_takes[client], peer, at, size);
 }
 
+/* A name has any family. Who speaks udp keeps flows, says a hello of version 1. */
+static inline void model_asks(struct asks *asks, const struct trace *trace) {
+    struct addr target, source;
+    int64_t family = trace->af;
+    memset(asks, 0, sizeof *asks);
+    if (family == 0 && addr_parse(&target, trace->target))
+        family = target.af;
+    if (family == 0 && addr_parse(&source, trace->source))
+        family = source.af;
+    asks->families = family != 0 ? 1U << family : 1U << 4 | 1U << 6;
+    asks->protocol = 1U << trace->protocol;
+    if (trace->workers != NULL)
+        labels_get(&asks->labels, trace->workers);
+}
+
 /* ---- messages to workers ---------------------------------------------------------------- */
 
 static inline void model_given(struct model *m, int worker, const struct session_msg *msg) {
@@ -517,7 +540,9 @@ static inline void model_given(struct model *m, int worker, const struct session
     struct wire_error err;
     CHECK(trace_get(&trace, msg->trace, "", &err) && trace.id[0] != '\0');
     CHECK(w->joined && !w->draining && !w->trouble && !m->draining);
-    CHECK(labels_fit(&w->labels, trace.workers));
+    struct asks asks;
+    model_asks(&asks, &trace);
+    CHECK(model_fits(w, &asks));
     CHECK(msg->run <= CORE_MAX_RUNS && msg->deadline_ms <= trace.deadline_ms);
     const struct promise *p = model_find(m, trace.id);
     CHECK(p != NULL ? p->seq == 0 : m->nameless > 0 || m->op == REQUEST_TRACE);
@@ -546,7 +571,10 @@ static inline void model_to_worker(
         for (int i = 0; i < WORKERS; i++)
             if (strcmp(m->members[i].name, m->said.name) == 0)
                 m->members[i].joined = false;
-        *w = (struct member){.joined = true, .labels = m->said.labels};
+        *w = (struct member){.joined = true,
+            .labels = m->said.labels,
+            .families = m->said.families,
+            .protocols = m->said.protocols};
         w->trouble = m->said.trouble[0] != '\0';
         memcpy(w->name, m->said.name, sizeof w->name);
         break;
@@ -700,8 +728,7 @@ static inline void model_ask(struct model *m, const msgpack_object *map) {
     memcpy(asked->id, trace.id, sizeof asked->id);
     memcpy(asked->stream, trace.stream, sizeof asked->stream);
     asked->deadline_ms = trace.deadline_ms;
-    if (trace.workers != NULL)
-        labels_get(&asked->workers, trace.workers);
+    model_asks(&asked->asks, &trace);
 }
 
 static inline void model_read_request(struct model *m, const void *bytes, size_t size) {

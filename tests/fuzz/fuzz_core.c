@@ -183,8 +183,10 @@ static void put_hello(msgpack_packer *pk, const struct model *m, struct input *i
     wire_put_text(pk, "labels");
     put_label(pk, look >> 4 & 3);
     wire_put_text(pk, "af");
-    msgpack_pack_array(pk, 1);
+    msgpack_pack_array(pk, 1U + ((look & 3) == 1));
     msgpack_pack_int(pk, 4);
+    if ((look & 3) == 1)
+        msgpack_pack_int(pk, 6);
     wire_put_text(pk, "protocols");
     msgpack_pack_array(pk, 1);
     wire_put_text(pk, "icmp");

@@ -297,7 +297,7 @@ static void trouble_from_the_first_hello(void **state) {
     EXPECT("result.default.a {'v':1,'op':'result'," HEAD(
         "1", "default", "1", "a", ",'accepted_us':5000000,'run':0,")
             BROKERS_BODY("192.0.2.1", "5100000", "no-worker", NO_WORKER) "}\n");
-    say_to("w1", AT_HELLO(""));
+    say_to("w1", HELLO("one", "2", ""));
     EXPECT(WELCOME("w1") GIVEN("w1", "100", "1", "119900", "'target':'192.0.2.1','id':'b'"));
     say_to("c1", "{'v': 1, 'op': 'stats'}");
     assert_null(strstr(log_text.at, "trouble"));

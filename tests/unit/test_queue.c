@@ -1,0 +1,327 @@
+/* queue: who is next, and where. */
+#include "tests/unit/queue_rig.h"
+
+#include "common/mem.h"
+
+static struct rig rig;
+
+static int set_up(void **state) {
+    (void)state;
+    rig_open(&rig, 1000000);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    rig_close(&rig);
+    return 0;
+}
+
+/* ---- turns ------------------------------------------------------------------------------ */
+
+static void a_single_trace_waits_for_one_dispatch(void **state) {
+    (void)state;
+    rig_submit(&rig, 'a', 1, 100000, NULL);
+    rig_join(&rig, 'w', 1, NULL);
+    RIG_GAVE(&rig, 'w', 1);
+    for (int i = 2; i < 50; i++) {
+        rig_result(&rig, 'w', i - 1);
+        RIG_GAVE(&rig, 'w', i);
+    }
+    rig_submit(&rig, 'b', 200000, 1, NULL);
+    assert_int_equal(lanes_position(rig_job(&rig, 200000)), 1);
+    rig_result(&rig, 'w', 49);
+    RIG_GAVE(&rig, 'w', 200000);
+    rig_result(&rig, 'w', 50);
+    RIG_GAVE(&rig, 'w', 50);
+}
+
+static void clients_take_turns(void **state) {
+    static const int order[] = {1, 11, 21, 2, 12, 22, 3, 13, 23};
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        rig_submit(&rig, (char)('a' + i), 1 + 10 * i, 3, NULL);
+    rig_join(&rig, 'w', 1, NULL);
+    for (int i = 0; i < 9; i++) {
+        RIG_GAVE(&rig, 'w', order[i]);
+        rig_result(&rig, 'w', 1 + i);
+    }
+}
+
+/* What each has running becomes the same, though one had all to begin with. */
+static void who_has_little_running_comes_first(void **state) {
+    (void)state;
+    rig_submit(&rig, 'a', 1, 1000, NULL);
+    rig_join(&rig, 'w', 10, NULL);
+    assert_int_equal(rig.given_count, 10);
+    rig_submit(&rig, 'b', 2001, 1000, NULL);
+    rig_submit(&rig, 'c', 4001, 1000, NULL);
+    int64_t next = 1;
+    for (; next <= 10; next++) {
+        rig_result(&rig, 'w', next);
+        assert_int_equal(rig.given_count, 1);
+    }
+    for (; next < 300; next++) {
+        rig_result(&rig, 'w', next);
+        assert_int_equal(rig.given_count, 1);
+        for (int i = 0; i < 3; i++) {
+            int64_t running = rig_job(&rig, 1000 + 2000 * i)->lane->client->running;
+            assert_in_range(running, next < 14 ? 1 : 3, next < 14 ? 5 : 4);
+        }
+    }
+}
+
+static void priority_comes_before_turns(void **state) {
+    (void)state;
+    rig_submit(&rig, 'a', 1, 5, &(struct rig_ask){.priority = 1});
+    rig_submit(&rig, 'b', 11, 1, &(struct rig_ask){.priority = 2});
+    rig_submit(&rig, 'a', 21, 1, &(struct rig_ask){.priority = 0});
+    assert_int_equal(lanes_position(rig_job(&rig, 5)), 6);
+    assert_int_equal(lanes_position(rig_job(&rig, 11)), 1);
+    rig_join(&rig, 'w', 1, NULL);
+    RIG_GAVE(&rig, 'w', 21);
+    for (int i = 1; i <= 5; i++) {
+        rig_result(&rig, 'w', i);
+        RIG_GAVE(&rig, 'w', i);
+    }
+    rig_result(&rig, 'w', 6);
+    RIG_GAVE(&rig, 'w', 11);
+}
+
+/* Of one client, whatever they ask for. */
+static void the_oldest_comes_first(void **state) {
+    (void)state;
+    for (int i = 1; i <= 6; i++)
+        rig_submit(&rig, 'a', i, 1, &(struct rig_ask){.site = i % 2 == 0 ? "x" : NULL});
+    rig_join(&rig, 'w', 1, "x");
+    for (int i = 1; i <= 6; i++) {
+        RIG_GAVE(&rig, 'w', i);
+        rig_result(&rig, 'w', i);
+    }
+}
+
+/* Who was away, or waited for a worker in vain, has saved up nothing. */
+static void nobody_saves_up_turns(void **state) {
+    (void)state;
+    rig_submit(&rig, 'a', 1, 1000, NULL);
+    rig_submit(&rig, 'b', 2001, 1, NULL);
+    rig_submit(&rig, 'c', 3001, 50, &(struct rig_ask){.site = "x"});
+    rig_submit(&rig, 'd', 4001, 50, &(struct rig_ask){.priority = 9});
+    rig_join(&rig, 'w', 1, NULL);
+    for (int i = 1; i <= 500; i++)
+        rig_result(&rig, 'w', i);
+    rig_submit(&rig, 'b', 2002, 50, NULL);
+    rig_join(&rig, 'x', 1, "x");
+    RIG_GAVE(&rig, 'x', 3001);
+    char last = '\0', now = '\0';
+    for (int i = 0; i < 60; i++, last = now) {
+        struct given at = rig.given[0];
+        rig_result(&rig, at.worker, at.lease);
+        assert_int_equal(rig.given_count, 1);
+        now = (char)('a' + rig.given[0].trace / 1000);
+        assert_int_not_equal(now, last);
+    }
+}
+
+static void what_comes_back_goes_to_its_old_place(void **state) {
+    (void)state;
+    rig_submit(&rig, 'a', 1, 6, NULL);
+    rig_join(&rig, 'w', 3, NULL);
+    rig_return(&rig, 'w', 2);
+    RIG_GAVE(&rig, 'w', 2);
+    rig_join(&rig, 'v', 1, NULL);
+    RIG_GAVE(&rig, 'v', 4);
+    rig_bye(&rig, 'w');
+    assert_int_equal(lanes_position(rig_job(&rig, 1)), 1);
+    assert_int_equal(lanes_position(rig_job(&rig, 6)), 5);
+    for (int i = 0, next[] = {1, 2, 3, 5, 6}; i < 5; i++) {
+        rig_result(&rig, 'v', 5 + i);
+        RIG_GAVE(&rig, 'v', next[i]);
+    }
+}
+
+/* ---- workers that fit ------------------------------------------------------------------- */
+
+static void a_trace_goes_where_it_can_be_run(void **state) {
+    (void)state;
+    struct session_msg w = rig_hello('w', 100, "x"), v = rig_hello('v', 100, "y");
+    v.families = RIG_V4 | RIG_V6;
+    v.protocols = RIG_ICMP | RIG_UDP;
+    rig_tell(&rig, 'w', &w);
+    rig_tell(&rig, 'v', &v);
+    rig_submit(&rig, 'a', 1, 1, &(struct rig_ask){.target = "2001:db8::1"});
+    RIG_GAVE(&rig, 'v', 1);
+    rig_submit(&rig, 'a', 2, 1, &(struct rig_ask){.protocol = TRACE_UDP, .flow = true});
+    RIG_GAVE(&rig, 'v', 2);
+    rig_submit(&rig, 'a', 3, 1, &(struct rig_ask){.target = "host.example", .site = "x"});
+    RIG_GAVE(&rig, 'w', 3);
+    rig_submit(
+        &rig, 'a', 4, 1, &(struct rig_ask){.target = "host.example", .source = "2001:db8::2"});
+    RIG_GAVE(&rig, 'v', 4);
+    rig_submit(&rig, 'a', 5, 1, &(struct rig_ask){.target = "2001:db8::1", .site = "x"});
+    rig_submit(&rig, 'a', 6, 1, &(struct rig_ask){.protocol = TRACE_TCP});
+    assert_int_equal(rig.given_count, 0);
+    rig_result(&rig, 'w', 3);
+    /* Another hello of the same worker says that it can. */
+    w.families = RIG_V6;
+    rig_tell(&rig, 'w', &w);
+    RIG_GAVE(&rig, 'w', 5);
+    rig_result(&rig, 'w', 5);
+    w.protocols = 1U << TRACE_TCP;
+    rig_tell(&rig, 'w', &w);
+    assert_int_equal(rig.given_count, 0); /* the trace is IPv4 */
+    w.families = RIG_V4;
+    rig_tell(&rig, 'w', &w);
+    RIG_GAVE(&rig, 'w', 6);
+}
+
+/* As a hello with `flows` and `sources` does. */
+static void set_addresses(char name, unsigned flows, const char *source) {
+    struct worker *w = rig_worker(&rig, name);
+    pool_leave(rig.core, w);
+    w->flows = flows;
+    w->source_count = 1;
+    w->sources = mem_grow(w->sources, 1, sizeof *w->sources);
+    assert_true(addr_parse(w->sources, source));
+    pool_meet(rig.core, w);
+    pool_enter(rig.core, w);
+}
+
+static void flows_and_sources_are_asked_for(void **state) {
+    (void)state;
+    const struct rig_ask flow = {.protocol = TRACE_UDP, .flow = true};
+    const struct rig_ask source = {.source = "192.0.2.7"};
+    struct session_msg w = rig_hello('w', 100, NULL);
+    w.protocols = RIG_ICMP | RIG_UDP;
+    w.families = RIG_V4 | RIG_V6;
+    rig_tell(&rig, 'w', &w);
+    set_addresses('w', RIG_V6, "192.0.2.8");
+    rig_submit(&rig, 'a', 1, 1, &flow);
+    rig_submit(&rig, 'a', 2, 1, &source);
+    assert_int_equal(rig.given_count, 0);
+    rig_submit(&rig, 'a', 3, 1,
+        &(struct rig_ask){.protocol = TRACE_UDP, .flow = true, .target = "host.example"});
+    RIG_GAVE(&rig, 'w', 3);
+    set_addresses('w', RIG_V4, "192.0.2.7");
+    queue_dispatch(rig.core);
+    assert_int_equal(rig.given_count, 3);
+    assert_int_equal(rig.given[1].trace, 1);
+    assert_int_equal(rig.given[2].trace, 2);
+}
+
+static void the_least_loaded_is_given_it(void **state) {
+    (void)state;
+    rig_join(&rig, 'u', 3, NULL);
+    rig_join(&rig, 'w', 2, "x");
+    rig_join(&rig, 'v', 6, NULL);
+    for (int i = 0; i < 11; i++) {
+        rig_submit(&rig, 'a', i, 1, NULL);
+        RIG_GAVE(&rig, rig.given[0].worker, i);
+        struct worker *at = rig_worker(&rig, rig.given[0].worker);
+        for (const char *p = "uvw"; *p != '\0'; p++) {
+            const struct worker *w = rig_worker(&rig, *p);
+            assert_true((at->running - 1) * w->capacity <= w->running * at->capacity);
+        }
+    }
+    rig_submit(&rig, 'a', 20, 2, &(struct rig_ask){.site = "x"});
+    assert_int_equal(rig.given_count, 0);
+    rig_result(&rig, 'u', 1);
+    assert_int_equal(rig.given_count, 0);
+}
+
+static void no_worker_is_said_if_none_ever_fitted(void **state) {
+    (void)state;
+    const struct rig_ask x = {.site = "x", .deadline_ms = 1000};
+    struct session_msg troubled = {.op = SESSION_HEARTBEAT};
+    (void)snprintf(troubled.trouble, sizeof troubled.trouble, "it died");
+    rig_join(&rig, 'w', 1, "x");
+    rig_submit(&rig, 'a', 1, 2, &x); /* 2 waits behind 1 */
+    rig_bye(&rig, 'w');
+    rig_submit(&rig, 'a', 3, 1, &x); /* none is there any more */
+    rig.now.mono_us += 1000000;
+    core_tick(rig.core, &rig.now);
+    assert_int_equal(rig.ended_count, 3);
+    assert_string_equal(rig.ended[0], "2 deadline");
+    assert_string_equal(rig.ended[1], "1 deadline");
+    assert_string_equal(rig.ended[2], "3 no-worker");
+    /* One that comes and goes while the trace waits; one that is in trouble. */
+    rig_join(&rig, 'v', 1, "x");
+    rig_tell(&rig, 'v', &troubled);
+    rig_submit(&rig, 'a', 4, 2, &x);
+    rig.now.mono_us += 500000;
+    core_tick(rig.core, &rig.now);
+    rig_submit(&rig, 'a', 6, 1, &x);
+    rig.now.mono_us += 500000;
+    core_tick(rig.core, &rig.now);
+    RIG_ENDED(&rig, "5 no-worker");
+    rig_join(&rig, 'u', 1, "x");
+    RIG_GAVE(&rig, 'u', 6);
+    rig_submit(&rig, 'a', 7, 1, &x);
+    rig_tell(&rig, 'u', &(struct session_msg){.op = SESSION_DRAIN});
+    rig.now.mono_us += 1000000;
+    core_tick(rig.core, &rig.now);
+    RIG_ENDED(&rig, "7 deadline");
+}
+
+/* ---- bounds ----------------------------------------------------------------------------- */
+
+static void so_many_different_needs(void **state) {
+    (void)state;
+    char site[16];
+    struct rig_ask ask = {.site = site};
+    for (int i = 0; i < CORE_MAX_DEMANDS; i++) {
+        (void)snprintf(site, sizeof site, "s%d", i);
+        rig_submit(&rig, 'a', i, 1, &ask);
+        assert_int_equal(rig.errors, 0);
+    }
+    rig_submit(&rig, 'a', 5000, 1, NULL);
+    assert_int_equal(rig.errors, 1);
+    rig_submit(&rig, 'a', 5001, 1, &ask); /* one that is known */
+    assert_int_equal(rig.errors, 0);
+    rig_cancel(&rig, 0);
+    rig_submit(&rig, 'a', 5000, 1, NULL);
+    assert_int_equal(rig.errors, 0);
+    rig_join(&rig, 'w', 2, "s7");
+    assert_int_equal(rig.given_count, 2);
+    assert_int_equal(rig.given[0].trace, 7);
+    assert_int_equal(rig.given[1].trace, 5000);
+    for (int i = 1; i < CORE_MAX_DEMANDS; i++)
+        rig_cancel(&rig, i);
+    assert_int_equal(rig.core->idle_count, CORE_IDLE_DEMANDS);
+}
+
+static void a_client_is_forgotten(void **state) {
+    (void)state;
+    rig_submit(&rig, 'a', 1, 3, NULL);
+    rig_submit(&rig, 'b', 4, 1, NULL);
+    assert_int_equal(rig.core->client_count, 2);
+    rig_cancel(&rig, 4);
+    assert_int_equal(rig.core->client_count, 1);
+    rig_join(&rig, 'w', 3, NULL);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(rig.core->client_count, 1);
+        rig_result(&rig, 'w', i);
+    }
+    assert_int_equal(rig.core->client_count, 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(a_single_trace_waits_for_one_dispatch),
+        CASE(clients_take_turns),
+        CASE(who_has_little_running_comes_first),
+        CASE(priority_comes_before_turns),
+        CASE(the_oldest_comes_first),
+        CASE(nobody_saves_up_turns),
+        CASE(what_comes_back_goes_to_its_old_place),
+        CASE(a_trace_goes_where_it_can_be_run),
+        CASE(flows_and_sources_are_asked_for),
+        CASE(the_least_loaded_is_given_it),
+        CASE(no_worker_is_said_if_none_ever_fitted),
+        CASE(so_many_different_needs),
+        CASE(a_client_is_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -100,6 +100,53 @@ zsock_t *sock_new_connected(int type, const char *endpoint) {
     return s;
 }
 
+#define HANDSHAKE_FAILED                                                                           \
+    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |                  \
+        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+
+zsock_t *sock_watch(zsock_t *socket) {
+    char at[64];
+    (void)snprintf(at, sizeof at, "inproc://handshakes-%p", (void *)socket);
+    void *raw = zsock_resolve(socket);
+    if (zmq_socket_monitor(raw, at, HANDSHAKE_FAILED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED) != 0)
+        return NULL;
+    zsock_t *monitor = zsock_new(ZMQ_PAIR);
+    if (monitor == NULL || zsock_connect(monitor, "%s", at) != 0)
+        sock_unwatch(socket, &monitor);
+    return monitor;
+}
+
+/* In this order: libzmq's thread would wait for ever to tell a monitor that is gone. */
+void sock_unwatch(zsock_t *socket, zsock_t **monitor) {
+    (void)zmq_socket_monitor(zsock_resolve(socket), NULL, 0);
+    sock_destroy(monitor, 0);
+}
+
+bool sock_handshake(zsock_t *monitor, char why[SOCK_WHY_BYTES]) {
+    struct sock_message message;
+    struct {
+        uint16_t event;
+        uint32_t value;
+    } end = {0, 0};
+    if (!sock_receive(monitor, &message))
+        return false;
+    if (zmq_msg_size(&message.at[0]) == sizeof end.event + sizeof end.value) {
+        const char *bytes = zmq_msg_data(&message.at[0]);
+        memcpy(&end.event, bytes, sizeof end.event);
+        memcpy(&end.value, bytes + sizeof end.event, sizeof end.value);
+    }
+    sock_message_close(&message);
+    why[0] = '\0';
+    if (end.event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+        /* Its value is that of the last errno, which changes from one try to the next. */
+        (void)snprintf(why, SOCK_WHY_BYTES, "%s", "the peer ended the connection, or said nothing");
+    else if (end.event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        (void)snprintf(why, SOCK_WHY_BYTES, "not the protocol, or not the key (0x%x)", end.value);
+    else if (end.event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        (void)snprintf(why, SOCK_WHY_BYTES, "refused with status %u", end.value);
+    return true;
+}
+
 bool sock_receive(zsock_t *socket, struct sock_message *message) {
     void *raw = zsock_resolve(socket);
     message->frames = 0;

@@ -28,6 +28,17 @@ bool sock_bind(zsock_t *socket, const char *option, const char *endpoint, bool i
 /* A DEALER or SUB that dials; NULL if the endpoint cannot be dialled. */
 zsock_t *sock_new_connected(int type, const char *endpoint);
 
+/* Watches the connections of a socket that dials: a monitor, to be read with sock_handshake(). NULL
+ * if there is no descriptor for it. End it with sock_unwatch() before the socket is destroyed. */
+zsock_t *sock_watch(zsock_t *socket);
+void sock_unwatch(zsock_t *socket, zsock_t **monitor);
+
+/* Takes the end of the next handshake without waiting; false if there is none. Nothing but this
+ * tells that a peer takes connections and is none of ours. */
+#define SOCK_WHY_BYTES 80
+
+bool sock_handshake(zsock_t *monitor, char why[SOCK_WHY_BYTES]); /* why: it failed, or empty */
+
 /* One message off a socket. */
 #define SOCK_MAX_FRAMES 4
 

@@ -263,6 +263,11 @@ void agent_drain(struct agent *a, const struct agent_time *now) {
         (void)agent_tell(a, &(struct session_msg){.op = SESSION_DRAIN});
 }
 
+void agent_hand_back(struct agent *a, const struct agent_time *now) {
+    a->now = *now;
+    lease_return_all(a, "draining");
+}
+
 void agent_quit(struct agent *a) {
     lease_return_all(a, "draining");
     (void)agent_tell(a, &(struct session_msg){.op = SESSION_BYE});

@@ -100,6 +100,9 @@ void agent_named(struct agent *agent, int64_t lease, const struct addr *addr, co
 /* No new traces. */
 void agent_drain(struct agent *agent, const struct agent_time *now);
 
+/* Hands back what has not ended; results wait on for the broker's word. */
+void agent_hand_back(struct agent *agent, const struct agent_time *now);
+
 /* Hands back what runs and says bye. */
 void agent_quit(struct agent *agent);
 

@@ -17,14 +17,27 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 /* What the last messages get to leave the process. */
 #define LINGER_MS 3000
 
+/* At most so long does a drain wait for the word of brokers that they have the results, after what
+ * has not ended was handed back. */
+#define DRAIN_RESULTS_US 3000000
+
 /* At most so long does a drain wait for probes after the last trace has ended: nobody wants their
  * answers any more, and most are over in two seconds. */
 #define DRAIN_PROBES_US 5000000
+
+/* What a drain waits for. */
+enum drain {
+    DRAIN_NONE,
+    DRAIN_TRACES,  /* the end of all traces, and of their results' way */
+    DRAIN_RESULTS, /* the same, but what had not ended in time was handed back */
+    DRAIN_PROBES,  /* the probes that some traces did not wait for, and the prober's own end */
+};
 
 struct daemon;
 
@@ -32,9 +45,10 @@ struct daemon;
 struct broker {
     struct daemon *daemon;
     const char *endpoint;
-    zsock_t *socket;
+    zsock_t *socket, *monitor;
     struct agent *agent;
-    bool complained; /* one log line for a broker that takes nothing */
+    bool complained;                /* one log line for a broker that takes nothing */
+    char handshake[SOCK_WHY_BYTES]; /* why the last one failed; empty: it did not */
 };
 
 struct daemon {
@@ -48,9 +62,9 @@ struct daemon {
     struct berth *berth;
     struct sounding *sounding;
     struct broker brokers[DAEMON_MAX_BROKERS];
-    int64_t drain_until_us; /* 0: not draining */
+    enum drain drain;
+    int64_t drain_until_us; /* the end of our patience with that */
     int64_t wall_read_us;   /* when the mux was told the wall clock */
-    bool traces_over;       /* while draining: only probes are waited for, and the prober's end */
     int status;
 };
 
@@ -151,6 +165,16 @@ static void on_message(void *context) {
     }
 }
 
+static void on_handshake(void *context) {
+    struct broker *b = context;
+    char why[SOCK_WHY_BYTES];
+    while (sock_handshake(b->monitor, why)) {
+        if (why[0] != '\0' && strcmp(why, b->handshake) != 0)
+            log_event(LOG_LEVEL_WARN, "handshake-failed", "broker=%s why=\"%s\"", b->endpoint, why);
+        memcpy(b->handshake, why, sizeof b->handshake);
+    }
+}
+
 static void note_restarts(struct daemon *d) {
     for (int i = 0; i < d->config->broker_count; i++)
         agent_shell_counters(d->brokers[i].agent)->prober_restarts = prober_restarts(d->prober);
@@ -237,13 +261,14 @@ static void on_signal(void *context, int signal) {
     struct daemon *d = context;
     if (signal == SIGHUP)
         return;
-    if (d->drain_until_us != 0) {
+    if (d->drain != DRAIN_NONE) {
         log_event(LOG_LEVEL_WARN, "stop", "why=\"second signal\"");
         reactor_stop(d->reactor);
         return;
     }
     struct agent_time t = now();
     log_event(LOG_LEVEL_INFO, "drain", "limit_ms=%" PRId64, d->config->drain_ms);
+    d->drain = DRAIN_TRACES;
     d->drain_until_us = t.mono_us + d->config->drain_ms * 1000;
     for (int i = 0; i < d->config->broker_count; i++)
         agent_drain(d->brokers[i].agent, &t);
@@ -260,29 +285,37 @@ static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* When drain() is to be called next. */
 static int64_t drain_next(const struct daemon *d, int64_t mono_us) {
-    if (d->drain_until_us == 0)
+    if (d->drain == DRAIN_NONE)
         return INT64_MAX;
-    bool step = d->traces_over ? mux_counters(d->mux)->in_flight == 0 && !prober_closing(d->prober)
-                               : agents_idle(d);
+    bool step = d->drain == DRAIN_PROBES
+                    ? mux_counters(d->mux)->in_flight == 0 && !prober_closing(d->prober)
+                    : agents_idle(d);
     return step ? mono_us : d->drain_until_us;
 }
 
-/* First the traces end, then the probes that some of them did not wait for, then the prober, by
- * itself. True when it is over: all of that is so, or the time is up. */
-static bool drain(struct daemon *d, int64_t mono_us) {
-    if (mono_us >= d->drain_until_us)
+/* True when it is over: what was waited for is so, or the time is up. */
+static bool drain(struct daemon *d, const struct agent_time *t) {
+    bool late = t->mono_us >= d->drain_until_us;
+    if (d->drain == DRAIN_RESULTS || (d->drain == DRAIN_PROBES && late))
         return true;
-    if (d->traces_over)
+    if (d->drain == DRAIN_PROBES)
         return prober_close(d->prober);
-    d->traces_over = true;
-    d->drain_until_us = earlier(d->drain_until_us, mono_us + DRAIN_PROBES_US);
+    if (agents_idle(d)) {
+        d->drain = DRAIN_PROBES;
+        d->drain_until_us = earlier(d->drain_until_us, t->mono_us + DRAIN_PROBES_US);
+        return false;
+    }
+    d->drain = DRAIN_RESULTS;
+    d->drain_until_us = t->mono_us + DRAIN_RESULTS_US;
+    for (int i = 0; i < d->config->broker_count; i++)
+        agent_hand_back(d->brokers[i].agent, t);
     return false;
 }
 
 static void tick(void *context) {
     struct daemon *d = context;
     struct agent_time t = now();
-    if (drain_next(d, t.mono_us) <= t.mono_us && drain(d, t.mono_us)) {
+    if (drain_next(d, t.mono_us) <= t.mono_us && drain(d, &t)) {
         reactor_stop(d->reactor);
         return;
     }
@@ -330,6 +363,9 @@ static int dial(struct daemon *d) {
         }
         b->agent = agent_new(&d->config->agent, &sink, d->mux);
         reactor_socket(d->reactor, b->socket, on_message, b);
+        b->monitor = sock_watch(b->socket);
+        if (b->monitor != NULL)
+            reactor_socket(d->reactor, b->monitor, on_handshake, b);
     }
     return EX_OK;
 }
@@ -342,8 +378,11 @@ static void hang_up(struct daemon *d) {
     resolver_destroy(&d->resolver);
     locator_destroy(&d->locator);
     for (int i = 0; i < d->config->broker_count; i++) {
-        agent_destroy(&d->brokers[i].agent);
-        sock_destroy(&d->brokers[i].socket, d->drain_until_us != 0 ? LINGER_MS : 0);
+        struct broker *b = &d->brokers[i];
+        agent_destroy(&b->agent);
+        if (b->monitor != NULL)
+            sock_unwatch(b->socket, &b->monitor);
+        sock_destroy(&b->socket, d->drain != DRAIN_NONE ? LINGER_MS : 0);
     }
 }
 

@@ -3,14 +3,13 @@ are played to the worker and to the broker of today; and peers that are further 
 
 import os
 import signal
-import time
 
 import msgpack
 import pytest
-import zmq
 
+from fakebroker import FakeBroker
 from fakeworker import FakeWorker
-from system import PATIENCE, until
+from system import until
 
 RECORDED = os.path.join(os.path.dirname(__file__), "recorded")
 PROBER = "version 0.95\nhops 3\non probe ip-4=127.1.0.9: silent\n"  # as in record.py
@@ -67,41 +66,6 @@ def test_old_worker_and_new_broker(system, version):
     assert (one["stop"], two["stop"]) == ("reached", "cancelled")
     assert [hop["probes"][0]["addr"] for hop in one["hops"]] == ["10.0.0.1", "10.0.0.2", "127.1.0.1"]
     assert (one["worker"], one["run"], two["run"]) == ("w1", 1, 1)
-
-
-class FakeBroker:
-    """The workers endpoint, played by hand, for one worker."""
-
-    def __init__(self, system):
-        self.socket = zmq.Context.instance().socket(zmq.ROUTER)
-        self.socket.linger = 0
-        self.socket.bind(system.workers)
-        system.clients.append(self.socket)
-        self.peer = None
-
-    def send(self, data):
-        self.socket.send_multipart([self.peer, data])
-
-    def say(self, op, **fields):
-        self.send(msgpack.packb({"v": 1, "op": op, **fields}))
-
-    def receive(self, timeout=PATIENCE):
-        """The next message; None when the time is over."""
-        if not self.socket.poll(timeout * 1000):
-            return None
-        self.peer, data = self.socket.recv_multipart()
-        return msgpack.unpackb(data)
-
-    def expect(self, op, timeout=PATIENCE):
-        """The next message of this kind; heartbeats before it are answered."""
-        deadline = time.monotonic() + timeout
-        while True:
-            message = self.receive(max(0, deadline - time.monotonic()))
-            assert message is not None, f"no {op} in {timeout} s"
-            if message["op"] == op:
-                return message
-            assert message["op"] == "heartbeat", message
-            self.say("heartbeat", epoch=1)
 
 
 def check_result(message, old):

@@ -489,6 +489,23 @@ static void over_capacity(void **state) {
     rig_end(rig);
 }
 
+/* A result that the broker has not taken yet holds its place: what waits is bounded. */
+static void results_that_wait_are_work(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    from_broker(rig, TRACE(8, ""));
+    from_broker(rig, "'cancel', 'lease': 8");
+    play_to_the_end(rig);
+    text_clear(&rig->out);
+    from_broker(rig, TRACE(9, ""));
+    expect(rig, "10004 > 'return','lease':9,'reason':'no capacity'}\n");
+    from_broker(rig, "'done', 'lease': 8");
+    from_broker(rig, TRACE(10, ""));
+    expect(rig, "10004 locate 10 192.0.2.1\n");
+    rig_end(rig);
+}
+
 /* ---- names ------------------------------------------------------------------------------ */
 
 #define NAMES ", 'names': true"
@@ -950,6 +967,32 @@ static void draining_before_a_session(void **state) {
     rig_end(rig);
 }
 
+static void handing_back(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ""));
+    play_to_the_end(rig);
+    from_broker(rig, TRACE(8, ""));
+    agent_drain(rig->agent, &rig->now);
+    text_clear(&rig->out);
+    agent_hand_back(rig->agent, &rig->now);
+    expect(rig, "10004 > 'return','lease':8,'reason':'draining'}\n");
+    assert_false(agent_idle(rig->agent));
+    from_broker(rig, "'done', 'lease': 7");
+    assert_true(agent_idle(rig->agent));
+    expect(rig, "");
+    rig_end(rig);
+}
+
+/* What has ended has a result, and that is not thrown away. */
+static void handing_back_while_naming(void **state) {
+    (void)state;
+    struct rig *rig = rig_naming();
+    agent_hand_back(rig->agent, &rig->now);
+    expect(rig, "10004 " ENDED(""));
+    rig_end(rig);
+}
+
 static void quitting(void **state) {
     (void)state;
     struct rig *rig = rig_open();
@@ -984,6 +1027,7 @@ int main(void) {
         cmocka_unit_test(a_wrong_trace_goes_back),
         cmocka_unit_test(a_long_reason_is_cut),
         cmocka_unit_test(over_capacity),
+        cmocka_unit_test(results_that_wait_are_work),
         cmocka_unit_test(a_result_waits_for_names),
         cmocka_unit_test(names_that_come_before_the_end),
         cmocka_unit_test(a_result_does_not_wait_for_ever),
@@ -1013,6 +1057,8 @@ int main(void) {
         cmocka_unit_test(another_prober_is_another_hello),
         cmocka_unit_test(draining),
         cmocka_unit_test(draining_before_a_session),
+        cmocka_unit_test(handing_back),
+        cmocka_unit_test(handing_back_while_naming),
         cmocka_unit_test(quitting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

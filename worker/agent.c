@@ -104,7 +104,8 @@ static void say(struct agent *a, const char *event, const char *detail) {
 /* ---- messages in ------------------------------------------------------------------------ */
 
 static void welcome(struct agent *a, const struct session_msg *msg) {
-    if (a->link != LINK_OPEN) {
+    bool opened = a->link != LINK_OPEN;
+    if (opened) {
         char detail[SESSION_NAME_BYTES + 16];
         (void)snprintf(detail, sizeof detail, "%s version=%" PRId64, a->config.name, msg->version);
         say(a, "session-open", detail);
@@ -114,7 +115,7 @@ static void welcome(struct agent *a, const struct session_msg *msg) {
     a->dead_us = msg->dead_ms * 1000;
     struct lease *lease;
     RB_FOREACH(lease, lease_tree, &a->leases)
-    if (lease->state == LEASE_FINISHED)
+    if (opened && lease->state == LEASE_FINISHED)
         lease_send(a, lease);
     send_heartbeat(a);
     if (a->draining)

@@ -78,7 +78,7 @@ void lease_cancel(struct agent *agent, struct lease *lease);
 /* What the lease's timer was set for: deadline, end of the wait for names, or the next sending. */
 void lease_due(struct agent *agent, struct lease *lease);
 
-/* Sends a finished one's result, until the broker has said that it has it. */
+/* Sends a finished one's result, and again until the broker has said that it has it. */
 void lease_send(struct agent *agent, struct lease *lease);
 
 /* Gives back all that have not ended; those that only wait for names end. */

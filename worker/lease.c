@@ -20,10 +20,12 @@ struct lease *lease_find(struct agent *a, int64_t id) {
 }
 
 void lease_send(struct agent *a, struct lease *lease) {
-    (void)agent_tell(a, &(struct session_msg){.op = SESSION_RESULT,
-                            .lease = lease->id,
-                            .body = lease->result,
-                            .body_size = lease->result_size});
+    /* Without a session it would only fill the queue: all are sent when there is one again. */
+    if (a->link == LINK_OPEN)
+        (void)agent_tell(a, &(struct session_msg){.op = SESSION_RESULT,
+                                .lease = lease->id,
+                                .body = lease->result,
+                                .body_size = lease->result_size});
     timeline_set(&a->timeline, &lease->timer, a->now.mono_us + AGENT_RESEND_US);
 }
 
@@ -134,7 +136,7 @@ void agent_on_hop(void *context, void *owner, const struct hop_probe *probes, si
     struct lease *lease = owner;
     for (size_t i = 0; i < count; i++)
         want_name(lease->agent, lease, &probes[i].addr);
-    if (!lease->trace.progress)
+    if (!lease->trace.progress || lease->agent->link != LINK_OPEN)
         return;
     (void)agent_tell(lease->agent, &(struct session_msg){.op = SESSION_HOP,
                                        .lease = lease->id,

@@ -441,6 +441,26 @@ static void a_new_session_gets_the_results_at_once(void **state) {
     rig_end(rig);
 }
 
+/* A broker that hangs for long finds each result once when it goes on, not as often as it would
+ * have been sent meanwhile; nor does each of its answers to all the hellos bring one. */
+static void no_session_no_results(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    from_broker(rig, TRACE(7, ", 'progress': true"));
+    from_broker(rig, "'who'");
+    play_to_the_end(rig);
+    run_for(rig, 5 * SECOND);
+    assert_null(strstr(rig->out.at, "'result'"));
+    assert_null(strstr(rig->out.at, "'hop'"));
+    text_clear(&rig->out);
+    from_broker(rig, WELCOME);
+    assert_non_null(strstr(rig->out.at, "'result'"));
+    text_clear(&rig->out);
+    from_broker(rig, WELCOME);
+    assert_null(strstr(rig->out.at, "'result'"));
+    rig_end(rig);
+}
+
 static void a_trace_that_is_there_already(void **state) {
     (void)state;
     struct rig *rig = rig_open();
@@ -1023,6 +1043,7 @@ int main(void) {
         cmocka_unit_test(hops_only_with_progress),
         cmocka_unit_test(a_result_is_sent_until_acknowledged),
         cmocka_unit_test(a_new_session_gets_the_results_at_once),
+        cmocka_unit_test(no_session_no_results),
         cmocka_unit_test(a_trace_that_is_there_already),
         cmocka_unit_test(a_wrong_trace_goes_back),
         cmocka_unit_test(a_long_reason_is_cut),

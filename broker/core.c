@@ -133,6 +133,9 @@ void core_undelivered(struct core *c, enum core_side side, const struct core_pee
 }
 
 void core_refuse(struct core *c, const char *reason, const char *message) {
+    c->stalled = reason != NULL && strcmp(reason, "store") == 0;
+    if (c->draining)
+        return; /* which is the last word */
     c->refusal = reason;
     if (reason != NULL)
         (void)snprintf(c->refusal_text, sizeof c->refusal_text, "%s", message);
@@ -236,8 +239,8 @@ int64_t core_next(struct core *c) {
 }
 
 void core_drain(struct core *c) {
-    c->draining = true;
     core_refuse(c, "draining", "this broker is draining; send again later, or to another");
+    c->draining = true;
     core_say(c, CORE_INFO, "drain", "queued=%lld running=%lld", (long long)c->queued,
         (long long)c->running);
 }

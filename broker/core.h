@@ -123,7 +123,8 @@ void core_undelivered(struct core *core, enum core_side side, const struct core_
     const void *bytes, size_t size, enum core_sent sent, const struct core_time *now);
 
 /* From now on new traces are `busy` with this reason, a word of docs/protocol.md, section 4, and
- * message; NULL: they are taken again. */
+ * message; NULL: they are taken again. With reason "store" too much waits for the store: all
+ * requests whose answer would wait too are busy. */
 void core_refuse(struct core *core, const char *reason, const char *message);
 
 /* Connections of an endpoint that began or ended; shown in stats. */

@@ -171,6 +171,8 @@ void leases_result(struct core *c, struct worker *w, const struct session_msg *m
     struct job *job = held(c, w, msg->lease);
     if (job == NULL) {
         c->counters.late_results++;
+        if (c->stalled)
+            return; /* it will ask again; too many answers wait already */
     } else if (!wire_doc_read(&c->inner, msg->body, msg->body_size, RESULT_MAX_VALUES, &err) ||
                !result_check_body(&c->inner.root, &err)) {
         /* It would send the same again for ever: end the run as if it had been lost. */

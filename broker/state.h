@@ -283,6 +283,7 @@ struct core {
     bool draining;
     const char *refusal; /* why no traces are accepted, a word for the client; NULL: they are */
     char refusal_text[160];
+    bool stalled; /* too much waits for the store */
     struct timeline job_times, worker_times;
     int64_t next_alive_us;
     struct job_id_tree jobs;

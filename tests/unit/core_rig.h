@@ -95,7 +95,7 @@ static void to_worker(
 /* What the core gave to the store; all of it is committed at once. */
 static struct kept_trace {
     struct record_trace record; /* number 0: it has ended */
-    char id[RECORD_ID_BYTES + 1], worker[SESSION_NAME_BYTES + 1];
+    char id[RECORD_ID_BYTES + 1], worker[SESSION_NAME_BYTES + 1], client[40];
 } kept_traces[MAX_KEPT];
 static struct kept_result {
     struct record_result record; /* seq 0: forgotten */
@@ -110,6 +110,7 @@ static void keep_trace(void *context, const struct record_trace *trace) {
     k->record = *trace;
     k->record.trace = mem_copy(trace->trace, trace->trace_size);
     (void)snprintf(k->id, sizeof k->id, "%s", trace->id);
+    (void)snprintf(k->client, sizeof k->client, "%s", trace->client);
     k->worker[0] = '\0';
 }
 
@@ -267,6 +268,7 @@ static inline void restart(int64_t down_ms) {
     for (size_t i = 0; i < kept_trace_count; i++) {
         struct kept_trace *k = &kept_traces[i];
         k->record.id = k->id;
+        k->record.client = k->client;
         k->record.run.worker = k->worker;
         if (k->record.number > 0)
             core_restore_trace(core, &k->record);

@@ -293,6 +293,32 @@ static void a_trace_that_will_not_wait(void **state) {
            "'queued','position':1}]}\n");
 }
 
+/* While the store is behind, nothing is added to what waits for it. */
+static void a_store_that_is_behind(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    text_clear(&log_text);
+    core_refuse(core, "store", "the disk is slow");
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    EXPECT("");
+    say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a']}");
+    EXPECT(
+        "c1 {'v':1,'op':'error','code':'busy','message':'the disk is too slow, or full','reason':"
+        "'store','retry_ms':1000}\n");
+    say_to("c1", "{'v': 1, 'op': 'ping'}");
+    assert_non_null(strstr(log_text.at, "pong"));
+    text_clear(&log_text);
+    core_drain(core);
+    core_refuse(core, NULL, NULL); /* room again; but it drains */
+    say_to("w1", RESULT("100", "192.0.2.1", "reached"));
+    EXPECT(DONE("w1", "100"));
+    say_to("c1", SUBMIT("", TRACE("b", "")));
+    assert_non_null(strstr(log_text.at, "'reason':'draining'"));
+    text_clear(&log_text);
+}
+
 static void an_id_like_our_own_is_refused(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1'}, " TRACE("9-7", "")));
@@ -318,6 +344,7 @@ int main(void) {
         CASE(a_fanout_runs_at_each_worker),
         CASE(a_fanout_outlives_the_broker),
         CASE(a_trace_that_will_not_wait),
+        CASE(a_store_that_is_behind),
         CASE(an_id_like_our_own_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

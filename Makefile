@@ -29,6 +29,8 @@ STORE := $(call pkg,--libs,sqlite3 zlib)
 RESOLV := -lresolv
 WORKER_LDLIBS := $(ALL_LDLIBS) $(CARES) $(RESOLV)
 
+BROKER_SHELL := main daemon listeners publisher store%
+
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/hop common/labels common/mem common/request common/result \
 	common/session common/timeline common/trace common/wire \
@@ -38,8 +40,7 @@ PURE := common/addr common/hop common/labels common/mem common/request common/re
 	worker/tracer worker/tracer_plan \
 	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/render \
 	clients/stats_text clients/submission clients/submission_answer \
-	$(patsubst %.c,%,$(filter-out broker/main.c broker/daemon.c broker/store%,\
-	  $(wildcard broker/*.c)))
+	$(filter-out $(BROKER_SHELL:%=broker/%),$(patsubst %.c,%,$(wildcard broker/*.c)))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMMON := $(call obj,$(wildcard common/*.c))

@@ -1,17 +1,15 @@
 #include "broker/daemon.h"
 
 #include "broker/core.h"
+#include "broker/listeners.h"
+#include "broker/publisher.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/reactor.h"
-#include "common/request.h"
-#include "common/session.h"
 #include "common/sock.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -21,20 +19,12 @@
 /* What the last results get to leave the process. */
 #define LINGER_MS 3000
 
-/* Frames over this end their connection at the submit endpoint; up to it, one that is over
- * REQUEST_MAX_BYTES is answered. */
-#define SUBMIT_CUT_BYTES (2 * REQUEST_MAX_BYTES)
-
-/* The longest topic has 137 bytes; a subscriber that sends more is cut. */
-#define RESULTS_CUT_BYTES 256
-
 struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
     struct core *core;
-    zsock_t *submit, *results, *workers;
-    zsock_t *monitors[3];
-    int64_t publish_failed;
+    struct listeners *listeners;
+    struct publisher publisher;
     int64_t drain_until_us; /* 0: not draining */
 };
 
@@ -55,22 +45,20 @@ static enum core_sent to_client(
     struct daemon *d = context;
     const struct sock_frame frames[3] = {{peer->id, peer->size}, {"", 0}, {bytes, size}};
     const struct sock_frame bare[2] = {frames[0], frames[2]};
-    return outcome(
-        peer->enveloped ? sock_send(d->submit, frames, 3) : sock_send(d->submit, bare, 2));
+    zsock_t *submit = listeners_submit(d->listeners);
+    return outcome(peer->enveloped ? sock_send(submit, frames, 3) : sock_send(submit, bare, 2));
 }
 
 static enum core_sent to_worker(
     void *context, const struct core_peer *peer, const void *bytes, size_t size) {
     struct daemon *d = context;
     const struct sock_frame frames[2] = {{peer->id, peer->size}, {bytes, size}};
-    return outcome(sock_send(d->workers, frames, 2));
+    return outcome(sock_send(listeners_workers(d->listeners), frames, 2));
 }
 
 static void publish(void *context, const char *topic, const void *bytes, size_t size) {
     struct daemon *d = context;
-    const struct sock_frame frames[2] = {{topic, strlen(topic)}, {bytes, size}};
-    if (!sock_send(d->results, frames, 2) && d->publish_failed++ == 0)
-        log_event(LOG_LEVEL_ERROR, "publish", "error=\"%s\"", zmq_strerror(errno));
+    publisher_send(&d->publisher, topic, bytes, size);
 }
 
 static void say(void *context, enum core_level level, const char *event, const char *detail) {
@@ -89,7 +77,7 @@ static size_t size(const struct sock_message *m, unsigned i) { return zmq_msg_si
 static void on_client(void *context) {
     struct daemon *d = context;
     struct sock_message m;
-    for (int i = 0; i < REACTOR_DRAIN && sock_receive(d->submit, &m); i++) {
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_submit(d->listeners), &m); i++) {
         struct core_time t = now();
         bool enveloped = m.frames >= 3 && size(&m, 1) == 0;
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, enveloped};
@@ -105,7 +93,7 @@ static void on_client(void *context) {
 static void on_worker(void *context) {
     struct daemon *d = context;
     struct sock_message m;
-    for (int i = 0; i < REACTOR_DRAIN && sock_receive(d->workers, &m); i++) {
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_workers(d->listeners), &m); i++) {
         struct core_time t = now();
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, false};
         if (m.frames == 2)
@@ -116,37 +104,8 @@ static void on_worker(void *context) {
     }
 }
 
-/* Subscriptions; libzmq acts on them, we only take them off. */
-static void on_subscriber(void *context) {
-    struct daemon *d = context;
-    struct sock_message m;
-    for (int i = 0; i < REACTOR_DRAIN && sock_receive(d->results, &m); i++)
-        sock_message_close(&m);
-}
-
-static void on_monitor(void *context, zsock_t *monitor) {
-    struct daemon *d = context;
-    struct sock_message m;
-    for (int i = 0; i < REACTOR_DRAIN && sock_receive(monitor, &m); i++) {
-        uint16_t event = 0;
-        if (m.frames == 2 && size(&m, 0) >= sizeof event)
-            memcpy(&event, data(&m, 0), sizeof event);
-        if (event == ZMQ_EVENT_ACCEPTED || event == ZMQ_EVENT_DISCONNECTED)
-            core_connection(d->core, event == ZMQ_EVENT_ACCEPTED);
-        sock_message_close(&m);
-    }
-}
-
-static void on_monitor_0(void *context) {
-    on_monitor(context, ((struct daemon *)context)->monitors[0]);
-}
-
-static void on_monitor_1(void *context) {
-    on_monitor(context, ((struct daemon *)context)->monitors[1]);
-}
-
-static void on_monitor_2(void *context) {
-    on_monitor(context, ((struct daemon *)context)->monitors[2]);
+static void on_connection(void *context, bool began) {
+    core_connection(((struct daemon *)context)->core, began);
 }
 
 /* The first signal drains, the second ends at once. */
@@ -198,55 +157,6 @@ static void raise_descriptor_limit(void) {
     (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static zsock_t *listen_at(int type, int64_t max_bytes, const char *option,
-    const struct daemon_endpoints *endpoints, bool insecure) {
-    zsock_t *s = sock_new_bound(type, max_bytes);
-    for (int i = 0; s != NULL && i < endpoints->count; i++)
-        if (!sock_bind(s, option, endpoints->at[i], insecure)) {
-            sock_destroy(&s, 0);
-            return NULL;
-        }
-    return s;
-}
-
-/* libzmq tells connections apart only through a monitor; so a peer that it cut is counted. */
-static zsock_t *watch(struct daemon *d, zsock_t *socket, int which, void (*handler)(void *)) {
-    char endpoint[40];
-    (void)snprintf(endpoint, sizeof endpoint, "inproc://monitor-%d", which);
-    if (zmq_socket_monitor(
-            zsock_resolve(socket), endpoint, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
-        return NULL;
-    zsock_t *monitor = zsock_new(ZMQ_PAIR);
-    if (monitor != NULL && zsock_connect(monitor, "%s", endpoint) != 0)
-        zsock_destroy(&monitor);
-    if (monitor != NULL)
-        reactor_socket(d->reactor, monitor, handler, d);
-    return monitor;
-}
-
-static bool listen_all(struct daemon *d) {
-    static void (*const handlers[])(void *) = {on_monitor_0, on_monitor_1, on_monitor_2};
-    const struct daemon_config *config = d->config;
-    d->submit =
-        listen_at(ZMQ_ROUTER, SUBMIT_CUT_BYTES, "--submit", &config->submit, config->insecure);
-    if (d->submit != NULL)
-        d->results =
-            listen_at(ZMQ_XPUB, RESULTS_CUT_BYTES, "--results", &config->results, config->insecure);
-    if (d->results != NULL)
-        d->workers = listen_at(
-            ZMQ_ROUTER, SESSION_MAX_BYTES, "--workers", &config->workers, config->insecure);
-    if (d->workers == NULL)
-        return false;
-    zsock_t *const sockets[] = {d->submit, d->results, d->workers};
-    for (int i = 0; i < 3; i++)
-        if ((d->monitors[i] = watch(d, sockets[i], i, handlers[i])) == NULL)
-            return false;
-    reactor_socket(d->reactor, d->submit, on_client, d);
-    reactor_socket(d->reactor, d->results, on_subscriber, d);
-    reactor_socket(d->reactor, d->workers, on_worker, d);
-    return true;
-}
-
 static struct core *make_core(struct daemon *d) {
     const struct daemon_config *config = d->config;
     struct core_time t = now();
@@ -265,14 +175,6 @@ static struct core *make_core(struct daemon *d) {
     return core_new(&core, &sink, &t);
 }
 
-static void close_all(struct daemon *d) {
-    for (int i = 0; i < 3; i++)
-        zsock_destroy(&d->monitors[i]);
-    sock_destroy(&d->submit, LINGER_MS);
-    sock_destroy(&d->results, LINGER_MS);
-    sock_destroy(&d->workers, LINGER_MS);
-}
-
 int daemon_run(const struct daemon_config *config) {
     struct daemon *d = mem_new(1, sizeof *d);
     int status = EX_OK;
@@ -280,7 +182,10 @@ int daemon_run(const struct daemon_config *config) {
     raise_descriptor_limit();
     d->reactor = reactor_new();
     d->core = make_core(d);
-    if (listen_all(d)) {
+    const struct listeners_events events = {d, on_client, on_worker, on_connection};
+    d->listeners = listeners_new(config, d->reactor, &events);
+    if (d->listeners != NULL) {
+        publisher_init(&d->publisher, listeners_results(d->listeners));
         reactor_on_signal(d->reactor, on_signal, d);
         reactor_on_tick(d->reactor, next, tick, d);
         log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s submit=%s results=%s workers=%s",
@@ -293,7 +198,7 @@ int daemon_run(const struct daemon_config *config) {
     } else {
         status = EX_UNAVAILABLE;
     }
-    close_all(d);
+    listeners_destroy(&d->listeners, LINGER_MS);
     reactor_destroy(&d->reactor);
     core_destroy(&d->core);
     zsys_shutdown();

@@ -1,0 +1,132 @@
+#include "broker/listeners.h"
+
+#include "common/mem.h"
+#include "common/request.h"
+#include "common/session.h"
+#include "common/sock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Frames over this end their connection at the submit endpoint; up to it, one that is over
+ * REQUEST_MAX_BYTES is answered. */
+#define SUBMIT_CUT_BYTES (2 * REQUEST_MAX_BYTES)
+
+/* The longest topic has 137 bytes; a subscriber that sends more is cut. */
+#define RESULTS_CUT_BYTES 256
+
+enum { SUBMIT, RESULTS, WORKERS, SOCKETS };
+
+struct monitor {
+    zsock_t *socket;
+    struct listeners *of;
+};
+
+struct listeners {
+    zsock_t *at[SOCKETS];
+    struct monitor monitors[SOCKETS];
+    struct listeners_events events;
+};
+
+static zsock_t *listen_at(int type, int64_t max_bytes, const char *option,
+    const struct daemon_endpoints *endpoints, bool insecure) {
+    zsock_t *s = sock_new_bound(type, max_bytes);
+    for (int i = 0; s != NULL && i < endpoints->count; i++)
+        if (!sock_bind(s, option, endpoints->at[i], insecure)) {
+            sock_destroy(&s, 0);
+            return NULL;
+        }
+    return s;
+}
+
+/* Subscriptions; libzmq acts on them, we only take them off. */
+static void on_subscriber(void *context) {
+    struct listeners *l = context;
+    struct sock_message m;
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(l->at[RESULTS], &m); i++)
+        sock_message_close(&m);
+}
+
+static void on_monitor(void *context) {
+    struct monitor *monitor = context;
+    const struct listeners_events *events = &monitor->of->events;
+    struct sock_message m;
+    for (int i = 0; i < REACTOR_DRAIN && sock_receive(monitor->socket, &m); i++) {
+        uint16_t event = 0;
+        if (m.frames == 2 && zmq_msg_size(&m.at[0]) >= sizeof event)
+            memcpy(&event, zmq_msg_data(&m.at[0]), sizeof event);
+        if (event == ZMQ_EVENT_ACCEPTED || event == ZMQ_EVENT_DISCONNECTED)
+            events->connection(events->context, event == ZMQ_EVENT_ACCEPTED);
+        sock_message_close(&m);
+    }
+}
+
+/* libzmq tells connections apart only through a monitor; so a peer that it cut is counted. */
+static bool watch(struct listeners *l, int which, struct reactor *reactor) {
+    char endpoint[40];
+    struct monitor *monitor = &l->monitors[which];
+    (void)snprintf(endpoint, sizeof endpoint, "inproc://monitor-%d", which);
+    if (zmq_socket_monitor(zsock_resolve(l->at[which]), endpoint,
+            ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
+        return false;
+    monitor->of = l;
+    monitor->socket = zsock_new(ZMQ_PAIR);
+    if (monitor->socket == NULL || zsock_connect(monitor->socket, "%s", endpoint) != 0)
+        return false;
+    reactor_socket(reactor, monitor->socket, on_monitor, monitor);
+    return true;
+}
+
+static bool open_all(struct listeners *l, const struct daemon_config *config) {
+    static const struct {
+        int type;
+        int64_t max_bytes;
+        const char *option;
+    } kinds[SOCKETS] = {{ZMQ_ROUTER, SUBMIT_CUT_BYTES, "--submit"},
+        {ZMQ_XPUB, RESULTS_CUT_BYTES, "--results"}, {ZMQ_ROUTER, SESSION_MAX_BYTES, "--workers"}};
+    const struct daemon_endpoints *const endpoints[SOCKETS] = {
+        &config->submit, &config->results, &config->workers};
+    for (int i = 0; i < SOCKETS; i++) {
+        l->at[i] = listen_at(
+            kinds[i].type, kinds[i].max_bytes, kinds[i].option, endpoints[i], config->insecure);
+        if (l->at[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+struct listeners *listeners_new(const struct daemon_config *config, struct reactor *reactor,
+    const struct listeners_events *events) {
+    struct listeners *l = mem_new(1, sizeof *l);
+    bool good = open_all(l, config);
+    l->events = *events;
+    for (int i = 0; good && i < SOCKETS; i++)
+        good = watch(l, i, reactor);
+    if (!good) {
+        listeners_destroy(&l, 0);
+        return NULL;
+    }
+    reactor_socket(reactor, l->at[SUBMIT], events->client, events->context);
+    reactor_socket(reactor, l->at[RESULTS], on_subscriber, l);
+    reactor_socket(reactor, l->at[WORKERS], events->worker, events->context);
+    return l;
+}
+
+zsock_t *listeners_submit(const struct listeners *l) { return l->at[SUBMIT]; }
+
+zsock_t *listeners_results(const struct listeners *l) { return l->at[RESULTS]; }
+
+zsock_t *listeners_workers(const struct listeners *l) { return l->at[WORKERS]; }
+
+void listeners_destroy(struct listeners **listeners, int linger_ms) {
+    struct listeners *l = *listeners;
+    if (l == NULL)
+        return;
+    for (int i = 0; i < SOCKETS; i++)
+        zsock_destroy(&l->monitors[i].socket);
+    for (int i = 0; i < SOCKETS; i++)
+        sock_destroy(&l->at[i], linger_ms);
+    free(l);
+    *listeners = NULL;
+}

@@ -13,11 +13,11 @@ static int compare(const struct lease *a, const struct lease *b) {
     return a->number < b->number ? -1 : a->number > b->number;
 }
 
-RB_PROTOTYPE(lease_tree, lease, by_number, compare)
-RB_GENERATE(lease_tree, lease, by_number, compare)
+RB_PROTOTYPE(run_tree, lease, by_number, compare)
+RB_GENERATE(run_tree, lease, by_number, compare)
 
 struct job *leases_find(struct core *c, int64_t number) {
-    struct lease *lease = RB_FIND(lease_tree, &c->leases, &(struct lease){.number = number});
+    struct lease *lease = RB_FIND(run_tree, &c->leases, &(struct lease){.number = number});
     return lease != NULL ? lease->job : NULL;
 }
 
@@ -51,7 +51,7 @@ void leases_hold(struct core *c, struct worker *w, struct job *job, int64_t numb
     job->lease->job = job;
     job->lease->number = number;
     job->lease->given_us = c->now.mono_us;
-    (void)RB_INSERT(lease_tree, &c->leases, job->lease);
+    (void)RB_INSERT(run_tree, &c->leases, job->lease);
     c->running++;
     job->lane->client->running++;
     attach(c, w, job);
@@ -61,7 +61,7 @@ void leases_hold(struct core *c, struct worker *w, struct job *job, int64_t numb
 void leases_release(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
     let_go(c, job);
-    (void)RB_REMOVE(lease_tree, &c->leases, job->lease);
+    (void)RB_REMOVE(run_tree, &c->leases, job->lease);
     free(job->lease);
     job->lease = NULL;
     job->state = JOB_LOOSE;

@@ -224,7 +224,7 @@ struct parked {
 
 RB_HEAD(job_id_tree, job);
 RB_HEAD(job_share_tree, job);
-RB_HEAD(lease_tree, lease);
+RB_HEAD(run_tree, lease);
 RB_HEAD(demand_tree, demand);
 RB_HEAD(client_tree, client);
 TAILQ_HEAD(demand_list, demand);
@@ -287,7 +287,7 @@ struct core {
     struct timeline job_times, worker_times;
     int64_t next_alive_us;
     struct job_id_tree jobs;
-    struct lease_tree leases;
+    struct run_tree leases;
     struct job_share_tree shares;
     int64_t queued, running, riding;
     struct job_list recent; /* done, the oldest first */

@@ -25,8 +25,9 @@ enum result_stop {
     STOP_WORKER_LOST,
     STOP_NO_WORKER,
     STOP_SUMMARY, /* of a whole fanout; no worker says so */
-    RESULT_STOPS  /* how many there are */
 };
+
+#define RESULT_STOPS (STOP_SUMMARY + 1)
 
 extern const char *const result_stop_names[];
 

@@ -119,6 +119,7 @@ static struct kept_trace *kept_trace(int64_t number) {
         if (kept_traces[i].record.number == number)
             return &kept_traces[i];
     fail_msg("%d: a trace that was not kept", (int)number);
+    return NULL;
 }
 
 static void keep_run(void *context, const struct record_run *run) {

@@ -32,21 +32,21 @@ static void receive(const void *at, size_t size) {
     wire_doc_free(&got);
 }
 
-static enum core_sent to_client(
-    void *context, const struct core_peer *peer, const void *at, size_t size) {
+static void to_client(
+    void *context, const struct core_peer *peer, const void *at, size_t size, enum core_when when) {
     (void)context;
     (void)peer;
+    (void)when;
     receive(at, size);
-    return CORE_SENT;
 }
 
-static enum core_sent to_worker(
-    void *context, const struct core_peer *peer, const void *at, size_t size) {
+static void to_worker(
+    void *context, const struct core_peer *peer, const void *at, size_t size, enum core_when when) {
     (void)context;
     (void)peer;
     (void)at;
     (void)size;
-    return CORE_SENT;
+    (void)when;
 }
 
 static void publish(void *context, const char *topic, const void *at, size_t size) {
@@ -62,15 +62,38 @@ static void say(void *context, enum core_level level, const char *event, const c
     (void)detail;
 }
 
+/* ---- a store that forgets all ---- */
+
+static uint64_t asked; /* the ticket of an open question; 0: none */
+
+static void keep_trace(void *context, const struct record_trace *trace) {
+    (void)context;
+    (void)trace;
+}
+
+static void keep_run(void *context, const struct record_run *run) {
+    (void)context;
+    (void)run;
+}
+
+static void keep_result(void *context, const struct record_result *result) {
+    (void)context;
+    (void)result;
+}
+
+static void read_store(void *context, const struct record_read *read) {
+    (void)context;
+    asked = read->ticket;
+}
+
 static int set_up(void **state) {
     (void)state;
-    static const struct core_config config = {.name = "b1",
-        .version = "test",
-        .max_queued = 10,
-        .keep_results = 10,
-        .epoch = 9000,
-        .first_lease = 100};
-    core = core_new(&config, &(struct core_sink){NULL, to_client, to_worker, publish, say}, &now);
+    static const struct core_config config = {
+        .name = "b1", .version = "test", .max_queued = 10, .epoch = 9000, .first_lease = 100};
+    static const struct core_sink sink = {
+        NULL, to_client, to_worker, publish, keep_trace, keep_run, keep_result, read_store, say};
+    core = core_new(&config, &sink, &now);
+    asked = 0;
     msgpack_sbuffer_init(&bytes);
     results = unreadable = 0;
     return wire_doc_init(&doc) ? 0 : -1;
@@ -93,6 +116,11 @@ static void from(const char *who, const char *text) {
         core_worker_message(core, &peer, bytes.data, bytes.size, &now);
     } else {
         core_client_message(core, &peer, bytes.data, bytes.size, &now);
+    }
+    if (asked != 0) {
+        const struct record_answer nothing = {.ticket = asked, .first_seq = 1};
+        asked = 0;
+        core_answer(core, &nothing, &now);
     }
 }
 

@@ -104,7 +104,10 @@ static void adopt(struct core *c, struct worker *w, struct job *job) {
     attach(c, w, job);
     if (!job->cancelling)
         return;
-    timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
+    /* Time to answer, but not once more for each new connection. */
+    int64_t until_us = c->now.mono_us + CORE_CANCEL_US;
+    if (job->timer.due_us > until_us)
+        timeline_set(&c->job_times, &job->timer, until_us);
     core_to_worker(c, w, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease->number});
 }
 

@@ -93,9 +93,10 @@ bool jobs_same(struct core *c, const char *id, const void *trace, size_t size,
     return false;
 }
 
-/* The ids that we make begin so; no client's may, or it could take the next one. */
+/* The ids that we make begin so; no client's may, or it could take the next one. With the whole
+ * epoch: two starts can share a millisecond where the clock was set back between them. */
 static int own_prefix(const struct core *c, char *out, size_t room) {
-    return snprintf(out, room, "%" PRIx64 "-", (uint64_t)c->config.epoch / 1000);
+    return snprintf(out, room, "%" PRIx64 "-", (uint64_t)c->config.epoch);
 }
 
 static bool admitted(struct core *c, struct trace *trace, struct wire_error *err) {

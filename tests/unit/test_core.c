@@ -27,16 +27,17 @@ static void a_req_gets_the_result_of_a_trace(void **state) {
     say_to("w1", HELLO("ams1", "2", ""));
     text_clear(&log_text);
     say_to("c1+", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'progress': true}");
-    EXPECT(GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'9-1','progress':true"));
+    EXPECT(GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'2328-1','progress':true"));
     say_to("w1", "{'v': 1, 'op': 'hop', 'lease': 100, 'ttl': 1, 'probes': [{'attempt': 1, 'addr': "
                  "null, 'rtt_us': null, 'sent_us': 0, 'verdict': 'no-reply'}]}");
-    EXPECT("hop.default.9-1 {'v':1,'op':'hop','id':'9-1','stream':'default','ttl':1,'probes':["
-           "{'attempt':1,'addr':null,'rtt_us':null,'sent_us':0,'verdict':'no-reply'}]}\n");
+    EXPECT(
+        "hop.default.2328-1 {'v':1,'op':'hop','id':'2328-1','stream':'default','ttl':1,'probes':["
+        "{'attempt':1,'addr':null,'rtt_us':null,'sent_us':0,'verdict':'no-reply'}]}\n");
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
-    EXPECT("result.default.9-1 {'v':1,'op':'result'," HEAD("1", "default", "1", "9-1",
+    EXPECT("result.default.2328-1 {'v':1,'op':'result'," HEAD("1", "default", "1", "2328-1",
         ",'accepted_us':5000000,'worker':'ams1','run':1,") BODY("192.0.2.1",
         "reached") "}\n"
-                   "c1+ {'v':1,'op':'result'," HEAD("1", "default", "1", "9-1",
+                   "c1+ {'v':1,'op':'result'," HEAD("1", "default", "1", "2328-1",
                        ",'accepted_us':5000000,'worker':'ams1','run':1,")
                        BODY("192.0.2.1", "reached") "}\n" DONE("w1", "100"));
 }

@@ -46,9 +46,10 @@ static struct job *identical(struct core *c, struct job *job) {
     return same ? last : NULL;
 }
 
-/* A probing that ended so was cut short for reasons of its own trace. */
+/* With a path; what else ended a probing may be its own trace's or its worker's affair. */
 static bool conclusive(int stop) {
-    return stop != STOP_CANCELLED && stop != STOP_DEADLINE && stop != STOP_NO_WORKER;
+    return stop == STOP_REACHED || stop == STOP_UNREACHABLE || stop == STOP_GAP_LIMIT ||
+           stop == STOP_MAX_TTL || stop == STOP_LOOP;
 }
 
 /* Ends the job with what a finished one found. */

@@ -46,10 +46,16 @@ static struct job *identical(struct core *c, struct job *job) {
     return same ? last : NULL;
 }
 
-/* With a path; what else ended a probing may be its own trace's or its worker's affair. */
-static bool conclusive(int stop) {
+/* Worth taking later: with a path. */
+static bool has_path(int stop) {
     return stop == STOP_REACHED || stop == STOP_UNREACHABLE || stop == STOP_GAP_LIMIT ||
            stop == STOP_MAX_TTL || stop == STOP_LOOP;
+}
+
+/* Was it cut short for reasons of its own trace? All other ends hold for the riders too: above all
+ * one that makes workers die must not be tried anew for each of them. */
+static bool is_its_own(int stop) {
+    return stop == STOP_CANCELLED || stop == STOP_DEADLINE || stop == STOP_NO_WORKER;
 }
 
 /* Ends the job with what a finished one found. */
@@ -87,7 +93,7 @@ bool share_board(struct core *c, struct job *job, int64_t max_age_us) {
     if (other == NULL)
         return false;
     if (other->state == JOB_DONE) {
-        if (!conclusive(other->stop) || c->now.mono_us - other->done_us > max_age_us)
+        if (!has_path(other->stop) || c->now.mono_us - other->done_us > max_age_us)
             return false;
         take_result(c, job, other);
         return true;
@@ -111,7 +117,7 @@ void share_arrive(struct core *c, struct job *leader, const struct ending *e) {
     struct job *rider, *first = NULL;
     struct ending shared = *e;
     shared.shared = leader->id;
-    if (!conclusive(e->stop) && (first = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
+    if (is_its_own(e->stop) && (first = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
         share_leave(c, first);
         jobs_queue(c, first);
         if (first->state != JOB_QUEUED)
@@ -119,7 +125,7 @@ void share_arrive(struct core *c, struct job *leader, const struct ending *e) {
     }
     while ((rider = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
         share_leave(c, rider);
-        if (conclusive(e->stop))
+        if (!is_its_own(e->stop))
             jobs_finish(c, rider, &shared);
         else if (first != NULL)
             ride(c, rider, first);

@@ -1,8 +1,8 @@
 /* hopmq submit: hands many targets to the broker; prints their ids, or waits for the results. */
 #include "clients/command.h"
-#include "clients/json.h"
 #include "clients/output.h"
 #include "clients/render.h"
+#include "clients/show.h"
 #include "clients/submit_run.h"
 
 #include <stdlib.h>
@@ -95,16 +95,12 @@ static void on_result(void *context, struct item *item, const struct result_head
     struct submit_command *cmd = context;
     struct lines text = {0};
     (void)item;
-    if (cmd->json) {
-        json_line(&text, root, "req");
-    } else {
-        if (!cmd->headed)
-            render_columns(&text);
-        cmd->headed = true;
-        render_line(&text, head, body);
-    }
+    if (!cmd->json && !cmd->headed)
+        render_columns(&text);
+    cmd->headed = true;
     output_lines(&text);
     lines_free(&text);
+    show_result(head, body, root, cmd->json);
 }
 
 int command_submit(struct command_options *common, int argc, char **argv) {
@@ -128,6 +124,7 @@ int command_submit(struct command_options *common, int argc, char **argv) {
         .context = &cmd,
         .accepted = cmd.wait ? NULL : on_accepted,
         .result = on_result,
+        .place = on_result,
     };
     int code = submit_run(&plan);
     targets_destroy(&plan.targets);

@@ -4,9 +4,9 @@
  * is live, what the others bring is kept until their turn.
  */
 #include "clients/command.h"
-#include "clients/json.h"
 #include "clients/live.h"
 #include "clients/output.h"
+#include "clients/show.h"
 #include "clients/submit_run.h"
 #include "common/mem.h"
 
@@ -136,16 +136,19 @@ static void on_result(void *context, struct item *item, const struct result_head
     print(context);
 }
 
+static void on_place(void *context, struct item *item, const struct result_head *head,
+    const struct result_body *body, const msgpack_object *root) {
+    struct page *page = item->data;
+    (void)root;
+    live_place(&page->text, head, body);
+    print(context);
+}
+
 static void on_json(void *context, struct item *item, const struct result_head *head,
     const struct result_body *body, const msgpack_object *root) {
-    struct lines text = {0};
     (void)context;
     (void)item;
-    (void)head;
-    (void)body;
-    json_line(&text, root, "req");
-    output_lines(&text);
-    lines_free(&text);
+    show_result(head, body, root, true);
 }
 
 int command_trace(struct command_options *common, int argc, char **argv) {
@@ -160,8 +163,8 @@ int command_trace(struct command_options *common, int argc, char **argv) {
     for (int i = 0; i < cmd.target_count; i++)
         if (!trace_options_target(&cmd.trace, cmd.targets[i], &err))
             command_misuse("%s", err.message);
-    /* Names come with the result, and each hop is printed once. */
-    cmd.trace.trace.progress = !cmd.json && !cmd.trace.trace.names;
+    /* Names come with the result, and each hop is printed once; and places run at the same time. */
+    cmd.trace.trace.progress = !cmd.json && !cmd.trace.trace.names && cmd.trace.trace.fanout == 0;
     struct submit_plan plan = {
         .options = common,
         .trace = &cmd.trace,
@@ -170,12 +173,14 @@ int command_trace(struct command_options *common, int argc, char **argv) {
         .busy_timeout_us = INT64_C(60000000),
         .context = &cmd,
         .result = on_json,
+        .place = on_json,
     };
     if (!cmd.json) {
         plan.added = on_added;
         plan.accepted = on_accepted;
         plan.hop = on_hop;
         plan.result = on_result;
+        plan.place = on_place;
         plan.failed = on_failed;
     }
     int code = submit_run(&plan);

@@ -31,7 +31,7 @@ struct dial {
     bool up, pings_stopped, ended, stopping;
     int code;
     const char *give_up_message;
-    int64_t epoch;
+    int64_t epoch, origin;
     int64_t started_us, ping_at_us, pinged_us, send_at_us, give_up_us;
     int64_t unanswered_us; /* the first ping since the broker was heard; 0: none */
 };
@@ -138,12 +138,19 @@ static void on_pong(struct dial *d, const msgpack_object *root) {
     if (!d->up) {
         d->up = true;
         d->epoch = pong.epoch;
+        d->origin = pong.origin;
         d->ping_at_us = now_us() + PING_US;
         if (d->events.up != NULL)
             d->events.up(d->events.context, &pong, root, now_us() - d->pinged_us);
     } else if (pong.epoch != d->epoch && !d->pings_stopped) {
-        output_warn("%s: the broker was started again; the traces that it had are gone",
-            d->options->broker);
+        bool kept = pong.origin == d->origin;
+        d->epoch = pong.epoch;
+        if (kept && d->events.restarted != NULL) {
+            d->events.restarted(d->events.context);
+            return;
+        }
+        output_warn("%s: the broker was started again%s", d->options->broker,
+            kept ? "" : "; the traces that it had are gone");
         dial_end(d, EX_UNAVAILABLE);
     }
 }

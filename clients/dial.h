@@ -24,6 +24,8 @@ struct dial_events {
     void *context;
     void (*up)(void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us);
     void (*message)(void *context, const struct dial_message *message);
+    /* The broker was started again, and has what it had. Without this the loop ends. */
+    void (*restarted)(void *context);
     int64_t (*next)(void *context); /* when tick is wanted, monotonic; INT64_MAX: never */
     void (*tick)(void *context, int64_t now_us);
     /* A signal, or nobody reads the output any more. The second signal ends the loop, and so does

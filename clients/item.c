@@ -3,6 +3,7 @@
 #include "common/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int compare(struct item *a, struct item *b) { return strcmp(a->id, b->id); }
@@ -19,20 +20,46 @@ struct item *item_new(const char *target, const char *id, unsigned line) {
     return item;
 }
 
+void item_free(struct item *item) {
+    free(item->places);
+    msgpack_sbuffer_destroy(&item->summary);
+    free(item);
+}
+
 bool item_insert(struct item_tree *tree, struct item *item) {
     return RB_INSERT(item_tree, tree, item) == NULL;
 }
 
 void item_remove(struct item_tree *tree, struct item *item) { RB_REMOVE(item_tree, tree, item); }
 
-struct item *item_find(struct item_tree *tree, const msgpack_object *message) {
+struct item *item_find(struct item_tree *tree, const msgpack_object *message, bool *place) {
     struct item key = {.line = 0};
     const msgpack_object *id = wire_find(message, "id");
-    if (id == NULL || id->type != MSGPACK_OBJECT_STR || id->via.str.size >= sizeof key.id)
+    if (id == NULL || id->type != MSGPACK_OBJECT_STR)
         return NULL;
-    memcpy(key.id, id->via.str.ptr, id->via.str.size);
-    key.id[id->via.str.size] = '\0';
+    const char *slash = memchr(id->via.str.ptr, '/', id->via.str.size);
+    size_t size = slash != NULL ? (size_t)(slash - id->via.str.ptr) : id->via.str.size;
+    if (size >= sizeof key.id)
+        return NULL;
+    memcpy(key.id, id->via.str.ptr, size);
+    key.id[size] = '\0';
+    *place = slash != NULL;
     return RB_FIND(item_tree, tree, &key);
+}
+
+bool item_has_place(const struct item *item, int64_t seq) {
+    for (size_t i = item->place_count; i > 0; i--)
+        if (item->places[i - 1] == seq)
+            return true;
+    return false;
+}
+
+bool item_add_place(struct item *item, int64_t seq) {
+    if (item_has_place(item, seq))
+        return false;
+    item->places = mem_grow(item->places, item->place_count + 1, sizeof *item->places);
+    item->places[item->place_count++] = seq;
+    return true;
 }
 
 void item_put_trace(msgpack_packer *pk, const struct item *item, const struct trace *common) {

@@ -3,6 +3,7 @@
 #include "common/hop.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void live_begin(struct live *live, struct lines *text, const struct trace *trace) {
     *live = (struct live){trace->first_ttl, trace->first_ttl, 1};
@@ -31,20 +32,33 @@ void live_hop(struct live *live, struct lines *text, const msgpack_object *hop) 
     live->next_ttl++;
 }
 
-void live_end(struct live *live, struct lines *text, const struct result_head *head,
-    const struct result_body *body) {
+/* The hops from first_ttl on, and how it ended. */
+static void add_rest(struct lines *text, const struct result_head *head,
+    const struct result_body *body, int64_t first_ttl) {
     uint32_t count = body->hops->via.array.size;
-    if (live->next_ttl > live->first_ttl && head->run > live->run)
-        start_again(live, text);
     for (uint32_t i = 0; i < count; i++) {
         struct wire_error err;
         const msgpack_object *probes;
         int64_t ttl;
-        if (hop_get(&body->hops->via.array.ptr[i], &ttl, &probes, "", &err) &&
-            ttl >= live->next_ttl)
+        if (hop_get(&body->hops->via.array.ptr[i], &ttl, &probes, "", &err) && ttl >= first_ttl)
             (void)render_hop(text, "", ttl, probes, body->names);
     }
     render_summary(text, head, body);
+}
+
+void live_end(struct live *live, struct lines *text, const struct result_head *head,
+    const struct result_body *body) {
+    if (live->next_ttl > live->first_ttl && head->run > live->run)
+        start_again(live, text);
+    add_rest(text, head, body, live->next_ttl);
+}
+
+void live_place(
+    struct lines *text, const struct result_head *head, const struct result_body *body) {
+    const char *slash = strchr(head->id, '/');
+    lines_add(text, "at %s:", slash != NULL ? slash + 1 : head->id);
+    lines_end(text);
+    add_rest(text, head, body, 0);
 }
 
 void live_whole(

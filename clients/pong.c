@@ -11,6 +11,7 @@ static const struct wire_field fields[] = {
     {"version", WIRE_TEXT, AT(version), 0, 32, NULL, NULL, true, false},
     {"versions", WIRE_VALUE, AT(versions), 0, 0, NULL, NULL, true, false},
     {"epoch", WIRE_INT, AT(epoch), 0, INT64_MAX, NULL, NULL, true, false},
+    {"origin", WIRE_INT, AT(origin), 0, INT64_MAX, NULL, NULL, false, false},
     {"seq", WIRE_INT, AT(seq), 0, INT64_MAX, NULL, NULL, true, false},
     {"results", WIRE_VALUE, AT(results), 0, 0, NULL, NULL, true, false},
 };
@@ -26,6 +27,8 @@ bool pong_get(struct pong *pong, const msgpack_object *map, struct wire_error *e
     memset(pong, 0, sizeof *pong);
     if (!wire_get(map, fields, sizeof fields / sizeof fields[0], pong, "", err))
         return false;
+    if (pong->origin == 0)
+        pong->origin = pong->epoch;
     if (pong->versions->type != MSGPACK_OBJECT_ARRAY || pong->versions->via.array.size != 2 ||
         !version_number(&pong->versions->via.array.ptr[0], &pong->version_min) ||
         !version_number(&pong->versions->via.array.ptr[1], &pong->version_max)) {
@@ -92,6 +95,8 @@ void pong_render(struct lines *text, const struct pong *pong, const char *dialle
         pong->version_max);
     lines_add(text, ", epoch %" PRId64 ", %" PRId64 " result%s", pong->epoch, pong->seq,
         pong->seq == 1 ? "" : "s");
+    if (pong->origin != pong->epoch)
+        lines_add(text, " since %" PRId64, pong->origin);
     if (pong_results(pong, dialled, results))
         lines_add(text, ", published at %s", results);
     lines_end(text);

@@ -9,7 +9,7 @@
 
 struct pong {
     char broker[65], version[33];
-    int64_t epoch, seq;
+    int64_t epoch, origin, seq;       /* origin is epoch if the broker does not tell */
     int64_t version_min, version_max; /* of the protocol */
     const msgpack_object *versions;   /* a checked pair */
     const msgpack_object *results;    /* a checked array of strings */

@@ -193,7 +193,6 @@ static const char *gloss(const struct result_body *body, char *buffer, size_t si
         return body->error_message;
     switch ((enum result_stop)body->stop) {
     case STOP_REACHED:
-    case STOP_SUMMARY:
         return "";
     case STOP_UNREACHABLE:
         return "the last hop says that the target cannot be reached";
@@ -218,17 +217,43 @@ static const char *gloss(const struct result_body *body, char *buffer, size_t si
     case STOP_NO_ROUTE:
     case STOP_DENIED:
     case STOP_PROBER_ERROR:
+    case STOP_SUMMARY: /* has no gloss */
         break;
     }
     return "without a reason given";
+}
+
+/* "3 places: 2 reached, 1 worker-lost" */
+static void add_places(struct lines *text, const msgpack_object *members) {
+    unsigned counts[RESULT_STOPS] = {0};
+    uint32_t count = members != NULL ? members->via.array.size : 0;
+    const char *between = ": ";
+    for (uint32_t i = 0; i < count; i++) {
+        struct result_member member;
+        struct wire_error err;
+        if (result_get_member(&member, &members->via.array.ptr[i], "", &err))
+            counts[member.stop]++;
+    }
+    lines_add(text, "%u place%s", count, plural(count));
+    for (int stop = 0; stop < RESULT_STOPS; stop++)
+        if (counts[stop] > 0) {
+            lines_add(text, "%s%u %s", between, counts[stop], result_stop_names[stop]);
+            between = ", ";
+        }
 }
 
 void render_summary(
     struct lines *text, const struct result_head *head, const struct result_body *body) {
     char buffer[80];
     unsigned hops = body->hops->via.array.size;
-    int64_t took_us =
-        body->finished_us > body->started_us ? body->finished_us - body->started_us : 0;
+    int64_t from_us = body->stop == STOP_SUMMARY ? head->accepted_us : body->started_us;
+    int64_t took_us = body->finished_us > from_us ? body->finished_us - from_us : 0;
+    if (body->stop == STOP_SUMMARY) {
+        add_places(text, body->members);
+        lines_add(text, ", %.1f s", (double)took_us / 1e6);
+        lines_end(text);
+        return;
+    }
     lines_add(text, "%s", result_stop_names[body->stop]);
     if (body->stop == STOP_REACHED) {
         if (body->dst[0] != '\0' && strcmp(body->dst, body->target) != 0)
@@ -244,6 +269,8 @@ void render_summary(
         lines_add(text, ", worker %s", head->worker);
     if (head->run > 1)
         lines_add(text, ", run %" PRId64, head->run);
+    if (head->shared[0] != '\0')
+        lines_add(text, ", probed by %s", head->shared);
     lines_end(text);
 }
 
@@ -274,9 +301,16 @@ void render_line(
     struct tm utc;
     if (gmtime_r(&seconds, &utc) != NULL)
         (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    lines_add(text, "%-20s %-10s %-16s %-24s %-12s %4u", stamp, head->stream, head->id,
-        body->target, result_stop_names[body->stop], body->hops->via.array.size);
-    add_last_rtt(text, body->hops);
+    lines_add(text, "%-20s %-10s %-16s %-24s %-12s ", stamp, head->stream, head->id, body->target,
+        result_stop_names[body->stop]);
+    if (body->stop == STOP_SUMMARY) {
+        add_places(text, body->members);
+    } else {
+        lines_add(text, "%4u", body->hops->via.array.size);
+        add_last_rtt(text, body->hops);
+    }
+    if (head->shared[0] != '\0')
+        lines_add(text, "  probed by %s", head->shared);
     if (body->error_message[0] != '\0')
         lines_add(text, "  %s", body->error_message);
     lines_end(text);

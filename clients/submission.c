@@ -12,15 +12,19 @@
 #define FETCH_BEFORE_US INT64_C(2000000) /* a late result is asked for so long before giving up */
 
 struct submission *submission_new(const struct trace *trace, const char *prefix, bool notify,
-    int64_t busy_timeout_us, const struct submission_events *events) {
+    int64_t busy_timeout_us, uint32_t chance, const struct submission_events *events) {
     struct submission *s = mem_new(1, sizeof *s);
     s->trace = *trace;
     s->events = *events;
     s->notify = notify;
+    s->chance = chance;
     s->busy_timeout_us = busy_timeout_us;
     (void)snprintf(s->prefix, sizeof s->prefix, "%s", prefix);
     TAILQ_INIT(&s->pending);
     TAILQ_INIT(&s->waiting);
+    TAILQ_INIT(&s->held);
+    if (!wire_doc_init(&s->doc))
+        abort();
     RB_INIT(&s->ids);
     for (size_t i = 0; i < SUBMISSION_BATCHES; i++)
         TAILQ_INIT(&s->batches[i].items);
@@ -29,8 +33,10 @@ struct submission *submission_new(const struct trace *trace, const char *prefix,
 
 void submission_free(struct submission *s, struct item *item) {
     item_remove(&s->ids, item);
+    if (item->held)
+        TAILQ_REMOVE(&s->held, item, by_held);
     s->items--;
-    free(item);
+    item_free(item);
 }
 
 void submission_destroy(struct submission **submission) {
@@ -39,6 +45,7 @@ void submission_destroy(struct submission **submission) {
         return;
     while (!RB_EMPTY(&s->ids))
         submission_free(s, RB_ROOT(&s->ids));
+    wire_doc_free(&s->doc);
     free(s);
     *submission = NULL;
 }
@@ -139,6 +146,10 @@ static bool poll_cancel(struct submission *s, msgpack_sbuffer *out) {
 static void give_up_late(struct submission *s, int64_t now_us) {
     struct item *item;
     while ((item = TAILQ_FIRST(&s->waiting)) != NULL && item->due_us <= now_us) {
+        if (item->held) {
+            submission_let_go(s, item);
+            continue;
+        }
         if (item == s->cancel_next)
             s->cancel_next = TAILQ_NEXT(item, link);
         TAILQ_REMOVE(&s->waiting, item, link);
@@ -179,7 +190,7 @@ bool submission_poll(struct submission *s, int64_t now_us, msgpack_sbuffer *out)
     if (s->busy_since_us != 0 && s->busy_since_us + s->busy_timeout_us <= now_us &&
         !TAILQ_EMPTY(&s->pending))
         give_up_busy(s);
-    if (poll_cancel(s, out) || poll_fetch(s, now_us, out))
+    if (poll_cancel(s, out) || poll_fetch(s, now_us, out) || submission_poll_held(s, now_us, out))
         return true;
     struct batch *batch = batch_to_send(s, now_us);
     if (batch != NULL)
@@ -190,7 +201,7 @@ bool submission_poll(struct submission *s, int64_t now_us, msgpack_sbuffer *out)
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int64_t submission_next(const struct submission *s) {
-    int64_t next = INT64_MAX;
+    int64_t next = submission_next_held(s);
     const struct item *item;
     bool unused = false;
     for (size_t i = 0; i < SUBMISSION_BATCHES; i++) {
@@ -211,6 +222,26 @@ int64_t submission_next(const struct submission *s) {
     if (!item->fetched)
         return min64(next, item->due_us - FETCH_BEFORE_US);
     return next;
+}
+
+void submission_restarted(struct submission *s) {
+    struct item *item;
+    TAILQ_FOREACH(item, &s->held, by_held)
+    item->fetch_req = 0;
+    for (size_t i = 0; i < SUBMISSION_BATCHES; i++)
+        s->batches[i].sent_us = INT64_MIN / 2; /* at once */
+    if (s->cancelled) {
+        s->cancel_next = TAILQ_FIRST(&s->waiting);
+        return;
+    }
+    while ((item = TAILQ_FIRST(&s->waiting)) != NULL) {
+        TAILQ_REMOVE(&s->waiting, item, link);
+        s->waiting_count--;
+        item->state = ITEM_PENDING;
+        item->fetched = false;
+        TAILQ_INSERT_TAIL(&s->pending, item, link);
+        s->pending_count++;
+    }
 }
 
 void submission_cancel(struct submission *s) {

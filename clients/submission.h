@@ -25,14 +25,17 @@ struct submission_events {
     void (*hop)(void *context, struct item *item, const msgpack_object *hop);
     void (*result)(void *context, struct item *item, const msgpack_object *result);
     void (*lost)(void *context, struct item *item); /* no result in time, nor at `fetch` */
+    /* The result of one place of a fanout; the item goes on. */
+    void (*place)(void *context, struct item *item, const msgpack_object *result);
 };
 
 struct submission;
 
 /* `trace` has the fields that all traces share; it and its pointers stay the caller's. With
- * notify the results are waited for. prefix begins every id. */
+ * notify the results are waited for. prefix begins every id. `chance` is any number, another one
+ * in each process: it spreads the clients of a busy broker. */
 struct submission *submission_new(const struct trace *trace, const char *prefix, bool notify,
-    int64_t busy_timeout_us, const struct submission_events *events);
+    int64_t busy_timeout_us, uint32_t chance, const struct submission_events *events);
 void submission_destroy(struct submission **submission);
 
 /* How many traces may be added now. */
@@ -52,6 +55,10 @@ int64_t submission_next(const struct submission *submission);
 /* Takes a message from the broker. False if it makes no sense. */
 bool submission_message(struct submission *submission, int64_t now_us, const char *op, int64_t req,
     const msgpack_object *root, struct wire_error *err);
+
+/* The broker was started again, and has what it had accepted, but does not know who waits for it:
+ * what has no result is submitted again, under the same names. */
+void submission_restarted(struct submission *submission);
 
 /* Forgets what was not sent and cancels the rest; the results of that still come. */
 void submission_cancel(struct submission *submission);

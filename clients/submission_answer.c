@@ -1,6 +1,7 @@
 #include "clients/submission_state.h"
 
-#include <stdio.h>
+#include "clients/refusal.h"
+
 #include <string.h>
 
 #define BACKOFF_MIN_US INT64_C(100000)
@@ -20,22 +21,15 @@ static void busy(struct submission *s, struct item *item, int64_t now_us) {
 
 static void refuse(
     struct submission *s, struct item *item, const msgpack_object *error, int64_t now_us) {
-    struct refusal {
-        char code[33], message[225];
-    } in = {"", ""};
-#define AT(member) offsetof(struct refusal, member)
-    static const struct wire_field fields[] = {
-        {"code", WIRE_TEXT, AT(code), 1, 32, NULL, NULL, true, false},
-        {"message", WIRE_TEXT, AT(message), 0, 224, NULL, NULL, true, false},
-    };
-    struct wire_error err;
-    if (!wire_get(error, fields, 2, &in, "", &err))
-        (void)snprintf(in.message, sizeof in.message, "refused, but the reason makes no sense");
-    if (strcmp(in.code, "busy") == 0 && !s->gave_up) {
+    struct refusal refusal;
+    refusal_get(&refusal, error);
+    if (refusal_is_busy(&refusal) && !s->gave_up) {
+        if (s->retry_ms < refusal.retry_ms)
+            s->retry_ms = refusal.retry_ms;
         busy(s, item, now_us);
         return;
     }
-    s->events.refused(s->events.context, item, in.message);
+    s->events.refused(s->events.context, item, refusal.message);
     submission_free(s, item);
 }
 
@@ -59,6 +53,7 @@ static void settle_batch(struct submission *s, struct batch *batch, const msgpac
     const msgpack_object *error, int64_t now_us) {
     struct item *item;
     size_t before = s->pending_count;
+    s->retry_ms = 0;
     for (uint32_t i = 0; (item = TAILQ_FIRST(&batch->items)) != NULL; i++) {
         const msgpack_object *answer = ids != NULL ? &ids->via.array.ptr[i] : error;
         TAILQ_REMOVE(&batch->items, item, link);
@@ -75,7 +70,8 @@ static void settle_batch(struct submission *s, struct batch *batch, const msgpac
     s->backoff_us = s->backoff_us == 0 ? BACKOFF_MIN_US : 2 * s->backoff_us;
     if (s->backoff_us > BACKOFF_MAX_US)
         s->backoff_us = BACKOFF_MAX_US;
-    s->hold_until_us = now_us + s->backoff_us;
+    s->hold_until_us =
+        now_us + (s->retry_ms > 0 ? refusal_wait_us(s->retry_ms, s->chance) : s->backoff_us);
 }
 
 static struct batch *find_batch(struct submission *s, int64_t req) {
@@ -105,11 +101,19 @@ static bool on_accepted(struct submission *s, struct batch *batch, const msgpack
     return true;
 }
 
-static void on_result(struct submission *s, const msgpack_object *root) {
-    struct item *item = item_find(&s->ids, root);
-    if (item == NULL || !s->notify || item->state == ITEM_DONE)
-        return;
-    s->events.result(s->events.context, item, root);
+static void on_place(struct submission *s, struct item *item, const msgpack_object *root) {
+    const msgpack_object *seq = wire_find(root, "seq");
+    bool fresh = seq != NULL && seq->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
+                 item_add_place(item, (int64_t)seq->via.u64);
+    if (fresh && s->events.place != NULL)
+        s->events.place(s->events.context, item, root);
+}
+
+void submission_end(struct submission *s, struct item *item, const msgpack_object *result) {
+    s->events.result(s->events.context, item, result);
+    if (item->held)
+        TAILQ_REMOVE(&s->held, item, by_held);
+    item->held = false;
     if (item->state == ITEM_SENT) {
         item->state = ITEM_DONE;
         return;
@@ -126,14 +130,28 @@ static void on_result(struct submission *s, const msgpack_object *root) {
     submission_free(s, item);
 }
 
+static void on_result(struct submission *s, const msgpack_object *root) {
+    bool place;
+    struct item *item = item_find(&s->ids, root, &place);
+    if (item == NULL || !s->notify || item->state == ITEM_DONE)
+        return;
+    if (place) {
+        on_place(s, item, root);
+        return;
+    }
+    if (!submission_hold(s, item, root))
+        submission_end(s, item, root);
+}
+
 bool submission_message(struct submission *s, int64_t now_us, const char *op, int64_t req,
     const msgpack_object *root, struct wire_error *err) {
     struct batch *batch = find_batch(s, req);
     if (strcmp(op, "result") == 0) {
         on_result(s, root);
     } else if (strcmp(op, "hop") == 0) {
-        struct item *item = item_find(&s->ids, root);
-        if (item != NULL && item->state != ITEM_DONE && s->events.hop != NULL)
+        bool place;
+        struct item *item = item_find(&s->ids, root, &place);
+        if (item != NULL && !place && item->state != ITEM_DONE && s->events.hop != NULL)
             s->events.hop(s->events.context, item, root);
     } else if (strcmp(op, "accepted") == 0 && batch != NULL) {
         return on_accepted(s, batch, root, now_us, err);
@@ -145,6 +163,7 @@ bool submission_message(struct submission *s, int64_t now_us, const char *op, in
                              i < results->via.array.size;
              i++)
             on_result(s, &results->via.array.ptr[i]);
+        submission_fetched(s, req, root);
     }
     /* What else comes answers a message that was answered before, or a cancel. */
     return true;

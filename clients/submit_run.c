@@ -145,6 +145,19 @@ static void hop(void *context, struct item *item, const msgpack_object *message)
         run->plan->hop(run->plan->context, item, message);
 }
 
+/* A summary lists results of places that were lost on the way here. */
+static void tell_missing(struct run *run, const struct item *item, const msgpack_object *members) {
+    for (uint32_t i = 0; members != NULL && i < members->via.array.size; i++) {
+        struct result_member member;
+        struct wire_error err;
+        if (!result_get_member(&member, &members->via.array.ptr[i], "", &err) ||
+            item_has_place(item, member.seq))
+            continue;
+        run->lost = true;
+        output_warn("%s: the result did not come here; `hopmq fetch' may have it", member.id);
+    }
+}
+
 static void result(void *context, struct item *item, const msgpack_object *root) {
     struct run *run = context;
     struct result_head head;
@@ -155,9 +168,25 @@ static void result(void *context, struct item *item, const msgpack_object *root)
         complain(run, item, err.message);
         return;
     }
-    if (body.stop != STOP_REACHED)
+    if (body.stop != STOP_REACHED && body.stop != STOP_SUMMARY)
         run->otherwise = true;
     run->plan->result(run->plan->context, item, &head, &body, root);
+    tell_missing(run, item, body.members);
+}
+
+static void place(void *context, struct item *item, const msgpack_object *root) {
+    struct run *run = context;
+    struct result_head head;
+    struct result_body body;
+    struct wire_error err;
+    if (!result_get_head(&head, root, &err) || !result_get_body(&body, root, &err)) {
+        complain(run, item, err.message);
+        return;
+    }
+    if (body.stop != STOP_REACHED)
+        run->otherwise = true;
+    if (run->plan->place != NULL)
+        run->plan->place(run->plan->context, item, &head, &body, root);
 }
 
 /* ---- events of the line ----------------------------------------------------------------- */
@@ -176,6 +205,12 @@ static void on_message(void *context, const struct dial_message *message) {
     if (!submission_message(
             run->submission, reactor_now().mono_us, message->op, message->req, message->root, &err))
         dial_nonsense(&err);
+    pump(run);
+}
+
+static void on_restart(void *context) {
+    struct run *run = context;
+    submission_restarted(run->submission);
     pump(run);
 }
 
@@ -218,12 +253,13 @@ static void make_prefix(char prefix[11]) {
 int submit_run(const struct submit_plan *plan) {
     char prefix[11];
     struct run run = {.plan = plan, .fd = -1};
-    const struct submission_events results = {&run, accepted, refused, hop, result, lost};
-    const struct dial_events events = {&run, on_up, on_message, on_next, on_tick, on_interrupt};
+    const struct submission_events results = {&run, accepted, refused, hop, result, lost, place};
+    const struct dial_events events = {
+        &run, on_up, on_message, on_restart, on_next, on_tick, on_interrupt};
     make_prefix(prefix);
     run.dial = dial_new(plan->options, &events);
-    run.submission =
-        submission_new(&plan->trace->trace, prefix, plan->wait, plan->busy_timeout_us, &results);
+    run.submission = submission_new(
+        &plan->trace->trace, prefix, plan->wait, plan->busy_timeout_us, arc4random(), &results);
     int code = dial_run(run.dial);
     submission_destroy(&run.submission);
     dial_destroy(&run.dial);

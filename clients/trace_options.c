@@ -31,6 +31,10 @@ enum key {
     KEY_ID,
     KEY_LABEL,
     KEY_NAMES,
+    KEY_COALESCE,
+    KEY_MAX_AGE,
+    KEY_FANOUT,
+    KEY_NO_WAIT,
 };
 
 #define OPTION(k, n, a, d)                                                                         \
@@ -69,6 +73,14 @@ static const struct argp_option options[] = {
         "Milliseconds until the trace must have ended, waiting in the queue included [120000]"),
     {.doc = "Who does it, and under what name:", .group = 30},
     OPTION(KEY_LABEL, "label", "NAME=VALUE", "Only workers that have this label; repeatable"),
+    OPTION(KEY_FANOUT, "fanout", "N",
+        "Trace from N workers that fit, 1..1000, or `all' of them, each with a result of its own"),
+    OPTION(KEY_COALESCE, "coalesce", NULL,
+        "Share the probes of another trace that asks for the same and is queued or running"),
+    OPTION(KEY_MAX_AGE, "max-age", "MS",
+        "With --coalesce: or take a result that is at most so many milliseconds old"),
+    OPTION(KEY_NO_WAIT, "no-wait", NULL,
+        "Refuse the trace at once if there is no worker that could ever run it"),
     OPTION(KEY_PRIORITY, "priority", "N", "0 (first)..9 [4]"),
     OPTION(KEY_STREAM, "stream", "NAME", "Topic of the result for subscribers [default]"),
     OPTION(KEY_ID, "id", "ID", "Name of the trace, for a single target; made up if not given"),
@@ -99,6 +111,8 @@ static const struct known {
     {KEY_BIT_PATTERN, "--bit-pattern", "bit_pattern", AT(bit_pattern), 0, 255},
     {KEY_PRIORITY, "--priority", "priority", AT(priority), 0, 9},
     {KEY_DEADLINE, "--deadline", "deadline_ms", AT(deadline_ms), 100, 86400000},
+    {KEY_MAX_AGE, "--max-age", "max_age_ms", AT(max_age_ms), 0, 86400000},
+    {KEY_FANOUT, "--fanout", "fanout", 0, 1, 0},
     {KEY_SOURCE, "--source", "source", 0, 1, 0},
     {KEY_STREAM, "--stream", "stream", 0, 1, 0},
     {KEY_ID, "--id", "id", 0, 1, 0},
@@ -152,6 +166,17 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_TCP:
         trace->protocol = TRACE_TCP;
+        return 0;
+    case KEY_FANOUT:
+        trace->fanout = strcmp(arg, "all") == 0
+                            ? TRACE_FANOUT_ALL
+                            : command_number("--fanout", arg, 1, TRACE_MAX_FANOUT);
+        return 0;
+    case KEY_COALESCE:
+        trace->coalesce = true;
+        return 0;
+    case KEY_NO_WAIT:
+        trace->wait = false;
         return 0;
     case KEY_NAMES:
         trace->names = true;

@@ -228,6 +228,46 @@ static void names(void **state) {
            " 3  www.example.net (192.0.2.1)     0.900 ms\n");
 }
 
+/* ---- coalesce and fanout ---------------------------------------------------------------- */
+
+static void shared(void **state) {
+    (void)state;
+    read_result("{" HEAD(1) ", 'shared': 'other', " BODY(
+        "192.0.2.1", "'192.0.2.1'", "reached", ONE "," TWO "," THREE, "") "}");
+    render_summary(&out, &head, &body);
+    expect("reached in 3 hops, 0.3 s, 4 probes, worker w1, probed by other\n");
+    render_line(&out, &head, &body);
+    expect("2023-11-14T22:13:20Z default    one              192.0.2.1                reached      "
+           "   3     0.900 ms  probed by other\n");
+}
+
+#define PLACE(worker, stop, seq)                                                                   \
+    "{'worker': '" worker "', 'id': 'one/" worker "', 'stop': '" stop "', 'seq': " #seq "}"
+
+static void fanouts(void **state) {
+    (void)state;
+    struct trace trace;
+    struct live live;
+    trace_defaults(&trace);
+    memcpy(trace.target, "192.0.2.1", sizeof "192.0.2.1");
+    live_begin(&live, &out, &trace);
+    lines_clear(&out);
+    read_result(
+        "{" HEAD(1) ", 'id': 'one/w1', " BODY("192.0.2.1", "null", "gap-limit", ONE, "") "}");
+    live_place(&out, &head, &body);
+    expect("at w1:\n 1  10.0.0.1            0.412 ms\n"
+           "gap-limit: the last 0 hops did not answer; 1 hop, 0.3 s, 4 probes, worker w1\n");
+    read_result(
+        "{" HEAD(0) ", 'accepted_us': 1700000000000000, " BODY("192.0.2.1", "null", "summary", "",
+            ", 'members': [" PLACE("w1", "gap-limit", 1) "," PLACE("w2", "reached", 2) "," PLACE(
+                "w3", "reached", 3) "]") "}");
+    live_end(&live, &out, &head, &body);
+    expect("3 places: 2 reached, 1 gap-limit, 0.3 s\n");
+    render_line(&out, &head, &body);
+    expect("2023-11-14T22:13:20Z default    one              192.0.2.1                summary      "
+           "3 places: 2 reached, 1 gap-limit\n");
+}
+
 /* ---- the others ------------------------------------------------------------------------- */
 
 static void json(void **state) {
@@ -305,6 +345,32 @@ static void missed_in_stream(void **state) {
     assert_int_equal(gaps_result(&quiet, 1, 12, 8), 0);
 }
 
+static void pongs(void **state) {
+    (void)state;
+    static const struct {
+        const char *more, *expected;
+    } cases[] = {
+        {"", "epoch 7, 12 results\n"}, /* of a broker that does not know of origins */
+        {", 'origin': 7", "epoch 7, 12 results\n"},
+        {", 'origin': 5", "epoch 7, 12 results since 5\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pong pong;
+        struct wire_error err;
+        char text[200], expected[200];
+        (void)snprintf(text, sizeof text,
+            "{'broker': 'b', 'version': '0', 'versions': [1, 1], 'epoch': 7, 'seq': 12, "
+            "'results': []%s}",
+            cases[i].more);
+        assert_true(pong_get(&pong, read_map(text), &err));
+        assert_int_equal(pong.origin, i == 2 ? 5 : 7);
+        pong_render(&out, &pong, "ipc://x", 1500);
+        (void)snprintf(expected, sizeof expected,
+            "b at ipc://x answers in 1.500 ms: hopmq 0, protocol 1..1, %s", cases[i].expected);
+        expect(expected);
+    }
+}
+
 /* Whatever a broker sends as stats, there is a line for it, and none for nonsense. */
 static void numbers(void **state) {
     (void)state;
@@ -339,6 +405,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(endpoints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missed_results, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missed_in_stream, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fanouts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pongs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,15 +42,21 @@ static void on_lost(void *context, struct item *item) {
     text_add(&happened, "lost %s\n", item->id);
 }
 
+static void on_place(void *context, struct item *item, const msgpack_object *result) {
+    (void)context;
+    const msgpack_object *id = wire_find(result, "id");
+    text_add(&happened, "place %s: %.*s\n", item->id, (int)id->via.str.size, id->via.str.ptr);
+}
+
 static const struct submission_events events = {
-    NULL, on_accepted, on_refused, on_hop, on_result, on_lost};
+    NULL, on_accepted, on_refused, on_hop, on_result, on_lost, on_place};
 
 static void begin(bool notify) {
     struct trace trace;
     trace_defaults(&trace);
     trace.attempts = 2;
     trace.deadline_ms = 10000;
-    s = submission_new(&trace, "x", notify, 60 * SECOND, &events);
+    s = submission_new(&trace, "x", notify, 60 * SECOND, UINT32_MAX / 2 + 1, &events);
 }
 
 static int set_up(void **state) {
@@ -207,6 +213,145 @@ static void busy(void **state) {
     assert_int_equal(submission_room(s), 0);
 }
 
+/* The broker says when; by chance it is up to a quarter later, here an eighth. The longest counts.
+ */
+static void busy_for_a_time(void **state) {
+    (void)state;
+    begin(false);
+    (void)submission_add(s, "192.0.2.1", NULL, 0);
+    (void)submission_add(s, "192.0.2.2", NULL, 0);
+    expect_sent(T0, "submit 1 2");
+    assert_true(answer(T0, "accepted", 1,
+        "{'ids': [{'code': 'busy', 'message': '', 'reason': 'queue', 'retry_ms': 4000},"
+        "{'code': 'busy', 'message': '', 'retry_ms': 1000}]}"));
+    assert_int_equal(submission_next(s), T0 + 4500000);
+    expect_sent(T0 + 4499999, "-");
+    expect_sent(T0 + 4500000, "submit 2 2");
+    assert_true(
+        answer(T0 + 5 * SECOND, "error", 2, "{'code': 'busy', 'message': '', 'retry_ms': 800}"));
+    assert_int_equal(submission_next(s), T0 + 5 * SECOND + 900000);
+    expect_sent(T0 + 6 * SECOND, "submit 3 2");
+    /* without a number its own patience counts, which has grown meanwhile */
+    assert_true(answer(T0 + 6 * SECOND, "error", 3, "{'code': 'busy', 'message': ''}"));
+    assert_int_equal(submission_next(s), T0 + 6 * SECOND + 400000);
+}
+
+/* A broker that was started again has the traces, but not the sockets that wait for them. */
+static void restarts(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(T0, "submit 1 2 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+    (void)submission_add(s, "192.0.2.3", "three", 0);
+    expect_sent(T0, "submit 2 1 notify");
+    assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
+    submission_restarted(s);
+    expect_sent(T0 + SECOND, "submit 2 1 notify");
+    expect_sent(T0 + SECOND, "submit 3 1 notify");
+    expect_sent(T0 + SECOND, "-");
+    assert_true(answer(T0 + SECOND, "accepted", 2, "{'ids': ['three']}"));
+    assert_true(answer(T0 + SECOND, "accepted", 3, "{'ids': ['two']}"));
+    assert_true(answer(T0 + SECOND, "result", 3, "{'id': 'two'}"));
+    assert_true(answer(T0 + SECOND, "result", 3, "{'id': 'three'}"));
+    expect("accepted one\naccepted two\nresult one\naccepted three\naccepted two\nresult two\n"
+           "result three\n");
+    assert_true(submission_idle(s));
+}
+
+static void restarts_while_cancelled(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    submission_cancel(s);
+    expect_sent(T0, "cancel 2 1");
+    submission_restarted(s);
+    expect_sent(T0, "cancel 3 1");
+    expect_sent(T0, "-");
+}
+
+/* The results of places come before the summary, which ends it; each is shown once. */
+static void fanouts(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    assert_true(answer(T0, "hop", 1, "{'id': 'one/w1'}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'one/w1', 'seq': 4}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'one/w2', 'seq': 5}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'one/w1', 'seq': 4}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'two/w1', 'seq': 6}"));
+    expect("accepted one\nplace one: one/w1\nplace one: one/w2\n");
+    assert_false(submission_idle(s));
+    assert_true(answer(T0, "result", 1, "{'id': 'one', 'seq': 7}"));
+    expect("result one\n");
+    assert_true(submission_idle(s));
+}
+
+#define MEMBER(worker, seq)                                                                        \
+    "{'worker': '" worker "', 'id': 'one/" worker "', 'stop': 'reached', 'seq': " #seq "}"
+#define SUMMARY                                                                                    \
+    "{'id': 'one', 'seq': 8, 'members': [" MEMBER("w1", 4) "," MEMBER("w2", 5) "," MEMBER(         \
+        "w3", 6) "]}"
+
+/* What a summary lists and did not come is fetched before the summary is told. */
+static void places_that_were_lost(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    assert_true(answer(T0, "result", 1, "{'id': 'one/w2', 'seq': 5}"));
+    assert_true(answer(T0, "result", 1, SUMMARY));
+    assert_true(answer(T0, "result", 1, SUMMARY));
+    expect("accepted one\nplace one: one/w2\n");
+    expect_sent(T0, "fetch 2 2");
+    expect_sent(T0, "-");
+    assert_int_equal(submission_next(s), T0 + 10 * SECOND);
+    /* not all fit */
+    assert_true(answer(T0, "results", 2,
+        "{'results': [{'id': 'one/w1', 'seq': 4}], 'missing': [], 'more': ['one/w3']}"));
+    expect("place one: one/w1\n");
+    expect_sent(T0, "fetch 3 1");
+    assert_true(answer(
+        T0, "results", 3, "{'results': [{'id': 'one/w3', 'seq': 6}], 'missing': [], 'more': []}"));
+    expect("place one: one/w3\nresult one\n");
+    assert_true(submission_idle(s));
+}
+
+static void places_that_stay_lost(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    /* before the answer to `submit` */
+    assert_true(answer(T0, "result", 1, SUMMARY));
+    expect_sent(T0, "fetch 2 3");
+    submission_restarted(s);
+    expect_sent(T0, "fetch 3 3");
+    assert_true(answer(T0, "results", 2, "{'results': [], 'missing': [], 'more': []}"));
+    expect("");
+    assert_true(answer(T0, "results", 3,
+        "{'results': [], 'missing': ['one/w1', 'one/w2', 'one/w3'], 'more': []}"));
+    expect("result one\n");
+    assert_false(submission_idle(s));
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    assert_true(submission_idle(s));
+    /* no answer at all */
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 4 1 notify");
+    assert_true(answer(T0, "accepted", 4, "{'ids': ['one']}"));
+    assert_true(answer(T0, "result", 1, SUMMARY));
+    expect_sent(T0, "fetch 5 3");
+    expect_sent(T0 + 10 * SECOND, "-");
+    expect("accepted one\nresult one\n");
+    assert_true(submission_idle(s));
+}
+
 /* What got no answer is sent again with the same names; the second answer counts for nothing. */
 static void unanswered(void **state) {
     (void)state;
@@ -247,6 +392,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(busy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(busy_for_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(restarts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(restarts_while_cancelled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fanouts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(places_that_were_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(places_that_stay_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unanswered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancels, set_up, tear_down),
     };

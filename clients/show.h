@@ -1,0 +1,11 @@
+/* show: a result as a line on standard output. Shell. */
+#ifndef HOPMQ_CLIENT_SHOW_H
+#define HOPMQ_CLIENT_SHOW_H
+
+#include "common/result.h"
+
+/* A line for people, or, with json, the map without its `req`. */
+void show_result(const struct result_head *head, const struct result_body *body,
+    const msgpack_object *map, bool json);
+
+#endif

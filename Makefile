@@ -39,7 +39,7 @@ PURE := common/addr common/hop common/labels common/mem common/request common/re
 	worker/pace worker/ptr worker/pulse worker/responders worker/sequence worker/slots \
 	worker/tracer worker/tracer_plan \
 	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/refusal \
-	clients/render clients/stats_text clients/submission clients/submission_answer \
+	clients/render clients/replay clients/stats_text clients/submission clients/submission_answer \
 	clients/submission_places \
 	$(filter-out $(BROKER_SHELL:%=broker/%),$(patsubst %.c,%,$(wildcard broker/*.c)))
 

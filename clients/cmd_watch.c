@@ -1,10 +1,14 @@
-/* hopmq watch: subscribes to results and prints a line for each; tells what it has missed. */
-#include "clients/command.h"
-#include "clients/dial.h"
+/* hopmq watch: subscribes to results and prints a line for each, in order and each once.
+ *
+ * While a replay is awaited, which fills a gap, the subscription is not read: what is published
+ * meanwhile waits in its queue, and what does not fit there is the next gap.
+ */
+#include "clients/asker.h"
 #include "clients/gaps.h"
 #include "clients/json.h"
 #include "clients/output.h"
 #include "clients/render.h"
+#include "clients/show.h"
 #include "common/hop.h"
 #include "common/result.h"
 #include "common/sock.h"
@@ -24,18 +28,24 @@ struct watch_command {
     int64_t count; /* 0: no end */
     int64_t seen;
     bool alive; /* the subscription is known to be set */
+    bool lost;  /* some result will never be shown */
     struct gaps gaps;
+    struct asker asker;
     struct dial *dial;
     zsock_t *socket;
     struct wire_doc doc;
     char endpoint[PONG_ENDPOINT_BYTES + 1];
 };
 
-enum { KEY_JSON = 'j', KEY_HOPS = 0x400, KEY_COUNT = 'n' };
+enum { KEY_JSON = 'j', KEY_HOPS = 0x400, KEY_AFTER, KEY_COUNT = 'n' };
 
 static const struct argp_option options[] = {
     {.name = "json", .key = KEY_JSON, .doc = "Print each result as one line of JSON"},
     {.name = "hops", .key = KEY_HOPS, .doc = "Print also hops, of traces that ask for progress"},
+    {.name = "after",
+        .key = KEY_AFTER,
+        .arg = "SEQ",
+        .doc = "Begin with the results behind this number that the broker keeps, 0: with all"},
     {.name = "count", .key = KEY_COUNT, .arg = "N", .doc = "End after N results"},
     {0},
 };
@@ -52,16 +62,16 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_HOPS:
         cmd->hops = true;
         return 0;
+    case KEY_AFTER:
+        cmd->gaps.after = command_number("--after", arg, 0, INT64_MAX);
+        return 0;
     case KEY_COUNT:
         cmd->count = command_number("--count", arg, 1, INT64_MAX);
         return 0;
     case ARGP_KEY_ARG:
         if (cmd->stream != NULL)
             argp_usage(state);
-        if (strlen(arg) < 1 || strlen(arg) > TRACE_ID_BYTES ||
-            !wire_allowed(arg, strlen(arg), WIRE_STREAM_CHARS))
-            command_misuse("STREAM %s: must be 1..%d of A-Za-z0-9_-", arg, TRACE_ID_BYTES);
-        cmd->stream = arg;
+        cmd->stream = command_stream("STREAM", arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -74,8 +84,10 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "[STREAM]",
-    .doc = "Print a line for each result of STREAM, or of all streams, as it is published. Results "
-           "that were missed are counted on standard error; `hopmq fetch' may still have them.\v"
+    .doc = "Print a line for each result of STREAM, or of all streams, as it is published, in the "
+           "order of their numbers and each once. Results that were missed, such as while the "
+           "connection was lost, are asked for again; those that the broker keeps no longer are "
+           "told on standard error, and make the exit status 1.\v"
            "Example:\n"
            "  hopmq watch --json nightly >nightly.jsonl\n\n" COMMAND_EXIT_HELP,
     .children = children,
@@ -83,30 +95,44 @@ static const struct argp argp = {
 
 /* ---- what is published ------------------------------------------------------------------ */
 
-static void tell_missed(struct watch_command *cmd, int64_t missed) {
-    if (cmd->gaps.restarted)
-        output_warn("the broker was started again; results of before may be missed");
-    cmd->gaps.restarted = false;
-    if (missed > 0)
-        output_warn("missed %" PRId64 " result%s", missed, missed == 1 ? "" : "s");
+static bool full(const struct watch_command *cmd) {
+    return cmd->count > 0 && cmd->seen >= cmd->count;
+}
+
+static void show(struct watch_command *cmd, const struct result_head *head,
+    const struct result_body *body, const msgpack_object *map) {
+    show_result(head, body, map, cmd->json);
+    cmd->seen++;
+    if (full(cmd))
+        dial_end(cmd->dial, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
+}
+
+static void tell_changes(struct watch_command *cmd) {
+    if (cmd->gaps.renewed) {
+        output_warn("the broker has begun to count again; results of before may be missed");
+        cmd->lost = true;
+    }
+    if (cmd->gaps.ahead)
+        output_warn("--after: the broker has counted to %" PRId64 " only; watching from there",
+            cmd->gaps.after);
+    cmd->gaps.renewed = cmd->gaps.ahead = false;
+}
+
+static void ask(struct watch_command *cmd) {
+    asker_ask(&cmd->asker, cmd->gaps.after, REQUEST_MAX_ITEMS);
 }
 
 static bool on_result(struct watch_command *cmd, struct wire_error *err) {
     struct result_head head;
     struct result_body body;
-    struct lines text = {0};
     if (!result_get_head(&head, &cmd->doc.root, err) ||
         !result_get_body(&body, &cmd->doc.root, err))
         return false;
-    tell_missed(cmd, gaps_result(&cmd->gaps, head.epoch, head.seq, head.stream_seq));
-    if (cmd->json)
-        json_line(&text, &cmd->doc.root, "req");
-    else
-        render_line(&text, &head, &body);
-    output_lines(&text);
-    lines_free(&text);
-    if (++cmd->seen == cmd->count)
-        dial_end(cmd->dial, COMMAND_OK);
+    enum gaps_verdict verdict = gaps_result(&cmd->gaps, head.epoch, head.seq, head.stream_seq);
+    if (verdict == GAPS_SHOW)
+        show(cmd, &head, &body, &cmd->doc.root);
+    else if (verdict == GAPS_ASK)
+        ask(cmd);
     return true;
 }
 
@@ -139,16 +165,17 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
 
 /* The first one comes over a subscription that was set after the others: so all are. */
 static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
-    int64_t missed;
-    if (!gaps_alive(&cmd->gaps, &cmd->doc.root, &missed, err))
+    enum gaps_verdict verdict;
+    if (!gaps_alive(&cmd->gaps, &cmd->doc.root, &verdict, err))
         return false;
-    tell_missed(cmd, missed);
+    tell_changes(cmd);
     dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
-    if (cmd->alive)
-        return true;
+    if (!cmd->alive)
+        output_warn(
+            "watching %s at %s", cmd->stream != NULL ? cmd->stream : "all streams", cmd->endpoint);
     cmd->alive = true;
-    output_warn(
-        "watching %s at %s", cmd->stream != NULL ? cmd->stream : "all streams", cmd->endpoint);
+    if (verdict == GAPS_ASK)
+        ask(cmd);
     return true;
 }
 
@@ -170,11 +197,18 @@ static void on_publication(struct watch_command *cmd, const struct sock_message 
         dial_nonsense(&err);
 }
 
+static void on_socket(void *context);
+
+static void watch_on(struct watch_command *cmd) {
+    reactor_socket(dial_reactor(cmd->dial), cmd->socket, on_socket, cmd);
+    dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
+}
+
 static void on_socket(void *context) {
     struct watch_command *cmd = context;
     struct sock_message message;
-    for (int i = 0; i < REACTOR_DRAIN && !output_failed(); i++) {
-        if ((cmd->count > 0 && cmd->seen >= cmd->count) || !sock_receive(cmd->socket, &message))
+    for (int i = 0; i < REACTOR_DRAIN && !output_failed() && !cmd->asker.waiting; i++) {
+        if (full(cmd) || !sock_receive(cmd->socket, &message))
             break;
         if (message.frames == 2)
             on_publication(cmd, &message);
@@ -182,6 +216,77 @@ static void on_socket(void *context) {
     }
     if (output_failed())
         dial_end(cmd->dial, EX_IOERR);
+    else if (cmd->asker.waiting)
+        reactor_socket_end(dial_reactor(cmd->dial), cmd->socket);
+}
+
+/* ---- replays ---------------------------------------------------------------------------- */
+
+static bool show_replayed(
+    struct watch_command *cmd, const msgpack_object *map, struct wire_error *err) {
+    struct result_head head;
+    struct result_body body;
+    if (!result_get_head(&head, map, err) || !result_get_body(&body, map, err))
+        return false;
+    if (gaps_replay_result(&cmd->gaps, head.seq, head.stream_seq))
+        show(cmd, &head, &body, map);
+    return true;
+}
+
+static bool on_replay(
+    struct watch_command *cmd, const struct replay *replay, struct wire_error *err) {
+    const msgpack_object_array *results = &replay->results->via.array;
+    int64_t before = cmd->gaps.after;
+    bool same = gaps_replay(&cmd->gaps, replay);
+    tell_changes(cmd);
+    if (!same) {
+        ask(cmd);
+        return true;
+    }
+    if (replay->lost_to > 0) {
+        show_lost(replay->lost_from, replay->lost_to, cmd->stream);
+        cmd->lost = true;
+    }
+    for (uint32_t i = 0; i < results->size && !full(cmd) && !output_failed(); i++)
+        if (!show_replayed(cmd, &results->ptr[i], err))
+            return false;
+    if (replay->more && cmd->gaps.after == before) {
+        wire_fail(err, "bad-request", "results", "must be behind %" PRId64, before);
+        return false;
+    }
+    if (gaps_replay_end(&cmd->gaps, replay) == GAPS_ASK)
+        ask(cmd);
+    return true;
+}
+
+/* Without a replay there is a gap; what comes behind it is still shown. */
+static void on_refusal(struct watch_command *cmd, const struct dial_message *message) {
+    int64_t missed = gaps_give_up(&cmd->gaps);
+    (void)dial_refused(message);
+    output_warn("missed %" PRId64 " result%s", missed, missed == 1 ? "" : "s");
+    cmd->lost = true;
+}
+
+static void on_message(void *context, const struct dial_message *message) {
+    struct watch_command *cmd = context;
+    struct replay replay;
+    struct wire_error err;
+    enum asker_got got = asker_message(&cmd->asker, message, &replay);
+    if (got == ASKER_NOTHING)
+        return;
+    if (got == ASKER_REFUSED)
+        on_refusal(cmd, message);
+    bool good = got != ASKER_NONSENSE;
+    if (got == ASKER_ANSWER && !on_replay(cmd, &replay, &err)) {
+        dial_nonsense(&err);
+        good = false;
+    }
+    if (!good)
+        dial_end(cmd->dial, EX_UNAVAILABLE);
+    else if (output_failed())
+        dial_end(cmd->dial, EX_IOERR);
+    else if (!cmd->asker.waiting && !full(cmd))
+        watch_on(cmd);
 }
 
 /* ---- the subscription ------------------------------------------------------------------- */
@@ -209,29 +314,31 @@ static void on_up(
     if (cmd->hops)
         subscribe(cmd, "hop");
     zsock_set_subscribe(cmd->socket, "alive.");
-    reactor_socket(dial_reactor(cmd->dial), cmd->socket, on_socket, cmd);
     dial_stop_pings(cmd->dial);
-    dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
+    watch_on(cmd);
 }
 
-static void on_message(void *context, const struct dial_message *message) {
-    (void)context;
-    (void)message;
+static int64_t on_next(void *context) {
+    const struct watch_command *cmd = context;
+    return asker_next(&cmd->asker);
 }
 
 /* After a pause of the whole process: what has come counts before what is late. */
 static void on_tick(void *context, int64_t now_us) {
-    (void)now_us;
-    on_socket(context);
+    struct watch_command *cmd = context;
+    asker_tick(&cmd->asker, now_us);
+    if (cmd->socket != NULL && !cmd->asker.waiting)
+        on_socket(context);
 }
 
 int command_watch(struct command_options *common, int argc, char **argv) {
-    struct watch_command cmd = {.common = common};
+    struct watch_command cmd = {.common = common, .gaps = {.after = -1}};
     const struct dial_events events = {
-        .context = &cmd, .up = on_up, .message = on_message, .tick = on_tick};
+        .context = &cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
     command_parse(&argp, argc, argv, &cmd);
-    cmd.gaps.stream = cmd.stream;
     cmd.dial = dial_new(common, &events);
+    cmd.gaps.stream = cmd.asker.stream = cmd.stream;
+    cmd.asker.dial = cmd.dial;
     if (!wire_doc_init(&cmd.doc))
         abort();
     int code = dial_run(cmd.dial);

@@ -1,12 +1,14 @@
 #include "clients/command.h"
 
 #include "clients/output.h"
+#include "common/trace.h"
 
 #include <bsd/stdlib.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { KEY_BROKER = 'b', KEY_WAIT_BROKER = 0x100 };
 
@@ -57,6 +59,13 @@ int64_t command_number(const char *option, const char *text, int64_t min, int64_
     if (wrong != NULL)
         command_misuse("%s %s: must be %" PRId64 "..%" PRId64, option, text, min, max);
     return value;
+}
+
+const char *command_stream(const char *option, const char *text) {
+    if (strlen(text) < 1 || strlen(text) > TRACE_ID_BYTES ||
+        !wire_allowed(text, strlen(text), WIRE_STREAM_CHARS))
+        command_misuse("%s %s: must be 1..%d of A-Za-z0-9_-", option, text, TRACE_ID_BYTES);
+    return text;
 }
 
 void command_misuse(const char *format, ...) {

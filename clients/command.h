@@ -12,13 +12,14 @@
  * of sysexits.h and 128 + signal are the others. */
 enum command_exit {
     COMMAND_OK = 0,
-    COMMAND_OTHERWISE = 1, /* some trace did not reach its target; some id is not known */
+    COMMAND_OTHERWISE = 1, /* a trace did not reach its target; an id or result is not known */
     COMMAND_REFUSED = 2,   /* some trace, or the request, was refused */
 };
 
 #define COMMAND_EXIT_HELP                                                                          \
-    "Exit status: 0 success, every trace reached its target; 1 some trace ended otherwise, or "    \
-    "some id is not known; 2 the broker refused something; 64 usage; 66 input file; 69 no "        \
+    "Exit status: 0 success, every trace reached its target; 1 some trace ended otherwise, "       \
+    "some id is not known, or some result is no longer kept; 2 the broker refused something; 64 "  \
+    "usage; 66 input file; 69 no "                                                                 \
     "broker, or it was lost; 70 internal; 74 output; 130 interrupted."
 
 /* Options that stand before or after the command. */
@@ -40,6 +41,9 @@ void command_parse(const struct argp *argp, int argc, char **argv, void *input);
 /* A number from the command line; ends the process with "hopmq: OPTION TEXT: must be MIN..MAX". */
 int64_t command_number(const char *option, const char *text, int64_t min, int64_t max);
 
+/* Checks the name of a stream; ends the process as command_number() does. */
+const char *command_stream(const char *option, const char *text);
+
 /* Ends the process with EX_USAGE and the message. */
 _Noreturn void command_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -48,6 +52,7 @@ _Noreturn void command_misuse(const char *format, ...) __attribute__((format(pri
 int command_trace(struct command_options *options, int argc, char **argv);
 int command_submit(struct command_options *options, int argc, char **argv);
 int command_watch(struct command_options *options, int argc, char **argv);
+int command_replay(struct command_options *options, int argc, char **argv);
 int command_status(struct command_options *options, int argc, char **argv);
 int command_cancel(struct command_options *options, int argc, char **argv);
 int command_fetch(struct command_options *options, int argc, char **argv);

@@ -11,6 +11,7 @@ static const struct command {
     {"trace", command_trace},
     {"submit", command_submit},
     {"watch", command_watch},
+    {"replay", command_replay},
     {"status", command_status},
     {"fetch", command_fetch},
     {"cancel", command_cancel},
@@ -26,6 +27,7 @@ static const char doc[] =
     "  trace TARGET...     trace now, print each hop as it settles\n"
     "  submit [TARGET...]  submit many, print their ids or wait for results\n"
     "  watch [STREAM]      print results as they are published\n"
+    "  replay [SEQ]        print results that were published before\n"
     "  status ID...        where traces are\n"
     "  fetch ID...         results again\n"
     "  cancel ID...        end traces now\n"

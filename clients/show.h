@@ -8,4 +8,7 @@
 void show_result(const struct result_head *head, const struct result_body *body,
     const msgpack_object *map, bool json);
 
+/* Tells on standard error that these seqs are no longer kept; stream NULL: all were asked for. */
+void show_lost(int64_t from, int64_t to, const char *stream);
+
 #endif

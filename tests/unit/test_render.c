@@ -1,7 +1,6 @@
-/* render, live, json, pong, gaps, stats_text: what the command line prints. */
+/* render, live, json, pong, stats_text: what the command line prints. */
 #include "tests/unit/check.h"
 
-#include "clients/gaps.h"
 #include "clients/json.h"
 #include "clients/live.h"
 #include "clients/pong.h"
@@ -309,42 +308,6 @@ static void endpoints(void **state) {
     }
 }
 
-static int64_t alive(struct gaps *gaps, const char *text) {
-    struct wire_error err;
-    int64_t missed = -1;
-    (void)gaps_alive(gaps, read_map(text), &missed, &err);
-    return missed;
-}
-
-static void missed_results(void **state) {
-    (void)state;
-    struct gaps gaps = {.stream = NULL};
-    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 10, 'streams': {}}"), 0);
-    assert_int_equal(gaps_result(&gaps, 1, 11, 1), 0);
-    assert_int_equal(gaps_result(&gaps, 1, 14, 2), 2);
-    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 14, 'streams': {}}"), 0);
-    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 15, 'streams': {}}"), 1);
-    assert_false(gaps.restarted);
-    /* The broker starts again: all that it has counted was to be seen. */
-    assert_int_equal(gaps_result(&gaps, 2, 3, 1), 2);
-    assert_true(gaps.restarted);
-    assert_int_equal(alive(&gaps, "{'epoch': 'x'}"), -1);
-}
-
-static void missed_in_stream(void **state) {
-    (void)state;
-    struct gaps gaps = {.stream = "a"};
-    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 10, 'streams': {'a': 5}}"), 0);
-    assert_int_equal(gaps_result(&gaps, 1, 20, 6), 0);
-    assert_int_equal(alive(&gaps, "{'epoch': 1, 'seq': 30, 'streams': {'b': 9}}"), 0);
-    assert_int_equal(gaps_result(&gaps, 1, 31, 8), 1);
-    /* What was quiet at first and is listed later has had a result. */
-    struct gaps quiet = {.stream = "a"};
-    assert_int_equal(alive(&quiet, "{'epoch': 1, 'seq': 10, 'streams': {}}"), 0);
-    assert_int_equal(alive(&quiet, "{'epoch': 1, 'seq': 10, 'streams': {'a': 7}}"), 1);
-    assert_int_equal(gaps_result(&quiet, 1, 12, 8), 0);
-}
-
 static void pongs(void **state) {
     (void)state;
     static const struct {
@@ -403,8 +366,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(endpoints, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(missed_results, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(missed_in_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fanouts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pongs, set_up, tear_down),

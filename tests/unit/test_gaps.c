@@ -1,0 +1,447 @@
+/* gaps, replay, refusal: every result is shown once and in order, whatever is lost on the way. */
+#include "tests/unit/check.h"
+
+#include "clients/gaps.h"
+#include "clients/refusal.h"
+#include "tests/unit/notation.h"
+#include "tests/unit/rng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct wire_doc doc;
+static msgpack_sbuffer bytes;
+
+static int set_up(void **state) {
+    (void)state;
+    msgpack_sbuffer_init(&bytes);
+    return wire_doc_init(&doc) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    wire_doc_free(&doc);
+    msgpack_sbuffer_destroy(&bytes);
+    return 0;
+}
+
+static const msgpack_object *read_map(const char *text) {
+    struct wire_error err;
+    if (!note_read(&doc, &bytes, text, &err))
+        fail_msg("%s: %s", text, err.message);
+    return &doc.root;
+}
+
+static enum gaps_verdict alive(
+    struct gaps *gaps, int64_t epoch, int64_t origin, int64_t seq, const char *streams) {
+    struct wire_error err;
+    enum gaps_verdict verdict;
+    char text[200];
+    (void)snprintf(text, sizeof text, "{'epoch': %d, 'origin': %d, 'seq': %d, 'streams': {%s}}",
+        (int)epoch, (int)origin, (int)seq, streams);
+    if (!gaps_alive(gaps, read_map(text), &verdict, &err))
+        fail_msg("%s: %s", text, err.message);
+    return verdict;
+}
+
+static struct replay answer(int64_t epoch, int64_t origin, bool more, int64_t lost_to) {
+    return (struct replay){.more = more,
+        .lost_from = lost_to > 0 ? 1 : 0,
+        .lost_to = lost_to,
+        .epoch = epoch,
+        .origin = origin};
+}
+
+/* ---- all streams ------------------------------------------------------------------------ */
+
+static void from_now_on(void **state) {
+    (void)state;
+    struct gaps gaps = {.after = -1};
+    assert_int_equal(gaps_result(&gaps, 1, 10, 1), GAPS_SKIP); /* where to begin is not known */
+    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 10, 1), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 11, 7), GAPS_SHOW);
+    assert_int_equal(gaps_result(&gaps, 1, 11, 7), GAPS_SKIP);
+    assert_int_equal(alive(&gaps, 1, 1, 11, ""), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 12, 1), GAPS_SHOW);
+    assert_int_equal(gaps.after, 12);
+    struct wire_error err;
+    enum gaps_verdict verdict;
+    assert_false(
+        gaps_alive(&gaps, read_map("{'epoch': 1, 'seq': 3, 'streams': {}}"), &verdict, &err));
+    assert_string_equal(err.message, "origin: is missing");
+}
+
+static void a_gap_is_filled(void **state) {
+    (void)state;
+    struct gaps gaps = {.after = -1};
+    (void)alive(&gaps, 1, 1, 10, "");
+    assert_int_equal(gaps_result(&gaps, 1, 14, 1), GAPS_ASK);
+    assert_int_equal(gaps.after, 10);
+    /* in two pages; the first says that 11 is gone */
+    struct replay first = answer(1, 1, true, 11), second = answer(1, 1, false, 0);
+    assert_true(gaps_replay(&gaps, &first));
+    assert_true(gaps_replay_result(&gaps, 12, 1));
+    assert_true(gaps_replay_result(&gaps, 13, 2));
+    assert_int_equal(gaps_replay_end(&gaps, &first), GAPS_ASK);
+    assert_int_equal(gaps.after, 13);
+    assert_true(gaps_replay(&gaps, &second));
+    assert_false(gaps_replay_result(&gaps, 13, 2));
+    assert_true(gaps_replay_result(&gaps, 14, 3));
+    assert_true(gaps_replay_result(&gaps, 15, 4));
+    assert_int_equal(gaps_replay_end(&gaps, &second), GAPS_SKIP);
+    /* what was published meanwhile, and an older `alive` */
+    assert_int_equal(gaps_result(&gaps, 1, 14, 3), GAPS_SKIP);
+    assert_int_equal(alive(&gaps, 1, 1, 14, ""), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 15, 4), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 16, 5), GAPS_SHOW);
+    /* the last one was lost: `alive` tells */
+    assert_int_equal(alive(&gaps, 1, 1, 17, ""), GAPS_ASK);
+    assert_int_equal(gaps.after, 16);
+}
+
+/* Where all is gone there is nothing more to ask for. */
+static void a_gap_that_cannot_be_filled(void **state) {
+    (void)state;
+    struct gaps gaps = {.after = -1};
+    (void)alive(&gaps, 1, 1, 10, "");
+    assert_int_equal(gaps_result(&gaps, 1, 15, 1), GAPS_ASK);
+    struct replay replay = answer(1, 1, false, 0);
+    assert_true(gaps_replay(&gaps, &replay));
+    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
+    assert_int_equal(gaps.after, 15);
+    assert_int_equal(gaps_result(&gaps, 1, 16, 1), GAPS_SHOW);
+    assert_int_equal(gaps_result(&gaps, 1, 20, 1), GAPS_ASK);
+    assert_int_equal(gaps_give_up(&gaps), 4);
+    assert_int_equal(gaps_result(&gaps, 1, 21, 1), GAPS_SHOW);
+}
+
+static void beginning_with_old_ones(void **state) {
+    (void)state;
+    struct gaps all = {.after = 0}, some = {.after = 9}, none = {.after = 10},
+                ahead = {.after = 11};
+    assert_int_equal(alive(&all, 1, 1, 10, ""), GAPS_ASK);
+    assert_int_equal(all.after, 0);
+    assert_int_equal(alive(&some, 1, 1, 10, ""), GAPS_ASK);
+    assert_int_equal(some.after, 9);
+    assert_int_equal(alive(&none, 1, 1, 10, ""), GAPS_SKIP);
+    assert_false(none.ahead);
+    assert_int_equal(alive(&ahead, 1, 1, 10, ""), GAPS_SKIP);
+    assert_true(ahead.ahead);
+    assert_int_equal(gaps_result(&ahead, 1, 11, 1), GAPS_SHOW);
+}
+
+/* While the origin is the same, a restart is no more than a pause. */
+static void a_restart_that_counts_on(void **state) {
+    (void)state;
+    struct gaps gaps = {.after = -1};
+    (void)alive(&gaps, 5, 1, 10, "");
+    assert_int_equal(gaps_result(&gaps, 5, 11, 1), GAPS_SHOW);
+    assert_int_equal(gaps_result(&gaps, 8, 12, 1), GAPS_SKIP); /* the origin is not known yet */
+    assert_int_equal(alive(&gaps, 8, 1, 12, ""), GAPS_ASK);
+    assert_int_equal(gaps.after, 11);
+    struct replay replay = answer(8, 1, false, 0);
+    assert_true(gaps_replay(&gaps, &replay));
+    assert_true(gaps_replay_result(&gaps, 12, 2));
+    (void)gaps_replay_end(&gaps, &replay);
+    assert_int_equal(gaps_result(&gaps, 8, 13, 3), GAPS_SHOW);
+    assert_false(gaps.renewed);
+}
+
+/* A new origin: all that it has counted was there to be seen. */
+static void a_restart_that_begins_again(void **state) {
+    (void)state;
+    struct gaps gaps = {.after = -1};
+    (void)alive(&gaps, 1, 1, 10, "");
+    assert_int_equal(alive(&gaps, 5, 5, 3, ""), GAPS_ASK);
+    assert_int_equal(gaps.after, 0);
+    assert_true(gaps.renewed);
+    /* the answer may be of a third one */
+    gaps.renewed = false;
+    struct replay old = answer(9, 9, false, 0), replay = answer(9, 9, false, 0);
+    assert_false(gaps_replay(&gaps, &old));
+    assert_true(gaps.renewed);
+    assert_int_equal(gaps.after, 0);
+    assert_true(gaps_replay(&gaps, &replay));
+    assert_true(gaps_replay_result(&gaps, 1, 1));
+    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 9, 2, 2), GAPS_SHOW);
+    /* nothing counted yet, nothing to ask for */
+    assert_int_equal(alive(&gaps, 20, 20, 0, ""), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 20, 1, 1), GAPS_SHOW);
+}
+
+/* ---- one stream ------------------------------------------------------------------------- */
+
+static void a_stream(void **state) {
+    (void)state;
+    struct gaps gaps = {.stream = "a", .after = -1};
+    assert_int_equal(alive(&gaps, 1, 1, 10, "'a': 5, 'b': 5"), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 20, 6), GAPS_SHOW);
+    assert_int_equal(gaps_result(&gaps, 1, 20, 6), GAPS_SKIP);
+    assert_int_equal(alive(&gaps, 1, 1, 30, "'b': 15"), GAPS_SKIP); /* quiet for a minute */
+    assert_int_equal(gaps.after, 20);
+    assert_int_equal(alive(&gaps, 1, 1, 40, "'a': 6, 'b': 16"), GAPS_SKIP);
+    assert_int_equal(gaps.after, 40); /* what was counted since is of others */
+    assert_int_equal(gaps_result(&gaps, 1, 50, 8), GAPS_ASK);
+    assert_int_equal(gaps.after, 40);
+    struct replay replay = answer(1, 1, false, 0);
+    assert_true(gaps_replay(&gaps, &replay));
+    assert_true(gaps_replay_result(&gaps, 45, 7));
+    assert_true(gaps_replay_result(&gaps, 50, 8));
+    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 51, 9), GAPS_SHOW);
+    assert_int_equal(alive(&gaps, 1, 1, 60, "'a': 10"), GAPS_ASK);
+    assert_int_equal(gaps.after, 51);
+    assert_int_equal(gaps_give_up(&gaps), 1);
+    assert_int_equal(gaps_result(&gaps, 1, 61, 11), GAPS_SHOW);
+}
+
+/* A stream that no `alive` lists: its first result may have others before it. */
+static void a_quiet_stream(void **state) {
+    (void)state;
+    struct gaps gaps = {.stream = "a", .after = -1};
+    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_SKIP);
+    assert_int_equal(gaps_result(&gaps, 1, 12, 7), GAPS_ASK);
+    assert_int_equal(gaps.after, 10);
+    struct replay replay = answer(1, 1, false, 0);
+    assert_true(gaps_replay(&gaps, &replay));
+    assert_true(gaps_replay_result(&gaps, 12, 7));
+    (void)gaps_replay_end(&gaps, &replay);
+    assert_int_equal(gaps_result(&gaps, 1, 13, 8), GAPS_SHOW);
+    struct gaps other = {.stream = "a", .after = -1};
+    assert_int_equal(alive(&other, 1, 1, 10, ""), GAPS_SKIP);
+    assert_int_equal(alive(&other, 1, 1, 12, "'a': 7"), GAPS_ASK);
+    assert_int_equal(gaps_give_up(&other), 1);
+    assert_int_equal(gaps_result(&other, 1, 13, 8), GAPS_SHOW);
+}
+
+static void old_ones_of_a_stream(void **state) {
+    (void)state;
+    struct gaps gaps = {.stream = "a", .after = 0};
+    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_ASK);
+    struct replay replay = answer(1, 1, false, 4);
+    assert_true(gaps_replay(&gaps, &replay));
+    assert_false(gaps_replay_result(&gaps, 4, 1));
+    assert_true(gaps_replay_result(&gaps, 7, 2));
+    (void)gaps_replay_end(&gaps, &replay);
+    assert_int_equal(gaps.after, 10);
+    assert_int_equal(gaps_result(&gaps, 1, 11, 3), GAPS_SHOW);
+}
+
+/* ---- whatever is lost ------------------------------------------------------------------- */
+
+/* A broker that restarts, keeps only its last results, and whose publications and answers are lost
+ * or late; what is shown must rise by one, but for what was answered as lost. */
+struct world {
+    uint64_t rng;
+    int64_t epoch, seq, kept; /* results 1..kept are gone */
+    int64_t stream_of[400];   /* stream_seq in "a", or -1 - that of others */
+    int64_t stream_seqs[2];
+    struct gaps gaps;
+    int64_t shown, allowed; /* the last one; up to this one some may be missing */
+    bool asking;
+};
+
+static bool of_stream(const struct world *w, int64_t seq) {
+    return w->gaps.stream == NULL || w->stream_of[seq] > 0;
+}
+
+static int64_t stream_seq(const struct world *w, int64_t seq) {
+    return w->stream_of[seq] > 0 ? w->stream_of[seq] : -1 - w->stream_of[seq];
+}
+
+static void show(struct world *w, int64_t seq) {
+    assert_true(seq > w->shown && of_stream(w, seq));
+    for (int64_t i = (w->shown > w->allowed ? w->shown : w->allowed) + 1; i < seq; i++)
+        if (of_stream(w, i))
+            fail_msg("%d was shown after %d", (int)seq, (int)w->shown);
+    w->shown = seq;
+}
+
+static void one_answer(struct world *w) {
+    int64_t after = w->gaps.after, limit = 1 + rng_below(&w->rng, 5);
+    struct replay replay = answer(w->epoch, 1, false, after < w->kept ? w->kept : 0);
+    if (rng_below(&w->rng, 3) == 0)
+        return; /* it will be asked again */
+    assert_true(gaps_replay(&w->gaps, &replay));
+    if (replay.lost_to > w->allowed)
+        w->allowed = replay.lost_to;
+    for (int64_t i = (after > w->kept ? after : w->kept) + 1; i <= w->seq; i++) {
+        if (!of_stream(w, i))
+            continue;
+        if (limit-- == 0) {
+            replay.more = true;
+            break;
+        }
+        if (gaps_replay_result(&w->gaps, i, stream_seq(w, i)))
+            show(w, i);
+    }
+    w->asking = gaps_replay_end(&w->gaps, &replay) == GAPS_ASK;
+}
+
+static void one_result(struct world *w) {
+    if (w->seq + 1 == 400)
+        return;
+    bool other = rng_below(&w->rng, 2) == 0;
+    int64_t number = ++w->stream_seqs[other];
+    w->stream_of[++w->seq] = other ? -1 - number : number;
+    bool lost = w->asking || rng_below(&w->rng, 4) == 0 || !of_stream(w, w->seq);
+    if (lost)
+        return;
+    switch (gaps_result(&w->gaps, w->epoch, w->seq, number)) {
+    case GAPS_SHOW:
+        show(w, w->seq);
+        break;
+    case GAPS_ASK:
+        w->asking = true;
+        break;
+    case GAPS_SKIP:
+        break;
+    }
+}
+
+static void one_alive(struct world *w) {
+    char streams[40] = "";
+    if (w->asking)
+        return;
+    if (w->stream_seqs[0] > 0 && rng_below(&w->rng, 2) == 0)
+        (void)snprintf(streams, sizeof streams, "'a': %d", (int)w->stream_seqs[0]);
+    if (alive(&w->gaps, w->epoch, 1, w->seq, streams) == GAPS_ASK)
+        w->asking = true;
+}
+
+static void nothing_is_lost_or_shown_twice(void **state) {
+    (void)state;
+    uint64_t seed = rng_seed("gaps");
+    for (int run = 0; run < 2000; run++) {
+        struct world w = {.rng = seed + (uint64_t)run, .epoch = 1};
+        w.gaps = (struct gaps){.stream = run % 2 == 0 ? NULL : "a", .after = run % 4 < 2 ? 0 : -1};
+        for (int i = 0; i < 5; i++)
+            one_result(&w);
+        one_alive(&w);
+        w.shown = w.gaps.after;
+        for (int step = 0; step < 200; step++) {
+            uint32_t what = rng_below(&w.rng, 20);
+            if (what == 0)
+                w.epoch++;
+            else if (what == 1 && w.kept < w.seq)
+                w.kept += 1 + rng_below(&w.rng, (uint32_t)(w.seq - w.kept));
+            else if (what < 5)
+                one_alive(&w);
+            else if (what < 10 && w.asking)
+                one_answer(&w);
+            else
+                one_result(&w);
+        }
+        /* in the end there is nothing that was not shown or told as lost */
+        char streams[40];
+        (void)snprintf(streams, sizeof streams, "'a': %d", (int)w.stream_seqs[0]);
+        w.asking =
+            alive(&w.gaps, w.epoch, 1, w.seq, w.stream_seqs[0] > 0 ? streams : "") == GAPS_ASK ||
+            w.asking;
+        while (w.asking)
+            one_answer(&w);
+        int64_t told = w.shown > w.allowed ? w.shown : w.allowed;
+        for (int64_t i = told + 1; i <= w.seq; i++)
+            if (of_stream(&w, i))
+                fail_msg("run %d: %d was not shown", run, (int)i);
+    }
+}
+
+/* ---- replay, refusal -------------------------------------------------------------------- */
+
+static void replays(void **state) {
+    (void)state;
+#define OK "'results': [], 'more': false, 'epoch': 7, 'origin': 5"
+#define LOST "lost: must be two seqs, the lower one first"
+#define EMPTY "results: must be an array, and not empty while there is more"
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {OK, "ok"},
+        {OK ", 'lost': [3, 4]", "ok"},
+        {OK ", 'lost': [4, 4]", "ok"},
+        {OK ", 'lost': [4, 3]", LOST},
+        {OK ", 'lost': [0, 3]", LOST},
+        {OK ", 'lost': [1]", LOST},
+        {OK ", 'lost': null", LOST},
+        {OK ", 'lost': [1, 18446744073709551615]", LOST},
+        {OK ", 'results': [{}], 'more': true", "ok"},
+        {OK ", 'more': true", EMPTY},
+        {OK ", 'results': 7", EMPTY},
+        {OK ", 'more': 1", "more: must be true or false"},
+        {"'results': []", "more: is missing"},
+        {"'results': [], 'more': false, 'epoch': 1", "origin: is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct replay replay;
+        struct wire_error err;
+        char text[200];
+        (void)snprintf(text, sizeof text, "{%s}", cases[i].text);
+        bool ok = replay_get(&replay, read_map(text), &err);
+        assert_string_equal(ok ? "ok" : err.message, cases[i].expected);
+        if (ok)
+            assert_int_equal(replay.origin, 5);
+        if (i == 1)
+            assert_true(replay.lost_from == 3 && replay.lost_to == 4);
+    }
+}
+
+static void expect_request(const char *stream, const char *expected) {
+    struct text text = {0};
+    struct wire_error err;
+    struct request request;
+    msgpack_sbuffer_clear(&bytes);
+    replay_put(&bytes, 3, 9, stream, 10);
+    assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 100, &err));
+    assert_true(request_get(&request, &doc.root, &err));
+    note_print(&text, &doc.root);
+    assert_true(text_is(&text, expected));
+    text_free(&text);
+}
+
+static void requests(void **state) {
+    (void)state;
+    expect_request(NULL, "{'v':1,'op':'replay','req':3,'after':9,'limit':10}");
+    expect_request("a", "{'v':1,'op':'replay','req':3,'after':9,'stream':'a','limit':10}");
+}
+
+static void refusals(void **state) {
+    (void)state;
+    struct refusal refusal;
+    refusal_get(&refusal, read_map("{'code': 'busy', 'message': 'm', 'retry_ms': 5}"));
+    assert_true(refusal_is_busy(&refusal));
+    assert_int_equal(refusal.retry_ms, 5);
+    assert_string_equal(refusal.message, "m");
+    refusal_get(&refusal, read_map("{'code': 'conflict', 'message': ''}"));
+    assert_false(refusal_is_busy(&refusal));
+    assert_int_equal(refusal.retry_ms, 0);
+    refusal_get(&refusal, read_map("{'code': 'busy', 'message': 'm', 'retry_ms': -1}"));
+    assert_false(refusal_is_busy(&refusal));
+    assert_string_equal(refusal.message, "refused, but the reason makes no sense");
+    assert_int_equal(refusal.retry_ms, 0);
+    assert_int_equal(refusal_wait_us(1000, 0), 1000000);
+    assert_int_equal(refusal_wait_us(1000, UINT32_MAX), 1249996);
+    assert_int_equal(refusal_wait_us(86400000, UINT32_MAX), INT64_C(107999670410));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(from_now_on),
+        TEST(a_gap_is_filled),
+        TEST(a_gap_that_cannot_be_filled),
+        TEST(beginning_with_old_ones),
+        TEST(a_restart_that_counts_on),
+        TEST(a_restart_that_begins_again),
+        TEST(a_stream),
+        TEST(a_quiet_stream),
+        TEST(old_ones_of_a_stream),
+        TEST(nothing_is_lost_or_shown_twice),
+        TEST(replays),
+        TEST(requests),
+        TEST(refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -29,7 +29,7 @@ STORE := $(call pkg,--libs,sqlite3 zlib)
 RESOLV := -lresolv
 WORKER_LDLIBS := $(ALL_LDLIBS) $(CARES) $(RESOLV)
 
-BROKER_SHELL := main daemon listeners publisher store%
+BROKER_SHELL := main daemon listeners place publisher store%
 
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/hop common/labels common/mem common/request common/result \

@@ -2,29 +2,46 @@
 
 #include "broker/core.h"
 #include "broker/listeners.h"
+#include "broker/outbox.h"
 #include "broker/publisher.h"
+#include "broker/store.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/reactor.h"
 #include "common/sock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* What the last results get to leave the process. */
 #define LINGER_MS 3000
 
+/* And the store, to commit what they depend on. */
+#define FLUSH_US INT64_C(10000000)
+
+/* Messages that wait for the disk may take so much; past it replies are dropped, as those for a
+ * client that does not read. */
+#define OUTBOX_BYTES ((size_t)64 * 1024 * 1024)
+
 struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
-    struct core *core;
     struct listeners *listeners;
     struct publisher publisher;
+    struct store *store;
+    struct outbox *outbox;
+    struct core *core;
+    bool disk_full;
+    const char *refusal;    /* why no traces are taken; NULL: they are */
+    int64_t lost;           /* replies that the outbox had no room for, not yet told to the core */
     int64_t drain_until_us; /* 0: not draining */
 };
 
@@ -33,32 +50,68 @@ static struct core_time now(void) {
     return (struct core_time){t.mono_us, t.wall_us};
 }
 
-/* ---- what the core wants ---------------------------------------------------------------- */
+/* ---- what the core says ----------------------------------------------------------------- */
 
-/* EHOSTUNREACH tells that the peer is gone (ROUTER_MANDATORY), all else that it is full. */
-static enum core_sent outcome(bool sent) {
-    return sent ? CORE_SENT : errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
+static bool send_now(struct daemon *d, const struct outbox_message *m) {
+    const struct sock_frame id = {m->peer.id, m->peer.size}, body = {m->bytes, m->size};
+    if (m->kind == OUTBOX_PUBLISH) {
+        publisher_send(&d->publisher, m->topic, m->bytes, m->size);
+        return true;
+    }
+    zsock_t *socket =
+        m->kind == OUTBOX_CLIENT ? listeners_submit(d->listeners) : listeners_workers(d->listeners);
+    if (m->peer.enveloped)
+        return sock_send(socket, (const struct sock_frame[]){id, {"", 0}, body}, 3);
+    return sock_send(socket, (const struct sock_frame[]){id, body}, 2);
 }
 
-static enum core_sent to_client(
-    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
-    struct daemon *d = context;
-    const struct sock_frame frames[3] = {{peer->id, peer->size}, {"", 0}, {bytes, size}};
-    const struct sock_frame bare[2] = {frames[0], frames[2]};
-    zsock_t *submit = listeners_submit(d->listeners);
-    return outcome(peer->enveloped ? sock_send(submit, frames, 3) : sock_send(submit, bare, 2));
+/* Sends at once what may leave, and puts the rest behind its records. What cannot be sent goes
+ * there as well: it is tried again when the core may be told of it. */
+static void post(struct daemon *d, const struct outbox_message *m, enum core_when when) {
+    uint64_t batch = store_batch(d->store);
+    bool waits = outbox_bytes(d->outbox) > 0 || batch > store_committed(d->store);
+    if ((when == CORE_NOW || !waits) && send_now(d, m))
+        return;
+    if (m->kind == OUTBOX_CLIENT && outbox_bytes(d->outbox) > OUTBOX_BYTES)
+        d->lost++;
+    else
+        outbox_put(d->outbox, batch, m);
 }
 
-static enum core_sent to_worker(
-    void *context, const struct core_peer *peer, const void *bytes, size_t size) {
-    struct daemon *d = context;
-    const struct sock_frame frames[2] = {{peer->id, peer->size}, {bytes, size}};
-    return outcome(sock_send(listeners_workers(d->listeners), frames, 2));
+static void to_client(void *context, const struct core_peer *peer, const void *bytes, size_t size,
+    enum core_when when) {
+    const struct outbox_message m = {
+        .kind = OUTBOX_CLIENT, .peer = *peer, .bytes = bytes, .size = size};
+    post(context, &m, when);
+}
+
+static void to_worker(void *context, const struct core_peer *peer, const void *bytes, size_t size,
+    enum core_when when) {
+    const struct outbox_message m = {
+        .kind = OUTBOX_WORKER, .peer = *peer, .bytes = bytes, .size = size};
+    post(context, &m, when);
 }
 
 static void publish(void *context, const char *topic, const void *bytes, size_t size) {
-    struct daemon *d = context;
-    publisher_send(&d->publisher, topic, bytes, size);
+    const struct outbox_message m = {
+        .kind = OUTBOX_PUBLISH, .topic = topic, .bytes = bytes, .size = size};
+    post(context, &m, CORE_KEPT);
+}
+
+static void keep_trace(void *context, const struct record_trace *trace) {
+    store_trace(((struct daemon *)context)->store, trace);
+}
+
+static void keep_run(void *context, const struct record_run *run) {
+    store_run(((struct daemon *)context)->store, run);
+}
+
+static void keep_result(void *context, const struct record_result *result) {
+    store_result(((struct daemon *)context)->store, result);
+}
+
+static void read_store(void *context, const struct record_read *read) {
+    store_read(((struct daemon *)context)->store, read);
 }
 
 static void say(void *context, enum core_level level, const char *event, const char *detail) {
@@ -66,6 +119,57 @@ static void say(void *context, enum core_level level, const char *event, const c
         [CORE_WARN] = LOG_LEVEL_WARN, [CORE_INFO] = LOG_LEVEL_INFO, [CORE_DEBUG] = LOG_LEVEL_DEBUG};
     (void)context;
     log_event(levels[level], event, "%s", detail);
+}
+
+/* ---- after each event ------------------------------------------------------------------- */
+
+/* EHOSTUNREACH tells that the peer is gone (ROUTER_MANDATORY), all else that it is full. */
+static void undelivered(struct daemon *d, const struct outbox_message *m) {
+    enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
+    struct core_time t = now();
+    core_undelivered(d->core, m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m->peer,
+        m->bytes, m->size, sent, &t);
+}
+
+/* Sends what is committed; true if the core was called. */
+static bool deliver(struct daemon *d) {
+    static const struct outbox_message lost = {.kind = OUTBOX_CLIENT, .bytes = ""};
+    struct outbox_message m;
+    bool called = d->lost > 0;
+    for (errno = EAGAIN; d->lost > 0; d->lost--)
+        undelivered(d, &lost);
+    uint64_t committed = store_committed(d->store);
+    while (outbox_take(d->outbox, committed, &m))
+        if (!send_now(d, &m)) {
+            undelivered(d, &m);
+            called = true;
+        }
+    return called;
+}
+
+/* New traces are taken while the disk has room for them, and keeps up. */
+static void admit(struct daemon *d) {
+    static const char disk[] = "disk", store[] = "store";
+    size_t waits = store_pending_bytes(d->store);
+    size_t limit = STORE_MAX_PENDING_BYTES / (d->refusal == store ? 2 : 1);
+    const char *refusal = d->disk_full ? disk : waits > limit ? store : NULL;
+    if (refusal == d->refusal || d->drain_until_us != 0)
+        return;
+    d->refusal = refusal;
+    core_refuse(d->core, refusal,
+        refusal == disk ? "the broker's disk is full; send again later"
+                        : "the broker's disk is slow, and too much waits for it; send again later");
+}
+
+static void settle(struct daemon *d) {
+    struct store_counters counters;
+    struct core_shell *shell = core_shell(d->core);
+    do
+        store_flush(d->store);
+    while (deliver(d));
+    store_counters(d->store, &counters);
+    shell->results_kept = counters.results;
+    shell->publish_dropped = d->publisher.overruns;
 }
 
 /* ---- what happens ----------------------------------------------------------------------- */
@@ -79,6 +183,7 @@ static void on_client(void *context) {
     struct sock_message m;
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_submit(d->listeners), &m); i++) {
         struct core_time t = now();
+        admit(d);
         bool enveloped = m.frames >= 3 && size(&m, 1) == 0;
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, enveloped};
         unsigned frames = m.frames - 1 - enveloped, at = 1U + enveloped;
@@ -88,6 +193,7 @@ static void on_client(void *context) {
             core_client_frames(d->core, &peer, frames, &t);
         sock_message_close(&m);
     }
+    settle(d);
 }
 
 static void on_worker(void *context) {
@@ -102,10 +208,30 @@ static void on_worker(void *context) {
             core_worker_frames(d->core, &peer, m.frames - 1);
         sock_message_close(&m);
     }
+    settle(d);
 }
 
 static void on_connection(void *context, bool began) {
     core_connection(((struct daemon *)context)->core, began);
+}
+
+/* A failed sync may have taken data back that later ones would not miss: what is in memory is worth
+ * nothing then, and the next start goes on with what is on disk. The store has logged it. */
+static void on_store(void *context, int fd, short events) {
+    (void)fd;
+    (void)events;
+    struct daemon *d = context;
+    struct store_event event;
+    while (store_next(d->store, &event)) {
+        struct core_time t = now();
+        if (event.kind == STORE_DEAD)
+            _exit(EX_IOERR);
+        if (event.kind == STORE_ANSWER)
+            core_answer(d->core, &event.answer, &t);
+        else if (event.kind != STORE_COMMITTED)
+            d->disk_full = event.kind == STORE_FULL;
+    }
+    settle(d);
 }
 
 /* The first signal drains, the second ends at once. */
@@ -133,6 +259,7 @@ static void tick(void *context) {
         reactor_stop(d->reactor);
     else
         core_tick(d->core, &t);
+    settle(d);
 }
 
 static int64_t next(void *context) {
@@ -159,48 +286,114 @@ static void raise_descriptor_limit(void) {
 
 static struct core *make_core(struct daemon *d) {
     const struct daemon_config *config = d->config;
+    const struct store_start start = store_start(d->store);
     struct core_time t = now();
     uint64_t random = 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         random = (uint64_t)t.wall_us;
     struct core_config core = {.version = HOPMQ_VERSION,
         .max_queued = config->max_queued,
-        .keep_results = config->keep_results,
-        .epoch = t.wall_us,
+        .epoch = start.epoch,
+        .origin = start.origin,
+        .seq = start.seq,
+        .number = start.number,
         .first_lease = (int64_t)(random >> 2) + 1,
         .result_count = config->results.count};
     memcpy(core.name, config->name, sizeof core.name);
     memcpy(core.results, config->results.at, sizeof core.results);
-    const struct core_sink sink = {d, to_client, to_worker, publish, say};
+    const struct core_sink sink = {
+        d, to_client, to_worker, publish, keep_trace, keep_run, keep_result, read_store, say};
     return core_new(&core, &sink, &t);
+}
+
+static void restore_stream(void *core, const char *name, int64_t seq) {
+    core_restore_stream(core, name, seq);
+}
+
+static void restore_trace(void *core, const struct record_trace *trace) {
+    core_restore_trace(core, trace);
+}
+
+static void restore_member(void *core, const struct record_result *result) {
+    core_restore_member(core, result);
+}
+
+/* The core goes on where the store's last one stopped; an exit status. */
+static int open_store(struct daemon *d) {
+    char error[STORE_ERROR_BYTES];
+    const struct daemon_config *config = d->config;
+    const struct store_config wanted = {
+        .path = config->store, .keep_us = config->keep_us, .keep_results = config->keep_results};
+    d->store = store_open(&wanted, now().wall_us, error);
+    if (d->store == NULL) {
+        (void)fprintf(stderr, "%s: --store %s\n", program_invocation_short_name, error);
+        return EX_CANTCREAT;
+    }
+    d->core = make_core(d);
+    const struct store_loader loader = {d->core, restore_stream, restore_trace, restore_member};
+    if (!store_load(d->store, &loader, error)) {
+        (void)fprintf(stderr, "%s: --store %s\n", program_invocation_short_name, error);
+        return EX_IOERR;
+    }
+    struct core_time t = now();
+    core_shell(d->core)->keep_results = config->keep_results;
+    core_restored(d->core, &t);
+    return EX_OK;
+}
+
+static int start(struct daemon *d) {
+    const struct daemon_config *config = d->config;
+    const struct listeners_events events = {d, on_client, on_worker, on_connection};
+    raise_descriptor_limit();
+    d->reactor = reactor_new();
+    d->outbox = outbox_new();
+    d->listeners = listeners_new(config, d->reactor, &events);
+    if (d->listeners == NULL)
+        return EX_UNAVAILABLE;
+    publisher_init(&d->publisher, listeners_results(d->listeners));
+    int status = open_store(d);
+    if (status != EX_OK)
+        return status;
+    reactor_fd(d->reactor, store_fd(d->store), ZMQ_POLLIN, on_store, d);
+    reactor_on_signal(d->reactor, on_signal, d);
+    reactor_on_tick(d->reactor, next, tick, d);
+    settle(d);
+    return EX_OK;
+}
+
+/* What is on its way to the disk gets there, and who waits for that is told. Traces that wait stay
+ * in the store for the next start, unless it ends with this process. */
+static void finish(struct daemon *d) {
+    struct core_time t = now();
+    int64_t until_us = t.mono_us + FLUSH_US;
+    struct pollfd wait = {.fd = store_fd(d->store), .events = POLLIN};
+    if (d->config->store == NULL)
+        core_shutdown(d->core, &t);
+    settle(d);
+    for (; outbox_bytes(d->outbox) > 0 && t.mono_us < until_us; t = now()) {
+        (void)poll(&wait, 1, (int)((until_us - t.mono_us) / 1000) + 1);
+        on_store(d, wait.fd, POLLIN);
+    }
 }
 
 int daemon_run(const struct daemon_config *config) {
     struct daemon *d = mem_new(1, sizeof *d);
-    int status = EX_OK;
     d->config = config;
-    raise_descriptor_limit();
-    d->reactor = reactor_new();
-    d->core = make_core(d);
-    const struct listeners_events events = {d, on_client, on_worker, on_connection};
-    d->listeners = listeners_new(config, d->reactor, &events);
-    if (d->listeners != NULL) {
-        publisher_init(&d->publisher, listeners_results(d->listeners));
-        reactor_on_signal(d->reactor, on_signal, d);
-        reactor_on_tick(d->reactor, next, tick, d);
-        log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s submit=%s results=%s workers=%s",
-            config->name, HOPMQ_VERSION, config->submit.at[0], config->results.at[0],
-            config->workers.at[0]);
+    int status = start(d);
+    if (status == EX_OK) {
+        log_event(LOG_LEVEL_INFO, "start",
+            "name=%s version=%s submit=%s results=%s workers=%s store=%s", config->name,
+            HOPMQ_VERSION, config->submit.at[0], config->results.at[0], config->workers.at[0],
+            config->store != NULL ? config->store : "memory");
         reactor_run(d->reactor);
-        struct core_time t = now();
-        core_shutdown(d->core, &t);
+        finish(d);
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->name);
-    } else {
-        status = EX_UNAVAILABLE;
     }
+    store_close(&d->store);
     listeners_destroy(&d->listeners, LINGER_MS);
     reactor_destroy(&d->reactor);
     core_destroy(&d->core);
+    outbox_destroy(&d->outbox);
     zsys_shutdown();
     free(d);
     return status;

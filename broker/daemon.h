@@ -15,7 +15,9 @@ struct daemon_endpoints {
 struct daemon_config {
     char name[65];
     struct daemon_endpoints submit, results, workers;
-    int64_t max_queued, keep_results, drain_ms;
+    const char *store;             /* its file; NULL: memory */
+    int64_t keep_us, keep_results; /* in the store; memory has no age */
+    int64_t max_queued, drain_ms;
     bool insecure;
 };
 

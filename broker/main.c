@@ -1,9 +1,13 @@
 /* hopmq-broker: keeps traces, hands them to workers, publishes results. */
 #include "broker/daemon.h"
+#include "broker/place.h"
 #include "common/option.h"
 
 #include <argp.h>
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -11,7 +15,10 @@
 #define DEFAULT_RESULTS "tcp://127.0.0.1:7702"
 #define DEFAULT_WORKERS "tcp://127.0.0.1:7703"
 #define DEFAULT_MAX_QUEUED 1000000
-#define DEFAULT_KEEP_RESULTS 10000
+#define DEFAULT_KEEP_S (INT64_C(7) * 86400)
+#define MAX_KEEP_S (INT64_C(3650) * 86400)
+#define DEFAULT_KEEP_RESULTS 1000000
+#define DEFAULT_KEEP_IN_MEMORY 10000
 #define DEFAULT_DRAIN_S 30
 
 const char *argp_program_version = "hopmq-broker " HOPMQ_VERSION;
@@ -22,6 +29,8 @@ enum {
     OPT_WORKERS,
     OPT_NAME,
     OPT_MAX_QUEUED,
+    OPT_STORE,
+    OPT_KEEP,
     OPT_KEEP_RESULTS,
     OPT_DRAIN,
     OPT_INSECURE,
@@ -40,8 +49,15 @@ static const struct argp_option options[] = {
     {"name", OPT_NAME, "NAME", 0, "How replies call this broker, 1..64 of A-Za-z0-9._:- [host]", 0},
     {"max-queued", OPT_MAX_QUEUED, "N", 0,
         "Traces waiting for a worker; beyond it the answer is busy, 1..100000000 [1000000]", 0},
+    {"store", OPT_STORE, "PATH", 0,
+        "The file that traces and results are kept in, or `memory', which ends with the process "
+        "[~/.local/state/hopmq/tcp-127.0.0.1-7701.db: named after the first --submit, in "
+        "$STATE_DIRECTORY or $XDG_STATE_HOME/hopmq if set]",
+        0},
+    {"keep", OPT_KEEP, "AGE", 0,
+        "How long results are kept in the file, 1s..3650d, such as 90s, 15m, 12h [7d]", 0},
     {"keep-results", OPT_KEEP_RESULTS, "N", 0,
-        "Results kept in memory for fetch, 0..100000000 [10000]", 0},
+        "How many results are kept at most, 0..100000000 [1000000; in memory 10000]", 0},
     {"drain", OPT_DRAIN, "SECONDS", 0,
         "On SIGTERM or Ctrl-C, give running traces so long to finish, 0..3600 [30]", 0},
     {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
@@ -54,7 +70,13 @@ static const char doc[] =
     "Example: hopmq-broker --submit ipc:///run/hopmq/submit --results ipc:///run/hopmq/results "
     "--workers ipc:///run/hopmq/workers\n\n"
     "Exit status: 0 after a drain, 64 wrong usage, 69 an endpoint is in use or cannot be had, 71 "
-    "the system refused something.";
+    "the system refused something, 73 the store cannot be opened, 74 it cannot be read, or a write "
+    "to it failed.";
+
+struct options {
+    struct daemon_config config;
+    const char *store; /* as given; NULL: not */
+};
 
 static void add(
     struct argp_state *state, struct daemon_endpoints *list, const char *option, const char *arg) {
@@ -66,7 +88,8 @@ static void add(
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
-    struct daemon_config *config = state->input;
+    struct options *given = state->input;
+    struct daemon_config *config = &given->config;
     switch (key) {
     case OPT_SUBMIT:
         add(state, &config->submit, "--submit", arg);
@@ -85,6 +108,14 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         break;
     case OPT_MAX_QUEUED:
         config->max_queued = option_number(state, "--max-queued", arg, 1, 100000000);
+        break;
+    case OPT_STORE:
+        if (arg[0] == '\0')
+            argp_failure(state, EX_USAGE, 0, "--store: must be a path, or memory");
+        given->store = arg;
+        break;
+    case OPT_KEEP:
+        config->keep_us = option_age(state, "--keep", arg, 1, MAX_KEEP_S) * 1000000;
         break;
     case OPT_KEEP_RESULTS:
         config->keep_results = option_number(state, "--keep-results", arg, 0, 100000000);
@@ -109,18 +140,35 @@ static void default_endpoint(struct daemon_endpoints *list, const char *endpoint
         list->at[list->count++] = endpoint;
 }
 
+/* Where the store is; ends the process if there is no place for it. */
+static const char *store_file(
+    const char *given, const struct daemon_config *config, char *out, size_t size) {
+    if (given != NULL)
+        return strcmp(given, "memory") == 0 ? NULL : given;
+    if (!place_find(config->submit.at[0], out, size)) {
+        (void)fprintf(stderr, "%s: --store: %s\n", program_invocation_short_name, out);
+        exit(EX_CANTCREAT);
+    }
+    return out;
+}
+
 int main(int argc, char **argv) {
-    struct daemon_config config = {
-        .max_queued = DEFAULT_MAX_QUEUED,
-        .keep_results = DEFAULT_KEEP_RESULTS,
-        .drain_ms = DEFAULT_DRAIN_S * 1000,
-    };
+    char path[PATH_MAX];
+    struct options given = {.config = {.max_queued = DEFAULT_MAX_QUEUED,
+                                .keep_us = DEFAULT_KEEP_S * 1000000,
+                                .keep_results = -1,
+                                .drain_ms = DEFAULT_DRAIN_S * 1000}};
+    struct daemon_config *config = &given.config;
     const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
     argp_err_exit_status = EX_USAGE;
-    option_host_name(config.name, sizeof config.name);
-    (void)argp_parse(&argp, argc, argv, 0, NULL, &config);
-    default_endpoint(&config.submit, DEFAULT_SUBMIT);
-    default_endpoint(&config.results, DEFAULT_RESULTS);
-    default_endpoint(&config.workers, DEFAULT_WORKERS);
-    return daemon_run(&config);
+    option_host_name(config->name, sizeof config->name);
+    (void)argp_parse(&argp, argc, argv, 0, NULL, &given);
+    default_endpoint(&config->submit, DEFAULT_SUBMIT);
+    default_endpoint(&config->results, DEFAULT_RESULTS);
+    default_endpoint(&config->workers, DEFAULT_WORKERS);
+    config->store = store_file(given.store, config, path, sizeof path);
+    if (config->keep_results < 0)
+        config->keep_results =
+            config->store != NULL ? DEFAULT_KEEP_RESULTS : DEFAULT_KEEP_IN_MEMORY;
+    return daemon_run(config);
 }

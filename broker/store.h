@@ -12,7 +12,7 @@
 #define STORE_ERROR_BYTES 512
 
 /* The store takes so much that is not yet committed; past it the broker accepts no traces. */
-#define STORE_MAX_PENDING_BYTES (32 * 1024 * 1024)
+#define STORE_MAX_PENDING_BYTES ((size_t)32 * 1024 * 1024)
 
 struct store;
 

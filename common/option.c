@@ -20,6 +20,27 @@ int64_t option_number(
     return value;
 }
 
+int64_t option_age(
+    struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s) {
+    static const struct {
+        char letter;
+        int64_t s;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    char number[20] = "";
+    const char *wrong = NULL;
+    size_t length = strspn(arg, "0123456789");
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (arg[length] == units[i].letter && arg[length + 1] == '\0' && length < sizeof number) {
+            memcpy(number, arg, length);
+            int64_t value = strtonum(number, 0, max_s / units[i].s, &wrong) * units[i].s;
+            if (wrong == NULL && value >= min_s)
+                return value;
+        }
+    argp_failure(state, EX_USAGE, 0, "%s %s: must be %llds..%lldd, such as 90s, 15m, 12h or 7d",
+        option, arg, (long long)min_s, (long long)max_s / 86400);
+    return min_s;
+}
+
 void option_name(
     struct argp_state *state, const char *option, const char *arg, char *out, size_t size) {
     size_t length = strlen(arg);

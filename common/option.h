@@ -10,6 +10,10 @@
 int64_t option_number(
     struct argp_state *state, const char *option, const char *arg, int64_t min, int64_t max);
 
+/* An age in seconds: a number and s, m, h or d. The limits are whole days, or under a minute. */
+int64_t option_age(
+    struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s);
+
 /* Copies a name of 1..size - 1 of A-Za-z0-9._:- to out. */
 void option_name(
     struct argp_state *state, const char *option, const char *arg, char *out, size_t size);

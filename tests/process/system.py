@@ -249,9 +249,11 @@ class System:
         self.processes.append(process)
         return process
 
-    def broker(self, *options):
+    def broker(self, *options, store="memory"):
+        """A broker; `store` is `memory` or the name of a file in the directory of the test."""
         argv = [program("hopmq-broker"), "--submit", self.submit, "--results", self.results]
-        argv += ["--workers", self.workers, *options]
+        argv += ["--workers", self.workers]
+        argv += ["--store", store if store == "memory" else self.path(store), *options]
         return self.run(argv, "broker")
 
     def simnet(self, *options, stats=False):

@@ -249,6 +249,14 @@ USAGE = [
     ("hopmq-worker", ["--pps"], "requires an argument"),
     ("hopmq-broker", ["--max-queued", "0"], "--max-queued 0: must be 1..100000000"),
     ("hopmq-broker", ["--keep-results", "-1"], "--keep-results -1: must be 0..100000000"),
+    ("hopmq-broker", ["--store", ""], "--store: must be a path, or memory"),
+    ("hopmq-broker", ["--keep", "0s"], "--keep 0s: must be 1s..3650d, such as 90s, 15m, 12h or 7d"),
+    ("hopmq-broker", ["--keep", "3651d"], "--keep 3651d: must be 1s..3650d"),
+    ("hopmq-broker", ["--keep", "99999999999999999999s"], "must be 1s..3650d"),
+    ("hopmq-broker", ["--keep", "7"], "--keep 7: must be 1s..3650d"),
+    ("hopmq-broker", ["--keep", "d"], "--keep d: must be 1s..3650d"),
+    ("hopmq-broker", ["--keep=-1d"], "--keep -1d: must be 1s..3650d"),
+    ("hopmq-broker", ["--keep", "1d2h"], "--keep 1d2h: must be 1s..3650d"),
     ("hopmq-broker", ["--drain", "x"], "--drain x: must be 0..3600"),
     ("hopmq-broker", ["--name", "a/b"], "--name a/b: must be 1..64 of A-Za-z0-9._:-"),
     ("hopmq-broker", ["--log", ""], "--log : must be error, warn, info or debug"),
@@ -276,7 +284,7 @@ def test_help_and_version(name):
 
 def endpoints(system, **changes):
     made = {"submit": system.submit, "results": system.results, "workers": system.workers, **changes}
-    return [f"--{name}={endpoint}" for name, endpoint in made.items()]
+    return [f"--{name}={endpoint}" for name, endpoint in made.items()] + ["--store=memory"]
 
 
 @pytest.mark.parametrize("which", ["submit", "results", "workers"])

@@ -735,7 +735,8 @@ def test_pong(system):
 def test_two_brokers_share_a_worker(system, client):
     second = {n: f"ipc://{system.path('second-' + n)}" for n in ("submit", "results", "workers")}
     argv = [f"--{name}={endpoint}" for name, endpoint in second.items()]
-    system.run([program("hopmq-broker"), *argv, "--name", "second"], "second")
+    argv += ["--name", "second", "--store", "memory"]
+    system.run([program("hopmq-broker"), *argv], "second")
     other = Client(second["submit"])
     system.clients.append(other)
     net = system.simnet(*PLAIN)

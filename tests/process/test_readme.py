@@ -23,7 +23,8 @@ def readme_programs():
 def default_system(system):
     """Broker and worker on their default endpoints, on the loopback of a namespace of their own."""
     net = system.simnet("--seed", "2", "--hops", "9-9")
-    system.run(net.enter([program("hopmq-broker")]), "broker")
+    state = {**os.environ, "STATE_DIRECTORY": system.dir}
+    system.run(net.enter([program("hopmq-broker")]), "broker", env=state)
     system.run(net.enter([program("hopmq-worker")]), "worker")
     return net
 

@@ -226,7 +226,8 @@ static void fetch(struct core *c, const struct core_peer *peer, const struct req
 
 static void replay(struct core *c, const struct core_peer *peer, const struct request *request) {
     msgpack_packer pk;
-    const struct record_answer *answer = c->answer;
+    const struct record_answer nothing = {.first_seq = c->seq + 1};
+    const struct record_answer *answer = c->answer != NULL ? c->answer : &nothing;
     bool lost = request->after + 1 < answer->first_seq;
     state_packer(&pk, &c->out);
     request_put_head(&pk, "results", request->req, 5U + lost);
@@ -292,7 +293,7 @@ static void stats(struct core *c, const struct core_peer *peer, const struct req
     wire_put_key_int(&pk, "running", c->running);
     wire_put_key_int(&pk, "kept", c->shell.results_kept);
     wire_put_key_int(&pk, "max_queued", c->config.max_queued);
-    wire_put_key_int(&pk, "keep_results", c->shell.keep_results);
+    wire_put_key_int(&pk, "keep_results", c->config.keep_results);
     wire_put_text(&pk, "rates");
     put_rates(c, &pk);
     wire_put_text(&pk, "counters");
@@ -355,7 +356,8 @@ enum asked { ASKED_NOTHING, ASKED, ASKED_TOO_MUCH };
 static enum asked ask(struct core *c, const struct core_peer *peer, const void *bytes, size_t size,
     const struct request *request, struct wire_error *err) {
     const char *ids[REQUEST_MAX_ITEMS];
-    if (c->answer != NULL || request->op == REQUEST_PING || request->op == REQUEST_STATS)
+    if (c->answer != NULL || request->op == REQUEST_PING || request->op == REQUEST_STATS ||
+        c->config.keep_results == 0)
         return ASKED_NOTHING;
     if (c->stalled) {
         c->counters.busy++;

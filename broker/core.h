@@ -39,6 +39,7 @@ struct core_config {
     char name[65];
     const char *version;
     int64_t max_queued;
+    int64_t keep_results;  /* as the store has it */
     int64_t epoch, origin; /* see store_start */
     int64_t seq, number;   /* the last ones that were given */
     int64_t first_lease;   /* 1..2^62, at random, so that leases of two epochs do not meet */
@@ -146,7 +147,7 @@ void core_shutdown(struct core *core, const struct core_time *now);
 
 /* What the shell counts, shown in stats. */
 struct core_shell {
-    int64_t results_kept, keep_results;
+    int64_t results_kept;
     int64_t publish_dropped; /* publications that some subscriber did not take */
 };
 

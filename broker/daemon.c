@@ -293,6 +293,7 @@ static struct core *make_core(struct daemon *d) {
         random = (uint64_t)t.wall_us;
     struct core_config core = {.version = HOPMQ_VERSION,
         .max_queued = config->max_queued,
+        .keep_results = config->keep_results,
         .epoch = start.epoch,
         .origin = start.origin,
         .seq = start.seq,
@@ -336,7 +337,6 @@ static int open_store(struct daemon *d) {
         return EX_IOERR;
     }
     struct core_time t = now();
-    core_shell(d->core)->keep_results = config->keep_results;
     core_restored(d->core, &t);
     return EX_OK;
 }

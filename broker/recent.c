@@ -20,7 +20,8 @@ static void forget(struct core *c, struct job *job) {
 
 void recent_trim(struct core *c) {
     const struct parked *asked = TAILQ_FIRST(&c->parked);
-    while (c->recent_count > CORE_RECENT || c->recent_bytes > CORE_RECENT_BYTES) {
+    int64_t most = c->config.keep_results < CORE_RECENT ? c->config.keep_results : CORE_RECENT;
+    while (c->recent_count > most || c->recent_bytes > CORE_RECENT_BYTES) {
         struct job *oldest = TAILQ_FIRST(&c->recent);
         /* The answer that is on its way does not know of it, so we must. */
         if (asked != NULL && oldest->done_mark > asked->mark)

@@ -46,9 +46,7 @@ struct worker *sessions_find(struct core *c, const struct core_peer *peer) {
     return RB_FIND(worker_peer_tree, &c->peers, &key);
 }
 
-void sessions_unload(struct core *c, struct worker *w) {
-    pool_leave(c, w);
-}
+void sessions_unload(struct core *c, struct worker *w) { pool_leave(c, w); }
 
 bool sessions_serves(const struct worker *w) {
     return !w->ghost && !w->draining && w->trouble[0] == '\0';

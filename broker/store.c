@@ -140,7 +140,7 @@ struct store *store_open(
         return NULL;
     }
     if (config->path == NULL) {
-        s->shelf = shelf_new(config->keep_results);
+        s->shelf = shelf_new(config->keep_results > 0 ? config->keep_results : 1);
         s->start = (struct store_start){.epoch = wall_us, .origin = wall_us};
         return s;
     }

@@ -831,6 +831,7 @@ static inline void model_open(struct model *m, int64_t max_queued, int endpoints
     struct core_config config = {.name = "b1",
         .version = "fuzz",
         .max_queued = max_queued,
+        .keep_results = 10000,
         .epoch = EPOCH,
         .origin = EPOCH,
         .first_lease = FIRST_LEASE,

@@ -387,6 +387,7 @@ static void start_as_documented(void) {
     const struct core_config config = {.name = "b1",
         .version = "0.1.0",
         .max_queued = 100,
+        .keep_results = 10000,
         .epoch = 1700000000000000,
         .origin = 1700000000000000,
         .first_lease = 4660,

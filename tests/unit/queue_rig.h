@@ -98,8 +98,12 @@ static inline void rig_say(
 }
 
 static inline void rig_open(struct rig *rig, int64_t max_queued) {
-    const struct core_config config = {
-        .name = "b", .version = "t", .max_queued = max_queued, .epoch = 9000, .first_lease = 1};
+    const struct core_config config = {.name = "b",
+        .version = "t",
+        .max_queued = max_queued,
+        .keep_results = 100,
+        .epoch = 9000,
+        .first_lease = 1};
     const struct core_sink sink = {rig, rig_to_client, rig_to_worker, rig_publish, rig_keep_trace,
         rig_keep_run, rig_keep_result, rig_read, rig_say};
     memset(rig, 0, sizeof *rig);

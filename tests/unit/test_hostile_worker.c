@@ -88,8 +88,12 @@ static void read_store(void *context, const struct record_read *read) {
 
 static int set_up(void **state) {
     (void)state;
-    static const struct core_config config = {
-        .name = "b1", .version = "test", .max_queued = 10, .epoch = 9000, .first_lease = 100};
+    static const struct core_config config = {.name = "b1",
+        .version = "test",
+        .max_queued = 10,
+        .keep_results = 10,
+        .epoch = 9000,
+        .first_lease = 100};
     static const struct core_sink sink = {
         NULL, to_client, to_worker, publish, keep_trace, keep_run, keep_result, read_store, say};
     core = core_new(&config, &sink, &now);

@@ -291,6 +291,10 @@ static void fuzz_session(struct wire_doc *doc) {
         return;
     }
     CHECK(msg.lease >= 0 && msg.lease_count <= SESSION_MAX_CAPACITY);
+    CHECK(msg.source_count <= SESSION_MAX_SOURCES && (msg.flows & ~(1U << 4 | 1U << 6)) == 0);
+    for (size_t i = 0; i < msg.source_count; i++)
+        CHECK(msg.sources[i].af == 4 || msg.sources[i].af == 6);
+    CHECK(msg.version == 0 || (msg.op == SESSION_WELCOME && msg.version <= SESSION_VERSION_MAX));
     if (msg.op == SESSION_TRACE)
         fuzz_trace(msg.trace);
     page_open(&one);

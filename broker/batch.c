@@ -63,6 +63,7 @@ void batch_add_result(struct batch *batch, const struct record_result *result) {
     at = put(at, result->stream, stream);
     at = put(at, result->trace, result->trace_size);
     (void)put(at, result->result, bytes);
+    batch->results++;
     batch->result_bytes += bytes;
 }
 
@@ -116,10 +117,10 @@ bool batch_next(const struct batch *batch, size_t *at, struct batch_record *reco
 void batch_clear(struct batch *batch) {
     if (batch->room > KEEP_BYTES)
         batch_free(batch);
-    batch->size = batch->count = batch->result_bytes = 0;
+    batch->size = batch->count = batch->results = batch->result_bytes = 0;
 }
 
 void batch_free(struct batch *batch) {
     free(batch->bytes);
-    *batch = (struct batch){NULL, 0, 0, 0, 0};
+    *batch = (struct batch){.bytes = NULL};
 }

@@ -19,8 +19,8 @@ struct batch_record {
 struct batch {
     char *bytes;
     size_t size, room;
-    size_t count;
-    size_t result_bytes; /* sum of result_size of the results that are in it */
+    size_t count, results; /* records, and those of them that are results */
+    size_t result_bytes;   /* sum of result_size of the results that are in it */
 };
 
 /* Copies of what the records point to. */

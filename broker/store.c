@@ -83,32 +83,49 @@ static int begin(struct store *s) {
     return write_start(s, &mark);
 }
 
-static bool open_file(struct store *s, char *error) {
-    if (!store_lock_take(&s->lock, s->path, error, STORE_ERROR_BYTES))
-        return false;
-    sqlite3 *db = store_schema_connect(s->path, error, STORE_ERROR_BYTES);
-    if (db == NULL)
-        return false;
-    bool current = store_schema_migrate(db, s->path, error, STORE_ERROR_BYTES);
-    int code = current ? store_file_init(&s->file, db) : SQLITE_OK;
-    if (!current) {
-        (void)sqlite3_close(db);
-        return false;
-    }
+static void close_file(struct store *s) {
+    store_reads_free(&s->reads);
+    store_file_free(&s->file);
+}
+
+/* What store_file_free() and store_reads_free() close also if it fails here. */
+static int open_file(struct store *s, char *error) {
+    sqlite3 *db;
+    int code = store_schema_connect(s->path, &db, error, STORE_ERROR_BYTES);
+    if (code != SQLITE_OK)
+        return code;
+    s->file.db = db;
+    code = store_schema_migrate(db, s->path, error, STORE_ERROR_BYTES);
+    if (code != SQLITE_OK)
+        return code;
+    code = store_file_init(&s->file, db);
     if (code == SQLITE_OK)
         code = begin(s);
     if (code != SQLITE_OK) {
         store_schema_explain(s->path, db, code, error, STORE_ERROR_BYTES);
-        return false;
+        return code;
     }
-    db = store_schema_connect(s->path, error, STORE_ERROR_BYTES);
-    if (db == NULL)
-        return false;
+    code = store_schema_connect(s->path, &db, error, STORE_ERROR_BYTES);
+    if (code != SQLITE_OK)
+        return code;
     code = store_reads_init(&s->reads, db);
     if (code != SQLITE_OK)
         store_schema_explain(s->path, db, code, error, STORE_ERROR_BYTES);
+    return code;
+}
+
+/* A disk that is full has the reserve to begin with. */
+static bool open_all(struct store *s, char *error) {
+    if (!store_lock_take(&s->lock, s->path, error, STORE_ERROR_BYTES))
+        return false;
     store_disk_init(&s->disk, s->path);
-    (void)store_disk_reserve(&s->disk);
+    int code = open_file(s, error);
+    if ((code & 0xff) == SQLITE_FULL && store_disk_release(&s->disk)) {
+        close_file(s);
+        code = open_file(s, error);
+    }
+    if (code == SQLITE_OK)
+        (void)store_disk_reserve(&s->disk);
     return code == SQLITE_OK;
 }
 
@@ -145,7 +162,7 @@ struct store *store_open(
         return s;
     }
     s->path = mem_copy(config->path, strlen(config->path) + 1);
-    if (!open_file(s, error))
+    if (!open_all(s, error))
         store_close(&s);
     return s;
 }
@@ -370,12 +387,10 @@ void store_close(struct store **store) {
         stop_threads(s);
     while (store_next(s, &event))
         continue;
-    /* After a failed sync nothing may be synced again: it would say that all is well. */
-    if (s->dead && s->file.db != NULL)
-        (void)sqlite3_db_config(s->file.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    store_reads_free(&s->reads);
-    if (s->file.db != NULL)
-        store_file_free(&s->file);
+    /* In good order, so that one file is left. */
+    if (s->running && !s->dead)
+        (void)sqlite3_db_config(s->file.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    close_file(s);
     store_disk_free(&s->disk);
     store_lock_free(&s->lock);
     while (!STAILQ_EMPTY(&s->questions)) {

@@ -15,8 +15,7 @@ void store_disk_init(struct store_disk *disk, const char *path) {
     struct stat st;
     disk->reserve = mem_new(size, 1);
     (void)snprintf(disk->reserve, size, "%s-reserve", path);
-    disk->reserved =
-        stat(disk->reserve, &st) == 0 && st.st_blocks * INT64_C(512) >= STORE_RESERVE_BYTES;
+    disk->reserved = stat(disk->reserve, &st) == 0 && st.st_size == STORE_RESERVE_BYTES;
 }
 
 /* Of the directory, as the reserve may not be there. */

@@ -190,16 +190,18 @@ static int keep_result(struct store_file *f, const struct record_result *result)
 
 /* ---- retention ---------------------------------------------------------------------------- */
 
-/* The greatest seq that may go, from the oldest on; the newest result always stays. */
-static int forgettable(struct store_file *f, const struct store_retention *retention,
-    int64_t results, int64_t limit, int64_t *seq, int64_t *count) {
+/* The greatest seq that may go, from the oldest on, when `added` results come; the newest result
+ * always stays. */
+static int forgettable(struct store_file *f, const struct store_retention *retention, int64_t added,
+    int64_t limit, int64_t *seq, int64_t *count) {
     sqlite3_stmt *s = f->sql[SQL_OLDEST];
-    int64_t most = limit < results - 1 ? limit : results - 1;
+    int64_t most = added > 0 ? f->results : f->results - 1;
     int code = SQLITE_DONE;
     *count = 0;
+    most = most < limit ? most : limit;
     (void)sqlite3_bind_int64(s, 1, most);
     while (most > 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
-        if (results - *count <= retention->keep &&
+        if (f->results + added - *count <= retention->keep &&
             sqlite3_column_int64(s, 1) >= retention->before_us)
             break;
         *seq = sqlite3_column_int64(s, 0);
@@ -209,10 +211,10 @@ static int forgettable(struct store_file *f, const struct store_retention *reten
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static int forget(struct store_file *f, const struct store_retention *retention, int64_t results,
+static int forget(struct store_file *f, const struct store_retention *retention, int64_t added,
     int64_t limit, int64_t *forgotten) {
     int64_t seq = 0, count;
-    int code = forgettable(f, retention, results, limit, &seq, &count);
+    int code = forgettable(f, retention, added, limit, &seq, &count);
     if (code != SQLITE_OK || count == 0)
         return code;
     (void)sqlite3_bind_int64(f->sql[SQL_FORGET], 1, seq);
@@ -223,8 +225,7 @@ static int forget(struct store_file *f, const struct store_retention *retention,
 
 /* ---- batches ------------------------------------------------------------------------------ */
 
-static int keep(
-    struct store_file *f, const struct batch *batch, struct store_mark *mark, int64_t *results) {
+static int keep(struct store_file *f, const struct batch *batch, struct store_mark *mark) {
     struct batch_record record;
     int code = SQLITE_OK;
     f->stream.id = 0;
@@ -240,7 +241,6 @@ static int keep(
             break;
         default:
             mark->seq = record.result.seq;
-            (*results)++;
             code = keep_result(f, &record.result);
             break;
         }
@@ -259,15 +259,16 @@ static int write_mark(struct store_file *f, const struct store_mark *mark) {
 int store_file_commit(struct store_file *f, const struct batch *batch,
     const struct store_retention *retention, int64_t limit, int64_t *forgotten) {
     struct store_mark mark = f->mark;
-    int64_t results = f->results, replaced = f->replaced;
+    int64_t added = (int64_t)batch->results, replaced = f->replaced;
     *forgotten = 0;
     int code = run(f, SQL_BEGIN);
     if (code != SQLITE_OK)
         return code;
-    code = keep(f, batch, &mark, &results);
-    results -= f->replaced - replaced;
+    /* First, so that the new rows find room in the pages of the old ones, which are then written
+     * once. */
+    code = forget(f, retention, added, limit, forgotten);
     if (code == SQLITE_OK)
-        code = forget(f, retention, results, limit, forgotten);
+        code = keep(f, batch, &mark);
     if (code == SQLITE_OK && batch->count > 0) {
         mark.batch++;
         code = write_mark(f, &mark);
@@ -282,7 +283,7 @@ int store_file_commit(struct store_file *f, const struct batch *batch,
         return code;
     }
     f->mark = mark;
-    f->results = results - *forgotten;
+    f->results += added - *forgotten - (f->replaced - replaced);
     return SQLITE_OK;
 }
 
@@ -339,9 +340,8 @@ int store_file_init(struct store_file *f, sqlite3 *db) {
 void store_file_free(struct store_file *f) {
     for (int i = 0; i < SQL_STATEMENTS; i++)
         (void)sqlite3_finalize(f->sql[i]);
-    if (f->db != NULL)
-        (void)sqlite3_close(f->db);
-    f->db = NULL;
+    (void)sqlite3_close(f->db);
     wire_doc_free(&f->doc);
     msgpack_sbuffer_destroy(&f->json);
+    *f = (struct store_file){.db = NULL};
 }

@@ -96,7 +96,7 @@ static void load_traces(struct load *l) {
 
 static void load_places(struct load *l) {
     struct batch_record whole, place;
-    struct batch rows = {NULL, 0, 0, 0, 0};
+    struct batch rows = {.bytes = NULL};
     for (size_t at = 0; l->code == SQLITE_OK && batch_next(&l->wholes, &at, &whole);) {
         l->code = store_reads_places(&l->store->reads, whole.run.worker, &rows);
         for (size_t row = 0; batch_next(&rows, &row, &place);)

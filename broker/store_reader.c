@@ -29,7 +29,7 @@ void store_question_free(struct store_question *q) {
 }
 
 /* A read that fails, fails for the one who asked: what was found is the answer. */
-static void answer(struct store *s, const struct store_question *q) {
+static struct store_news *answer(struct store *s, const struct store_question *q) {
     struct store_news *news = mem_new(1, sizeof *news);
     char why[STORE_ERROR_BYTES];
     int64_t damaged = s->reads.damaged;
@@ -46,7 +46,7 @@ static void answer(struct store *s, const struct store_question *q) {
         store_say(s, STORE_SAY, LOG_LEVEL_ERROR, "store-damaged",
             "store=%s results=%d why=\"checksums do not fit; left out of an answer\"", s->path,
             (int)(s->reads.damaged - damaged));
-    store_tell(s, news);
+    return news;
 }
 
 void *store_reader_run(void *store) {
@@ -61,12 +61,15 @@ void *store_reader_run(void *store) {
         STAILQ_REMOVE_HEAD(&s->questions, link);
         (void)pthread_mutex_unlock(&s->mutex);
         int64_t started_us = store_now_us(), damaged = s->reads.damaged;
-        answer(s, q);
+        struct store_news *news = answer(s, q);
         store_question_free(q);
         (void)pthread_mutex_lock(&s->mutex);
         s->counters.reads++;
         s->counters.read_us += store_now_us() - started_us;
         s->counters.damaged += s->reads.damaged - damaged;
+        (void)pthread_mutex_unlock(&s->mutex);
+        store_tell(s, news);
+        (void)pthread_mutex_lock(&s->mutex);
     }
     (void)pthread_mutex_unlock(&s->mutex);
     return NULL;

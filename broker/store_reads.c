@@ -140,7 +140,6 @@ int store_reads_init(struct store_reads *r, sqlite3 *db) {
 void store_reads_free(struct store_reads *r) {
     for (int i = 0; i < READS_STATEMENTS; i++)
         (void)sqlite3_finalize(r->sql[i]);
-    if (r->db != NULL)
-        (void)sqlite3_close(r->db);
-    r->db = NULL;
+    (void)sqlite3_close(r->db);
+    *r = (struct store_reads){.db = NULL};
 }

@@ -141,20 +141,23 @@ void store_schema_explain(
     (void)snprintf(error, error_bytes, "%s: %s%s", path, said, advice);
 }
 
-sqlite3 *store_schema_connect(const char *path, char *error, size_t error_bytes) {
-    sqlite3 *db = NULL;
+int store_schema_connect(const char *path, sqlite3 **db, char *error, size_t error_bytes) {
+    *db = NULL;
     const int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    int code = sqlite3_open_v2(path, &db, flags, NULL);
+    int code = sqlite3_open_v2(path, db, flags, NULL);
     if (code == SQLITE_OK)
-        code = sqlite3_busy_timeout(db, BUSY_MS);
+        code = sqlite3_busy_timeout(*db, BUSY_MS);
     if (code == SQLITE_OK)
-        code = sqlite3_exec(db, setup, NULL, NULL, NULL);
+        code = sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (code == SQLITE_OK)
-        return db;
-    store_schema_explain(path, db, code, error, error_bytes);
-    (void)sqlite3_close(db);
-    return NULL;
+        code = sqlite3_exec(*db, setup, NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        return code;
+    store_schema_explain(path, *db, code, error, error_bytes);
+    (void)sqlite3_close(*db);
+    *db = NULL;
+    return code;
 }
 
 static int number(sqlite3 *db, const char *sql, int *value) {
@@ -181,7 +184,7 @@ static int step(sqlite3 *db, int version) {
     return code;
 }
 
-bool store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t error_bytes) {
+int store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t error_bytes) {
     int version = 0, application = 0, tables = 0;
     int code = number(db, "PRAGMA user_version", &version);
     if (code == SQLITE_OK)
@@ -195,11 +198,11 @@ bool store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t err
             "%s: is of version %d, this program knows versions up to %d: run a newer hopmq-broker, "
             "or name another file",
             path, version, VERSION);
-        return false;
+        return SQLITE_MISMATCH;
     }
     for (; code == SQLITE_OK && version < VERSION; version++)
         code = step(db, version);
     if (code != SQLITE_OK)
         store_schema_explain(path, db, code, error, error_bytes);
-    return code == SQLITE_OK;
+    return code;
 }

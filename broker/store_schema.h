@@ -4,15 +4,17 @@
 #define HOPMQ_STORE_SCHEMA_H
 
 #include <sqlite3.h>
-#include <stdbool.h>
 #include <stddef.h>
 
-/* A connection for one thread. NULL with one line in error. */
-sqlite3 *store_schema_connect(const char *path, char *error, size_t error_bytes);
+/* A connection for one thread. Closing it leaves the WAL alone: after a failed sync nothing may be
+ * synced again, as that would say that all is well. Returns SQLite's code; if that is not
+ * SQLITE_OK, *db is NULL and error has one line. */
+int store_schema_connect(const char *path, sqlite3 **db, char *error, size_t error_bytes);
 
-/* Brings the file from the version that it is to this one's, each step in a transaction. False with
- * one line in error if it is newer, or none of ours. */
-bool store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t error_bytes);
+/* Brings the file from the version that it is to this one's, each step in a transaction. Returns
+ * SQLite's code; if that is not SQLITE_OK, error has one line: the file is newer, none of ours, ...
+ */
+int store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t error_bytes);
 
 /* What SQLite says is wrong, and what to do, as one line that begins with the path. */
 void store_schema_explain(const char *path, sqlite3 *db, int code, char *error, size_t error_bytes);

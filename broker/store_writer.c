@@ -117,7 +117,7 @@ static bool commit(struct store *s, const struct batch *batch, int64_t limit, in
 
 bool store_writer_commit(struct store *s) {
     int64_t forgotten;
-    if (!commit(s, &s->given, (int64_t)s->given.count + FORGET_MORE, &forgotten))
+    if (!commit(s, &s->given, 2 * (int64_t)s->given.results + FORGET_MORE, &forgotten))
         return false;
     (void)pthread_mutex_lock(&s->mutex);
     s->committed = s->handed;
@@ -186,7 +186,7 @@ static bool look(struct store *s) {
 
 /* What is done between batches, and when there are none. */
 static bool upkeep(struct store *s, bool idle) {
-    static const struct batch nothing = {NULL, 0, 0, 0, 0};
+    static const struct batch nothing = {.bytes = NULL};
     int64_t now_us = store_now_us(), forgotten;
     bool looked = now_us - s->looked_us >= LOOK_US;
     if (wal_bytes(s) > (idle ? IDLE_CHECKPOINT_BYTES : s->checkpoint_bytes) && !checkpoint(s))
@@ -217,6 +217,7 @@ static bool wait_idle(struct store *s) {
 void *store_writer_run(void *store) {
     struct store *s = store;
     bool alive = true;
+    s->checkpoint_bytes = CHECKPOINT_BYTES;
     (void)pthread_mutex_lock(&s->mutex);
     while (alive) {
         bool work = s->handed > s->committed;

@@ -1,0 +1,100 @@
+/* outline: the columns of a result, and its hops as JSON. */
+#include "tests/unit/check.h"
+
+#include "broker/outline.h"
+#include "tests/unit/notation.h"
+
+#include <string.h>
+
+static struct wire_doc doc;
+static msgpack_sbuffer bytes, json;
+
+static int set_up(void **state) {
+    (void)state;
+    msgpack_sbuffer_init(&bytes);
+    msgpack_sbuffer_init(&json);
+    return wire_doc_init(&doc) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    wire_doc_free(&doc);
+    msgpack_sbuffer_destroy(&bytes);
+    msgpack_sbuffer_destroy(&json);
+    return 0;
+}
+
+static const msgpack_object *map(const char *text) {
+    struct wire_error err;
+    assert_true(note_read(&doc, &bytes, text, &err));
+    return &doc.root;
+}
+
+static void hops_are(const char *map_text, const char *expected) {
+    msgpack_sbuffer_clear(&json);
+    outline_hops(&json, map(map_text));
+    assert_int_equal(json.size, strlen(expected));
+    assert_memory_equal(json.data, expected, json.size);
+}
+
+static bool is(struct outline_text text, const char *expected) {
+    return expected == NULL ? text.at == NULL
+                            : text.at != NULL && text.size == strlen(expected) &&
+                                  memcmp(text.at, expected, text.size) == 0;
+}
+
+static void columns(void **state) {
+    (void)state;
+    struct outline o;
+    outline_read(&o, map("{'target': 'a.example', 'stream': 's', 'dst': null, 'src': '192.0.2.7',"
+                         " 'protocol': 'udp', 'worker': 'w', 'stop': 'unresolved',"
+                         " 'error': {'code': 'not-found', 'message': 'm'}, 'accepted_us': 1,"
+                         " 'started_us': 2, 'finished_us': 3, 'run': 4, 'probes_sent': 5}"));
+    assert_true(is(o.target, "a.example") && is(o.stream, "s") && is(o.dst, NULL));
+    assert_true(is(o.src, "192.0.2.7") && is(o.protocol, "udp") && is(o.worker, "w"));
+    assert_true(is(o.stop, "unresolved") && is(o.error, "not-found"));
+    assert_int_equal(o.accepted_us * 10000 + o.started_us * 1000 + o.finished_us * 100 +
+                         o.run * 10 + o.probes_sent,
+        12345);
+}
+
+static void what_is_not_there_or_wrong_is_left_out(void **state) {
+    (void)state;
+    struct outline o;
+    outline_read(&o, map("{'target': 7, 'run': 'x', 'started_us': -1, 'error': 'e'}"));
+    assert_true(is(o.target, NULL) && is(o.error, NULL) && is(o.stop, NULL));
+    assert_int_equal(o.run, -1);
+    assert_int_equal(o.started_us, -1);
+    assert_int_equal(o.probes_sent, -1);
+}
+
+static void hops(void **state) {
+    (void)state;
+    hops_are("{}", "[]");
+    hops_are("{'hops': []}", "[]");
+    hops_are("{'hops': 7}", "[]");
+    hops_are("{'hops': [{'ttl': 1, 'probes': [{'attempt': 1, 'addr': '10.0.0.1', 'rtt_us': 412,"
+             " 'sent_us': 0, 'verdict': 'ttl-expired', 'mpls': [[24001, 0, 1, 1]]}]},"
+             " {'ttl': 2, 'probes': [{'attempt': 1, 'addr': null, 'rtt_us': null, 'sent_us': 35,"
+             " 'verdict': 'no-reply'}, {'attempt': 2, 'addr': '::1', 'rtt_us': 2000035,"
+             " 'sent_us': 9, 'verdict': 'reply'}]}]}",
+        "[[1,1,\"10.0.0.1\",412,0,\"ttl-expired\"],[2,1,null,null,35,\"no-reply\"],"
+        "[2,2,\"::1\",2000035,9,\"reply\"]]");
+}
+
+static void strings_are_quoted(void **state) {
+    (void)state;
+    hops_are("{'hops': [{'ttl': 1, 'probes': [{'verdict': '\"a\\x5cb\"'}]}]}",
+        "[[1,null,null,null,null,\"\\\"a\\\\b\\\"\"]]");
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(columns),
+        TEST(what_is_not_there_or_wrong_is_left_out),
+        TEST(hops),
+        TEST(strings_are_quoted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

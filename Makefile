@@ -126,7 +126,7 @@ SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
 
 .PHONY: test unit-programs replay-programs
 test: deps
-	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED)
+	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED) $(STORE_TESTS)
 	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs
 	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
 
@@ -143,6 +143,14 @@ $(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_berth.c) \
 		$(filter-out $(call obj,worker/berth.c),$(WORKER)) $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
+
+# The store on disks that fail, and driven by hand; tests/process/test_store.py runs them.
+STORE_TESTS := $(BUILD)/tests/store-faults $(BUILD)/tests/store-drive
+$(BUILD)/tests/store-faults: $(call obj,tests/store/faults.c tests/store/fault_vfs.c)
+$(BUILD)/tests/store-drive: $(call obj,tests/store/drive.c)
+$(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(STORE) -o $@
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
@@ -171,7 +179,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/*.c tests/unit/*.c \
 	tests/fuzz/*.c tests/bench/*.c tests/process/*.c tests/store/*.c)
 H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
-	tests/fuzz/*.h)
+	tests/fuzz/*.h tests/store/*.h)
 LINTED := $(filter-out tests/%,$(C_FILES)) $(filter-out tests/simnet/test_%.c,$(wildcard tests/simnet/*.c))
 
 .PHONY: lint lint-deps compilers

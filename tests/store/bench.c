@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define WALL_US INT64_C(1700000000000000)
@@ -86,6 +87,13 @@ static void wait_for(struct bench *b, uint64_t batch) {
     }
 }
 
+static double cpu_us(int who) {
+    struct rusage used;
+    (void)getrusage(who, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
 /* The next batch is filled while one is committed, as the broker does. */
 static void run(struct bench *b, int64_t from, int64_t lives, int64_t batch) {
     int64_t handed_us = now_us();
@@ -146,18 +154,22 @@ int main(int argc, char **argv) {
     run(&b, 1, keep, 1000);
     b.commits = 0;
     store_counters(b.store, &before);
+    double process_us = cpu_us(RUSAGE_SELF), main_us = cpu_us(RUSAGE_THREAD);
     int64_t started_us = now_us();
     run(&b, keep + 1, lives, batch);
+    main_us = cpu_us(RUSAGE_THREAD) - main_us;
+    process_us = cpu_us(RUSAGE_SELF) - process_us;
     double took_s = (double)(now_us() - started_us) / 1e6;
     store_counters(b.store, &after);
     qsort(b.took_us, b.commits, sizeof *b.took_us, compare);
-    printf("{\"lives_per_s\": %.0f, \"batch\": %" PRId64 ", \"result_bytes\": %zu, "
+    printf("{\"lives_per_s\": %.0f, \"store_cpu_us_per_life\": %.1f, \"batch\": %" PRId64
+           ", \"result_bytes\": %zu, "
            "\"commit_p50_us\": %" PRId64 ", \"commit_p99_us\": %" PRId64
            ", \"commit_max_us\": %" PRId64 ", \"deleted\": %" PRId64 ", \"checkpoints\": %" PRId64
            ", \"wal_bytes\": %" PRId64 "}\n",
-        (double)lives / took_s, batch, b.result.size, b.took_us[b.commits / 2],
-        b.took_us[b.commits * 99 / 100], b.took_us[b.commits - 1], after.deleted - before.deleted,
-        after.checkpoints - before.checkpoints, after.wal_bytes);
+        (double)lives / took_s, (process_us - main_us) / (double)lives, batch, b.result.size,
+        b.took_us[b.commits / 2], b.took_us[b.commits * 99 / 100], b.took_us[b.commits - 1],
+        after.deleted - before.deleted, after.checkpoints - before.checkpoints, after.wal_bytes);
     store_close(&b.store);
     free(b.took_us);
     msgpack_sbuffer_destroy(&b.trace);

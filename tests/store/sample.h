@@ -6,7 +6,7 @@
 
 #include <msgpack.h>
 
-#define SAMPLE_HOPS 13 /* so that a result has 1.1 KB */
+#define SAMPLE_HOPS 10 /* so that a result has 1.1 KB */
 #define SAMPLE_ACCEPTED_US INT64_C(1700000001000000)
 
 /* Packs a trace of `target`, or with fanout. */

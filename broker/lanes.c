@@ -56,9 +56,12 @@ RB_GENERATE(client_tree, client, by_tag, compare_tag)
 
 const char *lanes_tag(const struct core_peer *peer, char tag[LANES_TAG_BYTES + 1]) {
     const uint8_t *id = peer->id;
-    int at = snprintf(tag, LANES_TAG_BYTES + 1, "%d-", peer->socket);
-    for (size_t i = 0; i < peer->size; i++)
-        at += snprintf(tag + at, 3, "%02x", id[i]);
+    char *at = tag + snprintf(tag, LANES_TAG_BYTES + 1, "%d-", peer->socket);
+    for (size_t i = 0; i < peer->size; i++) {
+        *at++ = "0123456789abcdef"[id[i] >> 4];
+        *at++ = "0123456789abcdef"[id[i] & 15];
+    }
+    *at = '\0';
     return tag;
 }
 
@@ -191,6 +194,8 @@ void lanes_charge(struct core *c, struct client *client) {
 
 int64_t lanes_position(const struct job *job) {
     const struct lane *lane = job->lane, *other;
+    if (ward_suspects(job))
+        return lane->demand->suspect_count;
     int64_t before = lanes_order(job) - lanes_order(lane->first) + 1;
     if (before > lane->queued)
         before = lane->queued;

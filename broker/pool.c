@@ -149,6 +149,7 @@ static struct demand *new_demand(struct core *c, const struct demand *key) {
     *demand = *key;
     demand->key = memcpy(demand + 1, key->key, key->key_size);
     LIST_INIT(&demand->edges);
+    RB_INIT(&demand->suspects);
     RB_INIT(&demand->free);
     for (int p = 0; p < PRIORITIES; p++)
         RB_INIT(&demand->turns[p]);
@@ -262,22 +263,33 @@ struct worker *pool_first(struct demand *demand) {
     return edge != NULL ? edge->worker : NULL;
 }
 
+struct worker *pool_least(const struct demand *demand) {
+    struct worker *least = NULL;
+    struct edge *edge;
+    LIST_FOREACH(edge, &demand->edges, of_demand) {
+        struct worker *w = edge->worker;
+        if (w->serving && !w->full && (least == NULL || sessions_compare_load(w, least) < 0))
+            least = w;
+    }
+    return least;
+}
+
 static int by_load(const void *a, const void *b) {
     struct worker *const *x = a, *const *y = b;
     return sessions_compare_load(*x, *y);
 }
 
 size_t pool_fitting(const struct demand *demand, struct worker **workers, size_t most) {
-    struct worker **all = mem_new((size_t)demand->serving + 1, sizeof(struct worker *));
+    struct worker **all = mem_new((size_t)demand->serving + 1, sizeof(void *));
     struct edge *edge;
     size_t count = 0;
     LIST_FOREACH(edge, &demand->edges, of_demand)
     if (edge->worker->serving)
         all[count++] = edge->worker;
-    qsort(all, count, sizeof(struct worker *), by_load);
+    qsort(all, count, sizeof(void *), by_load);
     if (count > most)
         count = most;
-    memcpy(workers, all, count * sizeof *workers);
+    memcpy(workers, all, count * sizeof(void *));
     free(all);
     return count;
 }

@@ -2,20 +2,26 @@
 #include "broker/state.h"
 
 void queue_insert(struct core *c, struct job *job) {
-    lanes_add(c, job);
+    if (ward_suspects(job))
+        ward_add(c, job);
+    else
+        lanes_add(c, job);
     job->state = JOB_QUEUED;
     c->queued++;
 }
 
 void queue_remove(struct core *c, struct job *job) {
-    lanes_take(c, job);
     job->state = JOB_LOOSE;
+    if (ward_suspects(job))
+        ward_take(c, job);
+    else
+        lanes_take(c, job);
     c->queued--;
 }
 
 struct job *queue_any(struct core *c) {
     struct demand *demand = TAILQ_FIRST(&c->waiting);
-    return demand != NULL ? lanes_next(demand)->first : NULL;
+    return demand != NULL ? lanes_next(demand)->first : ward_any(c);
 }
 
 static bool before(const struct lane *a, const struct lane *b) {
@@ -35,9 +41,9 @@ static struct lane *best(struct core *c) {
     return found;
 }
 
-void queue_dispatch(struct core *c) {
+static void dispatch(struct core *c) {
     struct lane *lane;
-    while (!c->draining && (lane = best(c)) != NULL) {
+    while ((lane = best(c)) != NULL) {
         struct job *job = lane->first;
         struct worker *worker = pool_first(lane->demand);
         if (job->fans) {
@@ -48,4 +54,11 @@ void queue_dispatch(struct core *c) {
         queue_remove(c, job);
         leases_give(c, worker, job);
     }
+}
+
+void queue_dispatch(struct core *c) {
+    if (c->draining)
+        return;
+    dispatch(c);
+    ward_serve(c);
 }

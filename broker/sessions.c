@@ -56,8 +56,11 @@ bool sessions_serves(const struct worker *w) {
 void sessions_load(struct core *c, struct worker *w) {
     if (w->lost)
         return;
+    pool_leave(c, w);
     pool_serve(w, sessions_serves(w));
-    if (w->serving && !w->full && w->running < w->capacity)
+    if (!w->serving || w->full)
+        ward_lift(c, w);
+    if (w->serving && !w->full && w->running < w->capacity && !ward_is(c, w))
         pool_enter(c, w);
 }
 
@@ -67,6 +70,7 @@ static void remove_worker(struct core *c, struct worker *w) {
     sessions_unload(c, w);
     pool_part(c, w);
     w->lost = true;
+    ward_lift(c, w);
     timeline_unset(&c->worker_times, &w->timer);
     (void)RB_REMOVE(worker_name_tree, &c->names, w);
     if (w->ghost)
@@ -195,6 +199,7 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     w->draining = false;
     set_trouble(c, w, msg->trouble);
     pool_meet(c, w);
+    ward_lift(c, w);
 }
 
 static struct worker *join(
@@ -297,6 +302,7 @@ void sessions_undelivered(
     if (sent == CORE_FULL) {
         sessions_unload(c, w);
         w->full = true;
+        sessions_load(c, w);
     }
     leases_unsent(c, w, msg);
     if (sent == CORE_GONE)

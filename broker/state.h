@@ -7,6 +7,7 @@
  *   recent    the last results                 streams   sequence numbers, alive
  *   queue     who is next, dispatch            restore   what an earlier start left
  *   lanes     clients and their turns          pool      demands, and the workers that fit
+ *   ward      the last run of a trace, alone
  */
 #ifndef HOPMQ_STATE_H
 #define HOPMQ_STATE_H
@@ -74,7 +75,7 @@ struct job {
     RB_ENTRY(job) by_id;
     RB_ENTRY(job) by_share; /* those that are, or were, probed for themselves */
     union {
-        RB_ENTRY(job) by_order; /* queued: in its lane */
+        RB_ENTRY(job) by_order; /* queued: in its lane, or among the suspects */
         struct {
             TAILQ_ENTRY(job) link; /* running, riding, done: its worker's, leader's, the recent */
             union {
@@ -154,10 +155,13 @@ struct need {
  * after. */
 struct demand {
     RB_ENTRY(demand) by_key;
-    TAILQ_ENTRY(demand) link;       /* of those with a trace queued, or of those without lanes */
-    TAILQ_ENTRY(demand) ready_link; /* while ready */
-    LIST_HEAD(, edge) edges;        /* to the workers that fit */
-    RB_HEAD(edge_tree, edge) free;  /* those of workers that can take a trace, by load */
+    TAILQ_ENTRY(demand) link;         /* of those with a trace queued, or of those without lanes */
+    TAILQ_ENTRY(demand) ready_link;   /* while ready */
+    TAILQ_ENTRY(demand) suspect_link; /* while it has suspects */
+    RB_HEAD(suspect_tree, job) suspects; /* queued too, but not in their lanes; see ward.c */
+    int64_t suspect_count;
+    LIST_HEAD(, edge) edges;       /* to the workers that fit */
+    RB_HEAD(edge_tree, edge) free; /* those of workers that can take a trace, by load */
     int64_t serving; /* workers that fit and take traces, or will when they have room */
     uint32_t visits; /* how often the first of them came */
     bool ready;      /* a trace is queued and a worker free */
@@ -305,6 +309,11 @@ struct core {
     int64_t idle_count, edge_count;
     struct client_tree clients;
     int64_t client_count;
+    struct demand_list suspected; /* with suspects */
+    struct {
+        struct worker *worker; /* that is reserved for the job, or has it; NULL: none */
+        struct job *job;
+    } ward;
     uint64_t turn; /* the virtual time of the client whose turn was last */
     struct worker_peer_tree peers;
     struct worker_name_tree names;
@@ -488,7 +497,7 @@ void lanes_join(struct core *core, struct job *job, const char *tag, struct dema
 void lanes_leave(struct core *core, struct job *job);
 
 /* At most so many traces of the same client that ask for the same start before the queued job and
- * with it. Others take their turns between. */
+ * with it. Others take their turns between. Of a suspect: so many wait for a ward as it does. */
 int64_t lanes_position(const struct job *job);
 
 /* The lane of a demand whose turn is next; NULL if nothing is queued. */
@@ -503,6 +512,32 @@ void lanes_take(struct core *core, struct job *job);
 
 /* The order of jobs of one priority and client: by age. A place is as old as its whole. */
 int64_t lanes_order(const struct job *job);
+
+/* ---- ward: the last run of a trace, alone ---- */
+
+/* True if the next run of the job is its last, and it waits for a ward. */
+bool ward_suspects(const struct job *job);
+
+/* True if the worker takes no other traces. */
+bool ward_is(const struct core *core, const struct worker *worker);
+
+/* A suspect is queued, or is not any more. */
+void ward_add(struct core *core, struct job *job);
+void ward_take(struct core *core, struct job *job);
+
+/* The worker has got a job, by dispatch or adoption; it is to lose it. */
+void ward_hold(struct core *core, struct worker *worker, struct job *job);
+void ward_release(struct core *core, const struct job *job);
+
+/* The worker may not be able to run the job that it is reserved for: another will be. */
+void ward_lift(struct core *core, struct worker *worker);
+
+/* Some suspect that is queued; NULL if none is. */
+struct job *ward_any(struct core *core);
+
+/* Reserves a worker for the first suspect, and gives it the job when it is empty. After the
+ * ordinary dispatch, which so has a turn between two suspects. */
+void ward_serve(struct core *core);
 
 /* ---- pool: demands, and the workers that fit ---- */
 
@@ -536,6 +571,10 @@ void pool_serve(struct worker *worker, bool serves);
 
 /* The least loaded worker that can take a trace of this demand; NULL if there is none. */
 struct worker *pool_first(struct demand *demand);
+
+/* The least loaded worker that serves this demand and reads its messages, busy or not; NULL if
+ * there is none. */
+struct worker *pool_least(const struct demand *demand);
 
 /* The workers that could serve it, busy or not, at most `most`: the least loaded ones. */
 size_t pool_fitting(const struct demand *demand, struct worker **workers, size_t most);

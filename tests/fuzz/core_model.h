@@ -64,7 +64,8 @@ struct promise {
     unsigned waiting;
     struct asker askers[CORE_MAX_WAITERS];
     struct asks asks;
-    bool queued; /* when the core was last looked at */
+    bool queued;     /* when the core was last looked at */
+    int64_t started; /* the highest number of a run that a worker was given */
 };
 
 /* A worker as of its last hello. */
@@ -112,6 +113,7 @@ struct model {
     size_t stream_count;
     struct member members[WORKERS];
     int64_t given[MAX_GIVEN]; /* every lease, in the order of dispatch */
+    bool suspicious; /* some trace was started so often that a worker may be reserved for it */
     size_t given_count;
     int64_t closed_leases; /* done, sent to the worker that speaks */
     struct wire_doc in, out;
@@ -130,6 +132,8 @@ struct model {
 
     /* what the last look at the core's own numbers showed */
     int64_t queued, running, running_at[WORKERS];
+    bool last_run_at[WORKERS];
+    unsigned reserved; /* workers that take nothing, though something waits for them */
 };
 
 /* ---- what the core sends is looked into ------------------------------------------------- */
@@ -381,7 +385,10 @@ static inline void model_states(struct model *m, const msgpack_object *map) {
             model_text(wire_find(&states->ptr[i], "worker"), name);
             m->running++;
             for (int w = 0; w < WORKERS; w++)
-                m->running_at[w] += m->members[w].joined && strcmp(m->members[w].name, name) == 0;
+                if (m->members[w].joined && strcmp(m->members[w].name, name) == 0) {
+                    m->running_at[w]++;
+                    m->last_run_at[w] |= m->promises[at].started == CORE_MAX_RUNS;
+                }
         } else {
             CHECK(wire_is(state, "done"));
         }
@@ -399,16 +406,19 @@ static inline bool model_fits(const struct member *w, const struct asks *asks) {
            (w->protocols & asks->protocol) != 0;
 }
 
-/* Nothing waits that a worker with room could run. */
-static inline void model_idle(
-    const struct model *m, const struct member *w, const msgpack_object *map) {
+/* Nothing waits that a worker with room could run, unless the worker is reserved for a trace whose
+ * workers were lost; such a trace may wait for that. */
+static inline void model_idle(struct model *m, const struct member *w, const msgpack_object *map) {
     const msgpack_object *draining = wire_find(map, "draining");
     CHECK(draining != NULL && draining->type == MSGPACK_OBJECT_BOOLEAN);
     if (m->draining || draining->via.boolean || wire_find(map, "trouble") != NULL ||
         model_int(map, "running") >= model_int(map, "capacity"))
         return;
+    bool idle = false;
     for (size_t i = 0; i < m->promise_count; i++)
-        CHECK(!m->promises[i].queued || !model_fits(w, &m->promises[i].asks));
+        idle |= m->promises[i].queued && m->promises[i].started < CORE_MAX_RUNS - 1 &&
+                model_fits(w, &m->promises[i].asks);
+    m->reserved += idle;
 }
 
 static inline void model_worker_stats(struct model *m, const msgpack_object *map) {
@@ -421,6 +431,7 @@ static inline void model_worker_stats(struct model *m, const msgpack_object *map
             given += m->members[w].given;
             listed = m->running_at[w];
             found = &m->members[w];
+            CHECK(!m->last_run_at[w] || running == 1);
         }
     CHECK(found != NULL && (wire_find(map, "trouble") != NULL) == found->trouble);
     CHECK(listed >= 0 && running >= listed && (m->nameless > 0 || running == listed));
@@ -447,7 +458,7 @@ static inline void model_stats(struct model *m, const msgpack_object *map) {
         model_worker_stats(m, &workers->ptr[i]);
         held += model_int(&workers->ptr[i], "running");
     }
-    CHECK(held == running);
+    CHECK(held == running && m->reserved <= m->suspicious);
 }
 
 /* One answer to each message, to whom and in the form in which it was asked. */
@@ -544,8 +555,11 @@ static inline void model_given(struct model *m, int worker, const struct session
     model_asks(&asks, &trace);
     CHECK(model_fits(w, &asks));
     CHECK(msg->run <= CORE_MAX_RUNS && msg->deadline_ms <= trace.deadline_ms);
-    const struct promise *p = model_find(m, trace.id);
+    struct promise *p = model_find(m, trace.id);
     CHECK(p != NULL ? p->seq == 0 : m->nameless > 0 || m->op == REQUEST_TRACE);
+    if (p != NULL && msg->run > p->started)
+        p->started = msg->run;
+    m->suspicious |= msg->run >= CORE_MAX_RUNS - 1;
     CHECK(m->given_count < MAX_GIVEN);
     for (size_t i = 0; i < m->given_count; i++)
         CHECK(m->given[i] != msg->lease);
@@ -687,6 +701,8 @@ static inline void model_look(struct model *m) {
     size_t count = m->promise_count - m->nameless;
     m->queued = m->running = 0;
     memset(m->running_at, 0, sizeof m->running_at);
+    memset(m->last_run_at, 0, sizeof m->last_run_at);
+    m->reserved = 0;
     m->quiet = true;
     msgpack_sbuffer_init(&bytes);
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
@@ -840,7 +856,7 @@ static inline void model_open(struct model *m, int64_t max_queued, int endpoints
     const struct core_sink sink = {m, model_to_client, model_to_worker, model_publish,
         model_keep_trace, model_keep_run, model_keep_result, model_read_store, model_say};
     m->now = (struct core_time){1000000, EPOCH + 1000000};
-    m->draining = false;
+    m->draining = m->suspicious = false;
     m->promise_count = m->nameless = m->stream_count = m->given_count = 0;
     m->unsent_count = m->asked_store_count = 0;
     m->number = 0;

@@ -27,9 +27,8 @@
 /* And the store, to commit what they depend on. */
 #define FLUSH_US INT64_C(10000000)
 
-/* Messages that wait for the disk may take so much; past it replies are dropped, as those for a
- * client that does not read. */
-#define OUTBOX_BYTES ((size_t)64 * 1024 * 1024)
+/* Messages that wait for the disk; past it nothing is taken on that would add to them. */
+#define OUTBOX_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 struct daemon {
     const struct daemon_config *config;
@@ -41,7 +40,6 @@ struct daemon {
     struct core *core;
     bool disk_full;
     const char *refusal;    /* why no traces are taken; NULL: they are */
-    int64_t lost;           /* replies that the outbox had no room for, not yet told to the core */
     int64_t drain_until_us; /* 0: not draining */
 };
 
@@ -70,11 +68,7 @@ static bool send_now(struct daemon *d, const struct outbox_message *m) {
 static void post(struct daemon *d, const struct outbox_message *m, enum core_when when) {
     uint64_t batch = store_batch(d->store);
     bool waits = outbox_bytes(d->outbox) > 0 || batch > store_committed(d->store);
-    if ((when == CORE_NOW || !waits) && send_now(d, m))
-        return;
-    if (m->kind == OUTBOX_CLIENT && outbox_bytes(d->outbox) > OUTBOX_BYTES)
-        d->lost++;
-    else
+    if ((when == CORE_KEPT && waits) || !send_now(d, m))
         outbox_put(d->outbox, batch, m);
 }
 
@@ -123,42 +117,37 @@ static void say(void *context, enum core_level level, const char *event, const c
 
 /* ---- after each event ------------------------------------------------------------------- */
 
-/* EHOSTUNREACH tells that the peer is gone (ROUTER_MANDATORY), all else that it is full. */
-static void undelivered(struct daemon *d, const struct outbox_message *m) {
-    enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
-    struct core_time t = now();
-    core_undelivered(d->core, m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m->peer,
-        m->bytes, m->size, sent, &t);
-}
-
-/* Sends what is committed; true if the core was called. */
+/* Sends what is committed; true if the core was called. EHOSTUNREACH tells that the peer is gone
+ * (ROUTER_MANDATORY), all else that it is full. */
 static bool deliver(struct daemon *d) {
-    static const struct outbox_message lost = {.kind = OUTBOX_CLIENT, .bytes = ""};
     struct outbox_message m;
-    bool called = d->lost > 0;
-    for (errno = EAGAIN; d->lost > 0; d->lost--)
-        undelivered(d, &lost);
+    bool called = false;
     uint64_t committed = store_committed(d->store);
-    while (outbox_take(d->outbox, committed, &m))
-        if (!send_now(d, &m)) {
-            undelivered(d, &m);
-            called = true;
-        }
+    while (outbox_take(d->outbox, committed, &m)) {
+        if (send_now(d, &m))
+            continue;
+        enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
+        struct core_time t = now();
+        core_undelivered(d->core, m.kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m.peer,
+            m.bytes, m.size, sent, &t);
+        called = true;
+    }
     return called;
 }
 
-/* New traces are taken while the disk has room for them, and keeps up. */
+/* New traces are taken while the disk keeps up, and has room for them. */
 static void admit(struct daemon *d) {
     static const char disk[] = "disk", store[] = "store";
-    size_t waits = store_pending_bytes(d->store);
-    size_t limit = STORE_MAX_PENDING_BYTES / (d->refusal == store ? 2 : 1);
-    const char *refusal = d->disk_full ? disk : waits > limit ? store : NULL;
-    if (refusal == d->refusal || d->drain_until_us != 0)
+    size_t part = d->refusal == store ? 2 : 1;
+    bool behind = store_pending_bytes(d->store) > STORE_MAX_PENDING_BYTES / part ||
+                  outbox_bytes(d->outbox) > OUTBOX_MAX_BYTES / part;
+    const char *refusal = behind ? store : d->disk_full ? disk : NULL;
+    if (refusal == d->refusal)
         return;
     d->refusal = refusal;
     core_refuse(d->core, refusal,
-        refusal == disk ? "the broker's disk is full; send again later"
-                        : "the broker's disk is slow, and too much waits for it; send again later");
+        behind ? "the broker's disk is slow, and too much waits for it; send again later"
+               : "the broker's disk is full; send again later");
 }
 
 static void settle(struct daemon *d) {
@@ -167,6 +156,7 @@ static void settle(struct daemon *d) {
     do
         store_flush(d->store);
     while (deliver(d));
+    admit(d);
     store_counters(d->store, &counters);
     shell->results_kept = counters.results;
     shell->publish_dropped = d->publisher.overruns;

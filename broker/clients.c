@@ -265,7 +265,8 @@ static void put_counters(struct core *c, msgpack_packer *pk) {
 #undef X
     };
     size_t count = sizeof entries / sizeof entries[0];
-    msgpack_pack_map(pk, count);
+    msgpack_pack_map(pk, count + 1);
+    wire_put_key_int(pk, "publish_dropped", c->shell.publish_dropped);
     for (size_t i = 0; i < count; i++)
         wire_put_key_int(pk, entries[i].name,
             *(const int64_t *)((const char *)&c->counters + entries[i].offset));

@@ -148,7 +148,7 @@ void core_shutdown(struct core *core, const struct core_time *now);
 /* What the shell counts, shown in stats. */
 struct core_shell {
     int64_t results_kept;
-    int64_t publish_dropped; /* publications that some subscriber did not take */
+    int64_t publish_dropped; /* times that a subscriber began to lose publications */
 };
 
 struct core_shell *core_shell(struct core *core);

@@ -20,7 +20,7 @@ SLACK_S = 1.0  # what a loaded machine may add to a time that is promised
 COUNTERS = """requests bad_requests too_large accepted repeated busy conflicts dispatched requeued
     returned results late_results hops shared reads replays restored adopted workers_joined workers_lost leases_lost
     worker_messages bad_worker_messages rejected_workers dropped_to_clients dropped_to_workers
-    connections_opened connections_closed""".split()
+    publish_dropped connections_opened connections_closed""".split()
 
 
 @pytest.fixture

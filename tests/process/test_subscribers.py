@@ -62,6 +62,7 @@ def test_a_subscriber_that_does_not_read(system, stuck):
     publish(client, 2 * QUEUE)
     assert seqs(reader, 2 * QUEUE) == list(range(1, 2 * QUEUE + 1))
     assert broker.log().count("event=subscriber-full") == 1
+    assert client.counters()["publish_dropped"] == 1
     # its queue has its bound, and costs nobody time: the rest needs no more memory
     before = memory(broker.pid)
     publish(client, 2 * QUEUE)
@@ -77,7 +78,10 @@ def test_a_subscriber_that_does_not_read(system, stuck):
             take(stuck, got)
     assert got[: QUEUE // 2] == list(range(1, QUEUE // 2 + 1))
     assert got == sorted(set(got))
-    # once a minute is enough
+    # each loss is counted, and told once a minute at most
+    while client.counters()["publish_dropped"] == 1:
+        assert time.monotonic() < deadline, "its next loss is not seen"
+        publish(client, 1000)
     assert broker.log().count("event=subscriber-full") == 1
 
 
@@ -89,3 +93,4 @@ def test_no_line_where_all_read(system):
         publish(client, 1000)
         assert seqs(reader, 1000) == list(range(first, first + 1000))
     assert "event=subscriber-full" not in broker.log()
+    assert client.counters()["publish_dropped"] == 0

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fakebroker import FakeBroker
+from fakesessions import FakeSessions
 from system import until
 
 PROBER = "version 0.95\nhops 3\non probe ip-4=127.1.0.9: silent\n"
@@ -17,7 +17,7 @@ DONE_S = 3  # how long a drain waits for the broker's word when its own time is 
 
 def start(system, *options):
     """A worker with a session; the broker is in the hands of the test."""
-    broker = FakeBroker(system)
+    broker = FakeSessions(system)
     worker = system.worker(None, *options, env=system.fakemtr(PROBER))
     assert broker.welcome()["leases"] == []
     return broker, worker
@@ -112,7 +112,7 @@ def test_silent_broker_gets_hello_and_keeps_its_traces(system):
 
 def test_endpoint_that_is_no_broker(system):
     """It takes connections, and ends each: only a monitor tells. Another broker is not disturbed."""
-    broker = FakeBroker(system)
+    broker = FakeSessions(system)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         endpoint = f"tcp://127.0.0.1:{port}"

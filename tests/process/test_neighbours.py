@@ -7,7 +7,7 @@ import signal
 import msgpack
 import pytest
 
-from fakebroker import FakeBroker
+from fakesessions import FakeSessions
 from fakeworker import FakeWorker
 from system import until
 
@@ -82,7 +82,7 @@ def check_result(message, old):
 
 @pytest.mark.parametrize("version", ["version-1"])
 def test_new_worker_and_old_broker(system, version):
-    broker = FakeBroker(system)
+    broker = FakeSessions(system)
     options = ["--label", "site=ams", "--capacity", "10", "--drain", "1"]
     worker = system.worker(None, *options, env=system.fakemtr(PROBER))
     for who, what in recorded(version):
@@ -131,7 +131,7 @@ def test_a_peer_from_further_off(system, versions, chosen):
 
 def test_broker_that_chooses_what_was_not_offered(system):
     """It is no session: the worker goes on saying hello."""
-    broker = FakeBroker(system)
+    broker = FakeSessions(system)
     worker = system.worker(None, env=system.fakemtr(PROBER))
     assert broker.expect("hello")["versions"] == [1, 2]
     broker.say("welcome", epoch=1, heartbeat_ms=1000, dead_ms=5000, version=3)
@@ -145,7 +145,7 @@ def test_broker_that_chooses_what_was_not_offered(system):
 def test_addresses_of_a_worker(system):
     """Those of its interfaces that are up; loopback's too, IPv6 link-local ones not."""
     net = system.island()
-    broker = FakeBroker(system)
+    broker = FakeSessions(system)
     ip = lambda *args: system.run(net.enter(["ip", *args]), "ip").wait()  # noqa: E731
     for name, number, state in (("up0", 3, "up"), ("down0", 5, "down")):
         assert ip("tuntap", "add", name, "mode", "tap") == 0

@@ -32,8 +32,9 @@ WORKER_LDLIBS := $(ALL_LDLIBS) $(CARES) $(RESOLV)
 BROKER_SHELL := main daemon listeners place publisher store%
 
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
-PURE := common/addr common/hop common/labels common/mem common/request common/result \
-	common/session common/timeline common/trace common/wire \
+PURE := common/addr common/exposition common/histogram common/hop common/labels common/logfmt \
+	common/mem common/notation common/request common/result common/session common/timeline \
+	common/trace common/wire \
 	worker/agent worker/cache worker/distance worker/doctor worker/fit worker/flows \
 	worker/interview worker/lease worker/mtr_line worker/mux worker/mux_send worker/names worker/near \
 	worker/pace worker/ptr worker/pulse worker/responders worker/sequence worker/slots \

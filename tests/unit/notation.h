@@ -1,15 +1,13 @@
-/* notation: msgpack from and to a text like JSON with single quotes, so that a test shows a
- * message as one readable line.
+/* notation: msgpack from the text of common/notation.h, with blanks where one likes, and with
  *
- *   {'a': [1, -2, true, null, 1.5]}   as JSON; keys may be any value
- *   'ab'x3                            the string ababab; \xHH and \' are escapes
- *   <{'a': 1}>                        a bin that holds the encoding
- *   [3*'a', 1]                        three times 'a', then 1
- *   #dd ffffffff#                     these bytes, taken as one value
+ *   'ab'x3          the string ababab
+ *   [3*'a', 1]      three times 'a', then 1
+ *   #dd ffffffff#   these bytes, taken as one value
  */
 #ifndef TEST_NOTATION_H
 #define TEST_NOTATION_H
 
+#include "common/notation.h"
 #include "common/wire.h"
 #include "tests/unit/text.h"
 
@@ -175,78 +173,19 @@ static inline bool note_read(
 
 /* ---- to text ---------------------------------------------------------------------------- */
 
-static inline void note_print(struct text *text, const msgpack_object *o);
-
-static inline void note_print_text(struct text *text, const char *at, size_t size) {
-    text_add(text, "'");
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)at[i] < 0x20 || (unsigned char)at[i] >= 0x7f)
-            text_add(text, "\\x%02x", (unsigned char)at[i]);
-        else
-            text_add(text, "%s%c", at[i] == '\'' || at[i] == '\\' ? "\\" : "", at[i]);
-    text_add(text, "'");
-}
-
-static inline void note_print_bin(struct text *text, const msgpack_object *o) {
-    struct wire_doc doc;
-    struct wire_error err;
-    if (!wire_doc_init(&doc))
-        abort();
-    text_add(text, "<");
-    if (wire_doc_read(&doc, o->via.bin.ptr, o->via.bin.size, 1048576, &err))
-        note_print(text, &doc.root);
-    else
-        text_add(text, "%u bytes", o->via.bin.size);
-    text_add(text, ">");
-    wire_doc_free(&doc);
-}
-
+/* Adds the value, however long it is. */
 static inline void note_print(struct text *text, const msgpack_object *o) {
-    switch (o->type) {
-    case MSGPACK_OBJECT_NIL:
-        text_add(text, "null");
-        break;
-    case MSGPACK_OBJECT_BOOLEAN:
-        text_add(text, o->via.boolean ? "true" : "false");
-        break;
-    case MSGPACK_OBJECT_POSITIVE_INTEGER:
-        text_add(text, "%" PRIu64, o->via.u64);
-        break;
-    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-        text_add(text, "%" PRId64, o->via.i64);
-        break;
-    case MSGPACK_OBJECT_FLOAT32:
-    case MSGPACK_OBJECT_FLOAT64:
-        text_add(text, "%g", o->via.f64);
-        break;
-    case MSGPACK_OBJECT_STR:
-        note_print_text(text, o->via.str.ptr, o->via.str.size);
-        break;
-    case MSGPACK_OBJECT_BIN:
-        note_print_bin(text, o);
-        break;
-    case MSGPACK_OBJECT_EXT:
-        text_add(text, "ext %u", o->via.ext.size);
-        break;
-    case MSGPACK_OBJECT_ARRAY:
-        text_add(text, "[");
-        for (uint32_t i = 0; i < o->via.array.size; i++) {
-            text_add(text, i > 0 ? "," : "");
-            note_print(text, &o->via.array.ptr[i]);
-        }
-        text_add(text, "]");
-        break;
-    case MSGPACK_OBJECT_MAP:
-        text_add(text, "{");
-        for (uint32_t i = 0; i < o->via.map.size; i++) {
-            text_add(text, i > 0 ? "," : "");
-            note_print(text, &o->via.map.ptr[i].key);
-            text_add(text, ":");
-            note_print(text, &o->via.map.ptr[i].val);
-        }
-        text_add(text, "}");
-        break;
+    size_t room = 4096;
+    char *at = malloc(room);
+    while (at != NULL && !notation_print(at, room, o)) {
+        room *= 2;
+        free(at);
+        at = malloc(room);
     }
+    if (at == NULL)
+        abort();
+    text_add(text, "%s", at);
+    free(at);
 }
 
 /* `ok`, or code, field and message of the error. */

@@ -8,6 +8,7 @@ void queue_insert(struct core *c, struct job *job) {
         lanes_add(c, job);
     job->state = JOB_QUEUED;
     c->queued++;
+    c->queued_by_priority[job->priority]++;
 }
 
 void queue_remove(struct core *c, struct job *job) {
@@ -17,6 +18,7 @@ void queue_remove(struct core *c, struct job *job) {
     else
         lanes_take(c, job);
     c->queued--;
+    c->queued_by_priority[job->priority]--;
 }
 
 struct job *queue_any(struct core *c) {

@@ -294,6 +294,7 @@ struct core {
     struct run_tree leases;
     struct job_share_tree shares;
     int64_t queued, running, riding;
+    int64_t queued_by_priority[PRIORITIES];
     struct job_list recent; /* done, the oldest first */
     int64_t recent_count, recent_bytes;
     int64_t kept; /* records that were given to the store */

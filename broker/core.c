@@ -1,6 +1,7 @@
 #include "broker/core.h"
 
 #include "broker/state.h"
+#include "common/logfmt.h"
 #include "common/mem.h"
 
 #include <stdarg.h>
@@ -25,7 +26,7 @@ void core_say(struct core *c, enum core_level level, const char *event, const ch
     char detail[512];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(detail, sizeof detail, format, args);
+    (void)logfmt_vprint(detail, sizeof detail, format, args);
     va_end(args);
     c->sink.say(c->sink.context, level, event, detail);
 }

@@ -9,8 +9,10 @@
 #include "common/mem.h"
 #include "common/reactor.h"
 #include "common/sock.h"
+#include "common/transcript.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,6 +78,7 @@ static void to_client(void *context, const struct core_peer *peer, const void *b
     enum core_when when) {
     const struct outbox_message m = {
         .kind = OUTBOX_CLIENT, .peer = *peer, .bytes = bytes, .size = size};
+    transcript_peer("to-client", peer->id, peer->size, bytes, size);
     post(context, &m, when);
 }
 
@@ -83,24 +86,35 @@ static void to_worker(void *context, const struct core_peer *peer, const void *b
     enum core_when when) {
     const struct outbox_message m = {
         .kind = OUTBOX_WORKER, .peer = *peer, .bytes = bytes, .size = size};
+    transcript_peer("to-worker", peer->id, peer->size, bytes, size);
     post(context, &m, when);
 }
 
 static void publish(void *context, const char *topic, const void *bytes, size_t size) {
     const struct outbox_message m = {
         .kind = OUTBOX_PUBLISH, .topic = topic, .bytes = bytes, .size = size};
+    transcript("publish", topic, bytes, size);
     post(context, &m, CORE_KEPT);
 }
 
 static void keep_trace(void *context, const struct record_trace *trace) {
+    log_event(LOG_LEVEL_DEBUG, "keep-trace", "number=%" PRId64 " id=%s client=%s bytes=%zu",
+        trace->number, trace->id, trace->client, trace->trace_size);
     store_trace(((struct daemon *)context)->store, trace);
 }
 
 static void keep_run(void *context, const struct record_run *run) {
+    log_event(LOG_LEVEL_DEBUG, "keep-run",
+        "number=%" PRId64 " lease=%" PRId64 " worker=%s run=%" PRId64 " returns=%" PRId64,
+        run->number, run->lease, run->worker, run->run, run->returns);
     store_run(((struct daemon *)context)->store, run);
 }
 
 static void keep_result(void *context, const struct record_result *result) {
+    log_event(LOG_LEVEL_DEBUG, "keep-result",
+        "seq=%" PRId64 " number=%" PRId64 " id=%s stream=%s stream_seq=%" PRId64 " bytes=%zu",
+        result->seq, result->number, result->id, result->stream, result->stream_seq,
+        result->result_size);
     store_result(((struct daemon *)context)->store, result);
 }
 
@@ -112,7 +126,7 @@ static void say(void *context, enum core_level level, const char *event, const c
     static const enum log_level levels[] = {
         [CORE_WARN] = LOG_LEVEL_WARN, [CORE_INFO] = LOG_LEVEL_INFO, [CORE_DEBUG] = LOG_LEVEL_DEBUG};
     (void)context;
-    log_event(levels[level], event, "%s", detail);
+    log_pairs(levels[level], event, detail);
 }
 
 /* ---- after each event ------------------------------------------------------------------- */
@@ -177,10 +191,12 @@ static void on_client(void *context) {
         bool enveloped = m.frames >= 3 && size(&m, 1) == 0;
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, enveloped};
         unsigned frames = m.frames - 1 - enveloped, at = 1U + enveloped;
-        if (frames == 1)
+        if (frames == 1) {
+            transcript_peer("from-client", peer.id, peer.size, data(&m, at), size(&m, at));
             core_client_message(d->core, &peer, data(&m, at), size(&m, at), &t);
-        else
+        } else {
             core_client_frames(d->core, &peer, frames, &t);
+        }
         sock_message_close(&m);
     }
     settle(d);
@@ -192,10 +208,12 @@ static void on_worker(void *context) {
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_workers(d->listeners), &m); i++) {
         struct core_time t = now();
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, false};
-        if (m.frames == 2)
+        if (m.frames == 2) {
+            transcript_peer("from-worker", peer.id, peer.size, data(&m, 1), size(&m, 1));
             core_worker_message(d->core, &peer, data(&m, 1), size(&m, 1), &t);
-        else
+        } else {
             core_worker_frames(d->core, &peer, m.frames - 1);
+        }
         sock_message_close(&m);
     }
     settle(d);

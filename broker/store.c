@@ -1,6 +1,7 @@
 #include "broker/store_schema.h"
 #include "broker/store_state.h"
 
+#include "common/logfmt.h"
 #include "common/mem.h"
 
 #include <inttypes.h>
@@ -294,7 +295,7 @@ void store_say(
     news->level = level;
     news->event = event;
     va_start(args, format);
-    (void)vsnprintf(news->why, sizeof news->why, format, args);
+    (void)logfmt_vprint(news->why, sizeof news->why, format, args);
     va_end(args);
     store_tell(s, news);
 }
@@ -340,7 +341,7 @@ bool store_next(struct store *s, struct store_event *event) {
         news_free(s);
         s->taken = take(s, &committed);
         if (s->taken != NULL && s->taken->event != NULL)
-            log_event(s->taken->level, s->taken->event, "%s", s->taken->why);
+            log_pairs(s->taken->level, s->taken->event, s->taken->why);
     } while (s->taken != NULL && s->taken->kind == STORE_SAY);
     if (s->taken == NULL) {
         event->kind = STORE_COMMITTED;

@@ -40,7 +40,7 @@ static struct store_news *answer(struct store *s, const struct store_question *q
     while (code == SQLITE_BUSY && news->rows.count == 0);
     if (code != SQLITE_OK) {
         store_schema_explain(s->path, s->reads.db, code, why, sizeof why);
-        store_say(s, STORE_SAY, LOG_LEVEL_ERROR, "store-read", "%s (SQLite %d)", why, code);
+        store_say(s, STORE_SAY, LOG_LEVEL_ERROR, "store-read", "code=%d why=\"%s\"", code, why);
     }
     if (s->reads.damaged > damaged)
         store_say(s, STORE_SAY, LOG_LEVEL_ERROR, "store-damaged",

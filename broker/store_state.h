@@ -95,7 +95,7 @@ void store_ring(struct store *store);
 /* Gives news to the main thread. The mutex must not be held. */
 void store_tell(struct store *store, struct store_news *news);
 
-/* The same, with a formatted text. */
+/* The same, with pairs for the log, as log_event() takes them. */
 void store_say(struct store *store, int kind, enum log_level level, const char *event,
     const char *format, ...) __attribute__((format(printf, 5, 6)));
 

@@ -33,14 +33,14 @@ static void nap(struct store *s, int64_t us) {
 
 static void say_full(struct store *s, const char *why) {
     if (!s->full)
-        store_say(s, STORE_FULL, LOG_LEVEL_WARN, "store-full", "%s: %s", s->path, why);
+        store_say(s, STORE_FULL, LOG_LEVEL_WARN, "store-full", "store=%s why=\"%s\"", s->path, why);
     s->full = true;
 }
 
 static void die(struct store *s, int code) {
     char why[STORE_ERROR_BYTES];
     store_schema_explain(s->path, s->file.db, code, why, sizeof why);
-    store_say(s, STORE_DEAD, LOG_LEVEL_ERROR, "store-dead", "%s (SQLite %d)", why, code);
+    store_say(s, STORE_DEAD, LOG_LEVEL_ERROR, "store-dead", "code=%d why=\"%s\"", code, why);
 }
 
 /* The disk has no room; a quota looks like an error to SQLite. */
@@ -162,7 +162,7 @@ static bool look(struct store *s) {
     (void)sqlite3_file_control(s->file.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     if (moved) {
         store_say(s, STORE_DEAD, LOG_LEVEL_ERROR, "store-dead",
-            "%s: was removed or replaced while this broker had it open", s->path);
+            "store=%s why=\"it was removed or replaced while this broker had it open\"", s->path);
         return false;
     }
     struct stat st;
@@ -179,7 +179,7 @@ static bool look(struct store *s) {
         say_full(s, "less than 16 MiB are free on its disk");
     else if (s->full && free_bytes >= STORE_ROOM_BYTES) {
         s->full = false;
-        store_say(s, STORE_ROOM, LOG_LEVEL_INFO, "store-room", "%s: there is room again", s->path);
+        store_say(s, STORE_ROOM, LOG_LEVEL_INFO, "store-room", "store=%s", s->path);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include "common/mem.h"
 #include "common/reactor.h"
 #include "common/sock.h"
+#include "common/transcript.h"
 #include "worker/berth.h"
 #include "worker/checkup.h"
 #include "worker/locate.h"
@@ -78,6 +79,7 @@ static struct agent_time now(void) {
 static bool to_broker(void *context, const void *bytes, size_t size) {
     struct broker *b = context;
     const struct sock_frame frame = {bytes, size};
+    transcript("to-broker", b->endpoint, bytes, size);
     if (sock_send(b->socket, &frame, 1)) {
         b->complained = false;
         return true;
@@ -156,11 +158,15 @@ static void on_message(void *context) {
     struct sock_message message;
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(b->socket, &message); i++) {
         struct agent_time t = now();
-        if (message.frames == 1)
-            agent_message(b->agent, zmq_msg_data(&message.at[0]), zmq_msg_size(&message.at[0]), &t);
-        else
+        const void *bytes = zmq_msg_data(&message.at[0]);
+        size_t size = zmq_msg_size(&message.at[0]);
+        if (message.frames == 1) {
+            transcript("from-broker", b->endpoint, bytes, size);
+            agent_message(b->agent, bytes, size, &t);
+        } else {
             log_event(
                 LOG_LEVEL_WARN, "bad-message", "broker=%s frames=%u", b->endpoint, message.frames);
+        }
         sock_message_close(&message);
     }
 }

@@ -9,8 +9,8 @@ VERSION := 0.1.0
 
 # What the programs and their tests need, as Debian packages; `make deps` installs what is missing.
 DEBS := gcc libc6-dev pkg-config libczmq-dev libzmq3-dev libmsgpack-dev libbsd-dev libc-ares-dev \
-	libjansson-dev libsqlite3-dev zlib1g-dev sqlite3 libcmocka-dev mtr-tiny python3-pytest \
-	python3-zmq python3-msgpack util-linux iproute2 procps dnsmasq-base
+	libjansson-dev libsqlite3-dev zlib1g-dev sqlite3 libmicrohttpd-dev libcmocka-dev mtr-tiny \
+	python3-pytest python3-zmq python3-msgpack util-linux iproute2 procps dnsmasq-base
 LINT_DEBS := clang clang-format clang-tidy cppcheck mandoc shellcheck libclang-rt-dev
 
 LIBS := libczmq libzmq msgpack libbsd
@@ -24,10 +24,12 @@ ALL_CFLAGS := $(CFLAGS) $(OPTIMIZE) $(WARN) -D_GNU_SOURCE -DHOPMQ_VERSION='"$(VE
 	-fstack-protector-strong $(SANITIZE) $(call pkg,--cflags,$(LIBS))
 ALL_LDLIBS := $(LDLIBS) $(call pkg,--libs,$(LIBS))
 CARES := $(call pkg,--libs,libcares)
+HTTP := $(call pkg,--libs,libmicrohttpd)
 JANSSON := $(call pkg,--libs,jansson)
 STORE := $(call pkg,--libs,sqlite3 zlib)
 RESOLV := -lresolv
-WORKER_LDLIBS := $(ALL_LDLIBS) $(CARES) $(RESOLV)
+BROKER_LDLIBS := $(ALL_LDLIBS) $(STORE) $(HTTP)
+WORKER_LDLIBS := $(ALL_LDLIBS) $(HTTP) $(CARES) $(RESOLV)
 
 BROKER_SHELL := main daemon listeners place publisher store%
 
@@ -36,7 +38,8 @@ PURE := common/addr common/exposition common/histogram common/hop common/labels 
 	common/mem common/notation common/request common/result common/session common/timeline \
 	common/trace common/wire \
 	worker/agent worker/cache worker/distance worker/doctor worker/fit worker/flows \
-	worker/interview worker/lease worker/mtr_line worker/mux worker/mux_send worker/names worker/near \
+	worker/interview worker/lease worker/metrics worker/mtr_line worker/mux worker/mux_send \
+	worker/names worker/near \
 	worker/pace worker/ptr worker/pulse worker/responders worker/sequence worker/slots \
 	worker/tracer worker/tracer_plan \
 	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/refusal \
@@ -45,7 +48,9 @@ PURE := common/addr common/exposition common/histogram common/hop common/labels 
 	$(filter-out $(BROKER_SHELL:%=broker/%),$(patsubst %.c,%,$(wildcard broker/*.c)))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-COMMON := $(call obj,$(wildcard common/*.c))
+# What only daemons have.
+DAEMON := $(call obj,common/listen.c common/metrics.c common/notify.c common/process.c common/vitals.c)
+COMMON := $(filter-out $(DAEMON),$(call obj,$(wildcard common/*.c)))
 BROKER := $(call obj,$(filter-out broker/main.c,$(wildcard broker/*.c)))
 WORKER := $(call obj,$(filter-out worker/main.c,$(wildcard worker/*.c)))
 CLIENT := $(call obj,$(filter-out clients/main.c,$(wildcard clients/*.c)))
@@ -84,9 +89,9 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/hopmq-broker: $(call obj,broker/main.c) $(BROKER) $(COMMON)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(STORE) -o $@
-$(BUILD)/hopmq-worker: $(call obj,worker/main.c) $(WORKER) $(COMMON)
+$(BUILD)/hopmq-broker: $(call obj,broker/main.c) $(BROKER) $(DAEMON) $(COMMON)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(BROKER_LDLIBS) -o $@
+$(BUILD)/hopmq-worker: $(call obj,worker/main.c) $(WORKER) $(DAEMON) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 $(BUILD)/hopmq: $(call obj,clients/main.c) $(CLIENT) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
@@ -141,7 +146,7 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 
 # A worker that shares nothing with its neighbours: what it finds, the real one must not.
 $(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_berth.c) \
-		$(filter-out $(call obj,worker/berth.c),$(WORKER)) $(COMMON)
+		$(filter-out $(call obj,worker/berth.c),$(WORKER)) $(DAEMON) $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 
@@ -174,6 +179,12 @@ fuzz: lint-deps $(FUZZERS:%=$(BUILD)/fuzz/%)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@
+
+# To check metrics with. Its package is none of DEBS, since that would start a server.
+$(BUILD)/promtool:
+	@mkdir -p $@.deb
+	cd $@.deb && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .
+	mv $@.deb/usr/bin/promtool $@ && rm -r $@.deb
 
 # ---- lint ------------------------------------------------------------------------------------
 

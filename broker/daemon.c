@@ -2,6 +2,7 @@
 
 #include "broker/core.h"
 #include "broker/listeners.h"
+#include "broker/metrics.h"
 #include "broker/outbox.h"
 #include "broker/publisher.h"
 #include "broker/store.h"
@@ -10,6 +11,7 @@
 #include "common/reactor.h"
 #include "common/sock.h"
 #include "common/transcript.h"
+#include "common/vitals.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -40,6 +42,7 @@ struct daemon {
     struct store *store;
     struct outbox *outbox;
     struct core *core;
+    struct vitals *vitals;
     bool disk_full;
     const char *refusal;    /* why no traces are taken; NULL: they are */
     int64_t drain_until_us; /* 0: not draining */
@@ -254,6 +257,23 @@ static void on_signal(void *context, int signal) {
     }
     d->drain_until_us = now().mono_us + d->config->drain_ms * 1000;
     core_drain(d->core);
+    vitals_stopping(d->vitals);
+}
+
+static const char *unready(void *context) {
+    struct daemon *d = context;
+    if (d->drain_until_us != 0)
+        return "draining";
+    admit(d);
+    return d->refusal == NULL ? NULL : d->disk_full ? "the disk is full" : "the disk is slow";
+}
+
+static void put_metrics(void *context, struct exposition *e) {
+    struct daemon *d = context;
+    struct store_counters counters;
+    store_counters(d->store, &counters);
+    metrics_put_core(d->core, e);
+    metrics_put_store(&counters, e);
 }
 
 static bool drained(const struct daemon *d, int64_t mono_us) {
@@ -352,11 +372,15 @@ static int open_store(struct daemon *d) {
 static int start(struct daemon *d) {
     const struct daemon_config *config = d->config;
     const struct listeners_events events = {d, on_client, on_worker, on_connection};
+    const struct vitals_sink vitals = {d, unready, put_metrics};
     raise_descriptor_limit();
     d->reactor = reactor_new();
     d->outbox = outbox_new();
     d->listeners = listeners_new(config, d->reactor, &events);
     if (d->listeners == NULL)
+        return EX_UNAVAILABLE;
+    d->vitals = vitals_new(d->reactor, &vitals, config->metrics, config->insecure);
+    if (d->vitals == NULL)
         return EX_UNAVAILABLE;
     publisher_init(&d->publisher, listeners_results(d->listeners));
     int status = open_store(d);
@@ -397,6 +421,7 @@ int daemon_run(const struct daemon_config *config) {
         finish(d);
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->name);
     }
+    vitals_destroy(&d->vitals);
     store_close(&d->store);
     listeners_destroy(&d->listeners, LINGER_MS);
     reactor_destroy(&d->reactor);

@@ -19,6 +19,7 @@ struct daemon_config {
     int64_t keep_us, keep_results; /* in the store; memory has no age */
     int64_t max_queued, drain_ms;
     bool insecure;
+    const char *metrics; /* ADDRESS:PORT; NULL: no endpoint */
 };
 
 /* Runs until it is told to stop; returns the process's exit status. */

@@ -1,6 +1,7 @@
 /* hopmq-broker: keeps traces, hands them to workers, publishes results. */
 #include "broker/daemon.h"
 #include "broker/place.h"
+#include "common/listen.h"
 #include "common/option.h"
 
 #include <argp.h>
@@ -34,6 +35,7 @@ enum {
     OPT_KEEP_RESULTS,
     OPT_DRAIN,
     OPT_INSECURE,
+    OPT_METRICS,
     OPT_LOG
 };
 
@@ -60,6 +62,10 @@ static const struct argp_option options[] = {
         "How many results are kept at most, 0..100000000 [1000000; in memory 10000]", 0},
     {"drain", OPT_DRAIN, "SECONDS", 0,
         "On SIGTERM or Ctrl-C, give running traces so long to finish, 0..3600 [30]", 0},
+    {"metrics", OPT_METRICS, "ADDR:PORT", 0,
+        "Serve metrics for Prometheus there, and /healthz and /readyz, such as 127.0.0.1:7704 "
+        "[off]",
+        0},
     {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
     {0},
 };
@@ -122,6 +128,11 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         break;
     case OPT_DRAIN:
         config->drain_ms = option_number(state, "--drain", arg, 0, 3600) * 1000;
+        break;
+    case OPT_METRICS:
+        if (listen_wrong(arg) != NULL)
+            argp_failure(state, EX_USAGE, 0, "--metrics %s: %s", arg, listen_wrong(arg));
+        config->metrics = arg;
         break;
     case OPT_LOG:
         option_log(state, arg);

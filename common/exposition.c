@@ -90,13 +90,13 @@ void exposition_sample_us(
 void exposition_value(struct exposition *e, enum exposition_type type, const char *name,
     const char *help, int64_t value) {
     exposition_family(e, type, name, help);
-    exposition_sample(e, NULL, NULL, value);
+    exposition_sample(e, NULL, "", value);
 }
 
 void exposition_value_us(struct exposition *e, enum exposition_type type, const char *name,
     const char *help, int64_t us) {
     exposition_family(e, type, name, help);
-    exposition_sample_us(e, NULL, NULL, us);
+    exposition_sample_us(e, NULL, "", us);
 }
 
 void exposition_histogram(

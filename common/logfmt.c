@@ -1,8 +1,8 @@
 #include "common/logfmt.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,13 +61,9 @@ static void value(struct line *l, const char *text, size_t size) {
         quote(l);
 }
 
-static void number(struct line *l, const char *format, long long value) {
-    char text[24];
-    put(l, text, (size_t)snprintf(text, sizeof text, format, value));
-}
-
 /* A conversion; `at` is behind its percent sign. Returns what follows it. */
 static const char *convert(struct line *l, const char *at, va_list *args) {
+    char digits[24];
     int precision = strncmp(at, ".*", 2) == 0 ? va_arg(*args, int) : INT_MAX;
     at += precision != INT_MAX ? 2 : 0;
     size_t lengths = strspn(at, "lz");
@@ -77,10 +73,11 @@ static const char *convert(struct line *l, const char *at, va_list *args) {
         const char *text = va_arg(*args, const char *);
         value(l, text, strnlen(text, (size_t)precision));
     } else if (*at == 'd') {
-        number(l, "%lld", is_long ? va_arg(*args, int64_t) : va_arg(*args, int));
+        int64_t number = is_long ? va_arg(*args, int64_t) : va_arg(*args, int);
+        put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, number));
     } else if (*at == 'u') {
-        number(l, "%llu",
-            is_long ? (long long)va_arg(*args, uint64_t) : (long long)va_arg(*args, unsigned));
+        uint64_t number = is_long ? va_arg(*args, uint64_t) : va_arg(*args, unsigned);
+        put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number));
     } else {
         put(l, "%", 1);
     }

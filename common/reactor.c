@@ -37,6 +37,8 @@ struct reactor {
     void (*tick)(void *context);
     void *tick_context;
     int64_t armed_us; /* 0: not armed */
+    int64_t asked_us; /* when next() was asked last */
+    struct histogram lag;
     bool stopped;
 };
 
@@ -73,8 +75,12 @@ static int settle(struct reactor *r) {
         return -1;
     if (r->next == NULL)
         return 0;
-    if (r->next(r->tick_context) <= clock_us(CLOCK_MONOTONIC))
+    int64_t due_us = r->next(r->tick_context), now_us = clock_us(CLOCK_MONOTONIC);
+    if (due_us <= now_us) {
+        histogram_add(&r->lag, now_us - (due_us > r->asked_us ? due_us : r->asked_us));
         r->tick(r->tick_context);
+    }
+    r->asked_us = now_us;
     if (r->stopped)
         return -1;
     int64_t next = r->next(r->tick_context);
@@ -221,7 +227,10 @@ void reactor_on_tick(
     r->tick_context = context;
 }
 
+const struct histogram *reactor_lag(const struct reactor *r) { return &r->lag; }
+
 void reactor_run(struct reactor *r) {
+    r->asked_us = clock_us(CLOCK_MONOTONIC);
     if (settle(r) == 0)
         (void)zloop_start(r->loop);
 }

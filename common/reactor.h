@@ -7,6 +7,8 @@
 #ifndef HOPMQ_REACTOR_H
 #define HOPMQ_REACTOR_H
 
+#include "common/histogram.h"
+
 #include <czmq.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,6 +48,10 @@ void reactor_on_signal(
 /* After each event the reactor asks next() and, when that time has come, calls tick(). */
 void reactor_on_tick(struct reactor *reactor, int64_t (*next)(void *context),
     void (*tick)(void *context), void *context);
+
+/* How late tick() was called: after the time that next() said, or after next() said a time that
+ * was over. */
+const struct histogram *reactor_lag(const struct reactor *reactor);
 
 /* Runs until reactor_stop(); once a process. */
 void reactor_run(struct reactor *reactor);

@@ -229,6 +229,15 @@ struct agent_shell_counters *agent_shell_counters(struct agent *a) {
     return &a->shell;
 }
 
+struct agent_figures agent_figures(const struct agent *a) {
+    return (struct agent_figures){.open = a->link == LINK_OPEN,
+        .draining = a->draining,
+        .trouble = a->trouble,
+        .held = a->lease_count,
+        .traces_done = a->traces_done,
+        .bad_messages = a->bad_messages};
+}
+
 void agent_prober_up(struct agent *a, const char *version, unsigned families, unsigned protocols,
     const struct agent_time *now) {
     bool trouble = a->trouble[0] != '\0';

@@ -122,4 +122,15 @@ struct agent_shell_counters {
 
 struct agent_shell_counters *agent_shell_counters(struct agent *agent);
 
+/* How it is now, and what it has done. */
+struct agent_figures {
+    bool open; /* a broker has said welcome, and is heard */
+    bool draining;
+    const char *trouble; /* why no trace can run; empty: none */
+    int64_t held;        /* traces that are not over, or whose result is not acknowledged */
+    int64_t traces_done, bad_messages;
+};
+
+struct agent_figures agent_figures(const struct agent *agent);
+
 #endif

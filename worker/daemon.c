@@ -5,9 +5,11 @@
 #include "common/reactor.h"
 #include "common/sock.h"
 #include "common/transcript.h"
+#include "common/vitals.h"
 #include "worker/berth.h"
 #include "worker/checkup.h"
 #include "worker/locate.h"
+#include "worker/metrics.h"
 #include "worker/names.h"
 #include "worker/prober.h"
 #include "worker/resolver.h"
@@ -62,6 +64,7 @@ struct daemon {
     struct mux *mux;
     struct berth *berth;
     struct sounding *sounding;
+    struct vitals *vitals;
     struct broker brokers[DAEMON_MAX_BROKERS];
     enum drain drain;
     int64_t drain_until_us; /* the end of our patience with that */
@@ -278,6 +281,27 @@ static void on_signal(void *context, int signal) {
     d->drain_until_us = t.mono_us + d->config->drain_ms * 1000;
     for (int i = 0; i < d->config->broker_count; i++)
         agent_drain(d->brokers[i].agent, &t);
+    vitals_stopping(d->vitals);
+}
+
+static size_t list_links(const struct daemon *d, struct metrics_link links[DAEMON_MAX_BROKERS]) {
+    for (int i = 0; i < d->config->broker_count; i++)
+        links[i] = (struct metrics_link){d->brokers[i].endpoint, d->brokers[i].agent};
+    return (size_t)d->config->broker_count;
+}
+
+static const char *unready(void *context) {
+    const struct daemon *d = context;
+    struct metrics_link links[DAEMON_MAX_BROKERS];
+    size_t count = list_links(d, links);
+    return metrics_unready(d->mux, links, count);
+}
+
+static void put_metrics(void *context, struct exposition *e) {
+    const struct daemon *d = context;
+    struct metrics_link links[DAEMON_MAX_BROKERS];
+    size_t count = list_links(d, links);
+    metrics_put_worker(d->mux, links, count, e);
 }
 
 static bool agents_idle(const struct daemon *d) {
@@ -412,6 +436,10 @@ int daemon_run(const struct daemon_config *config) {
         d->status = EX_UNAVAILABLE;
     else
         d->status = dial(d);
+    const struct vitals_sink vitals = {d, unready, put_metrics};
+    if (d->status == EX_OK &&
+        (d->vitals = vitals_new(d->reactor, &vitals, config->metrics, config->insecure)) == NULL)
+        d->status = EX_UNAVAILABLE;
     if (d->status == EX_OK) {
         const struct berth_sink berth_sink = {d, on_own, on_slice_free_us, on_full};
         d->berth = berth_new(d->reactor, &berth_sink);
@@ -425,6 +453,7 @@ int daemon_run(const struct daemon_config *config) {
         reactor_run(d->reactor);
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);
     }
+    vitals_destroy(&d->vitals);
     hang_up(d);
     prober_destroy(&d->prober);
     berth_destroy(&d->berth);

@@ -13,6 +13,8 @@ struct daemon_config {
     int64_t drain_ms;
     const char *brokers[DAEMON_MAX_BROKERS];
     int broker_count;
+    const char *metrics; /* ADDRESS:PORT; NULL: no endpoint */
+    bool insecure;       /* the endpoint may be on other addresses than loopback */
 };
 
 /* Runs until it is told to stop; returns the process's exit status. */

@@ -1,4 +1,5 @@
 /* hopmq-worker: runs traces for a broker through its own mtr-packet. */
+#include "common/listen.h"
 #include "common/option.h"
 #include "worker/checkup.h"
 #include "worker/daemon.h"
@@ -24,6 +25,8 @@ enum {
     OPT_PPS,
     OPT_CAPACITY,
     OPT_DRAIN,
+    OPT_INSECURE,
+    OPT_METRICS,
     OPT_LOG,
     OPT_CHECK,
 };
@@ -47,6 +50,12 @@ static const struct argp_option options[] = {
     {"capacity", OPT_CAPACITY, "N", 0, "Traces at a time, 1..100000 [500]", 0},
     {"drain", OPT_DRAIN, "SECONDS", 0,
         "On SIGTERM or Ctrl-C, give running traces so long to finish, 0..3600 [30]", 0},
+    {"metrics", OPT_METRICS, "ADDR:PORT", 0,
+        "Serve metrics for Prometheus there, and /healthz and /readyz, such as 127.0.0.1:7705 "
+        "[off]",
+        0},
+    {"insecure", OPT_INSECURE, NULL, 0,
+        "Serve metrics on other addresses than loopback; whoever reaches them can read them", 0},
     {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
     {"check", OPT_CHECK, NULL, 0,
         "Tell what of this host is right for a worker, and how to mend what is not; then exit", 0},
@@ -91,6 +100,14 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         break;
     case OPT_DRAIN:
         config->drain_ms = option_number(state, "--drain", arg, 0, 3600) * 1000;
+        break;
+    case OPT_INSECURE:
+        config->insecure = true;
+        break;
+    case OPT_METRICS:
+        if (listen_wrong(arg) != NULL)
+            argp_failure(state, EX_USAGE, 0, "--metrics %s: %s", arg, listen_wrong(arg));
+        config->metrics = arg;
         break;
     case OPT_LOG:
         option_log(state, arg);

@@ -50,6 +50,8 @@ struct mux_counters *mux_counters(struct mux *m) {
     return &m->counters;
 }
 
+bool mux_up(const struct mux *m) { return m->up; }
+
 void mux_begin(struct mux *m, uint32_t number) { sequence_begin(&m->sequence, number); }
 
 void mux_wall_offset(struct mux *m, int64_t offset_us) { m->wall_offset_us = offset_us; }
@@ -179,6 +181,8 @@ static void finish(struct mux *m, struct mux_job *job, int64_t now_us) {
     if (distance > 0)
         distance_learn(&m->distances, &job->probe.target, (uint8_t)distance);
     m->counters.probes_beyond += tracer_beyond(job->tracer);
+    for (size_t i = 0; i < count; i++)
+        m->counters.verdicts[probes[i].verdict]++;
     (void)addr_print(&job->probe.target, body.dst);
     (void)addr_print(&job->probe.local, body.src);
     body.constant_flow = job->port.port != 0;

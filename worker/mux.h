@@ -90,8 +90,9 @@ struct mux_counters {
     int64_t prober_lag_us; /* as measured last */
     int64_t soundings;     /* that showed a sequence number */
     int64_t soundings_failed;
-    int64_t sounding_strangers; /* others who connected to where soundings go */
-    int64_t sequence_drift;     /* numbers that the prober had taken without being told to */
+    int64_t sounding_strangers;      /* others who connected to where soundings go */
+    int64_t sequence_drift;          /* numbers that the prober had taken without being told to */
+    int64_t verdicts[HOP_OTHER + 1]; /* probes of traces that have ended, by enum hop_verdict */
 };
 
 /* pps: 1..1000000 probes a second, spread evenly; 0: as fast as slots allow. */
@@ -144,5 +145,8 @@ int64_t mux_next(struct mux *mux, int64_t now_us);
 int64_t mux_timeout_us(struct mux *mux);
 
 struct mux_counters *mux_counters(struct mux *mux);
+
+/* True while a prober is there. */
+bool mux_up(const struct mux *mux);
 
 #endif

@@ -1,0 +1,314 @@
+"""The HTTP endpoint: metrics that Prometheus reads and that move as they should, health, readiness."""
+
+import ctypes
+import ctypes.util
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from fakeworker import FakeWorker
+from system import BUILD, PATIENCE, program, until
+
+PROMTOOL = shutil.which("promtool", path=os.environ["PATH"] + os.pathsep + BUILD)
+HERE = "127.0.0.1:0"
+SAMPLE = re.compile(r'([a-z_]+(?:\{[a-z]+="(?:[^"\\]|\\.)*"\})?) (-?[0-9.]+)')
+# Probes of this one are never answered, and it ends only when it is ended.
+ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "attempts": 32}
+
+
+def port(process):
+    found = until(
+        lambda: re.search(r"event=metrics .* port=(\d+)", process.log()), "no endpoint"
+    )
+    return int(found[1])
+
+
+def get(process, path, host="127.0.0.1", method="GET"):
+    """Status and body."""
+    connection = http.client.HTTPConnection(host, port(process), timeout=PATIENCE)
+    try:
+        connection.request(method, path)
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+    finally:
+        connection.close()
+
+
+def figures(process):
+    """Each sample's value."""
+    status, text = get(process, "/metrics")
+    assert status == 200
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        match = SAMPLE.fullmatch(line.replace('le="+Inf"', 'le="Inf"'))
+        assert match and match[1] not in found, line
+        found[match[1]] = float(match[2])
+    return found
+
+
+def until_figures(process, **expected):
+    """Waits until these have these values; they are rendered once a second."""
+    expected = {f"hopmq_{name}": value for name, value in expected.items()}
+
+    def reached():
+        now = figures(process)
+        return {k: now.get(k) for k in expected} == expected
+
+    try:
+        until(reached, "figures")
+    except AssertionError:
+        now = figures(process)
+        raise AssertionError({k: (now.get(k), v) for k, v in expected.items()}) from None
+
+
+def until_status(process, path, status, body, timeout=PATIENCE):
+    until(lambda: get(process, path) == (status, body + "\n"), f"{path} {status} {body}", timeout)
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool; make build/promtool fetches it")
+def test_promtool_has_nothing_to_say(system):
+    env = system.fakemtr("hops 3\n")
+    broker = system.broker("--metrics", HERE)
+    worker = system.worker(None, "--metrics", HERE, env=env)
+    system.client().request("trace", target="127.1.0.1")
+    until_figures(worker, traces_done_total=1)
+    for process in (broker, worker):
+        status, text = get(process, "/metrics")
+        assert status == 200 and text.count("# TYPE") > 30
+        done = subprocess.run(
+            [PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    wrong = subprocess.run(
+        [PROMTOOL, "check", "metrics"], input="a_total 1\n", capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode != 0  # it does check
+
+
+def test_figures_move_with_traces(system):
+    env = system.fakemtr("hops 4\nrtt 1000\non probe ttl=2: silent\n")
+    broker = system.broker("--metrics", HERE)
+    worker = system.worker(None, "--metrics", HERE, "--capacity", "7", env=env)
+    client = system.client()
+    until_figures(broker, workers=1)
+    until_figures(broker, **{'worker_capacity_traces{worker="w1"}': 7})
+    traces = [{"target": f"127.1.0.{i}", "timeout_ms": 100, "attempts": 2} for i in range(20)]
+    client.submit([*traces, {"target": "no.such.name.invalid"}])
+    client.submit([{"target": "127.1.0.1", "priority": 2, "workers": {"site": "none"}}])
+    client.collect(21)
+    until_figures(
+        broker,
+        accepted_total=22,
+        dispatched_total=21,
+        running_traces=0,
+        result_seq=21,
+        **{
+            'results_total{stop="reached"}': 20,
+            'results_total{stop="unresolved"}': 1,
+            'queued_traces{priority="2"}': 1,
+            'queued_traces{priority="4"}': 0,
+        },
+    )
+    until_figures(
+        worker,
+        traces_done_total=21,
+        held_traces=0,
+        prober_up=1,
+        **{
+            'probes_total{verdict="reply"}': 20,
+            'probes_total{verdict="ttl-expired"}': 40,
+            'probes_total{verdict="no-reply"}': 40,
+            f'session_open{{broker="{system.workers}"}}': 1,
+        },
+    )
+    seen = figures(worker)
+    assert seen["hopmq_probes_sent_total"] >= 100
+    assert 0 < seen["process_cpu_seconds_total"] < 1000
+    assert 1e6 < seen["process_resident_memory_bytes"] < seen["process_virtual_memory_bytes"]
+    assert abs(seen["process_open_fds"] - len(os.listdir(f"/proc/{worker.pid}/fd"))) <= 2
+    assert abs(seen["process_start_time_seconds"] - time.time()) < PATIENCE
+    assert seen["hopmq_loop_lag_seconds_count"] > 100
+
+
+def test_lost_workers_show(system):
+    broker = system.broker("--metrics", HERE)
+    fake = FakeWorker(system.workers)
+    system.clients.append(fake)
+    fake.hello("f")
+    client = system.client()
+    client.submit([{"target": "192.0.2.1"}])
+    lease = fake.expect("trace")["lease"]
+    until_figures(broker, running_traces=1, **{'worker_running_traces{worker="f"}': 1})
+    fake.send("heartbeat", leases=[], trouble="broken")
+    until_figures(broker, **{'worker_serves{worker="f"}': 0})
+    fake.send("bye")
+    until_figures(broker, workers=0, requeued_total=1, **{'queued_traces{priority="4"}': 1})
+    assert lease > 0
+
+
+def test_paths_and_methods(system):
+    broker = system.broker("--metrics", "[::1]:0")
+    until(lambda: get(broker, "/readyz", "::1") == (200, "ready\n"), "not ready")
+    assert get(broker, "/healthz", "::1") == (200, "healthy\n")
+    assert get(broker, "/metrics?x=1", "::1")[0] == 200
+    assert get(broker, "/metrics", "::1", "HEAD") == (200, "")
+    for path in ("/", "/metric", "/metrics/", "/../metrics", "/%00"):
+        assert get(broker, path, "::1")[0] == 404
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "metrics"):
+        assert get(broker, "/metrics", "::1", method)[0] == 405
+
+
+# ---- ready ------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_drains_is_not_ready(system):
+    broker = system.broker("--metrics", HERE)
+    system.worker(None, env=system.fakemtr("on probe: drop\n"))
+    client = system.client()
+    client.request("submit", traces=[{"id": "t", "target": "127.1.0.1", **ENDLESS}])
+    client.wait_until_answer(lambda r: r["states"][0]["state"] == "running", "status", ids=["t"])
+    until_status(broker, "/readyz", 200, "ready")
+    broker.send_signal(signal.SIGTERM)
+    until_status(broker, "/readyz", 503, "draining")
+    assert get(broker, "/healthz") == (200, "healthy\n")
+    client.send("cancel", ids=["t"])
+    assert broker.wait() == 0
+
+
+def test_a_worker_is_ready_with_session_and_prober(system):
+    script = "on probe: drop\non probe ip-4=127.1.0.9: exit 1\n"
+    worker = system.worker(None, "--metrics", HERE, env=system.fakemtr(script))
+    until_status(worker, "/readyz", 503, "no session with a broker")
+    assert get(worker, "/healthz") == (200, "healthy\n")
+    system.broker()
+    until_status(worker, "/readyz", 200, "ready")
+    client = system.client()
+    client.request("submit", traces=[{"id": "t", "target": "127.1.0.1", **ENDLESS}])
+    client.wait_until_answer(lambda r: r["states"][0]["state"] == "running", "status", ids=["t"])
+    worker.send_signal(signal.SIGTERM)
+    until_status(worker, "/readyz", 503, "draining")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait() == 0
+
+
+def test_a_worker_without_prober_says_why(system):
+    system.broker()
+    worker = system.worker(None, "--metrics", HERE, env=system.fakemtr("on start: exit 3\n"))
+    until_status(worker, "/readyz", 503, "mtr-packet: ended with status 3")
+
+
+# ---- healthy ----------------------------------------------------------------------------------
+
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+
+
+class Held:
+    """Stops one thread of a process, by ptrace: its other threads go on."""
+
+    def __init__(self, thread):
+        self.libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self.libc.ptrace.restype = ctypes.c_long
+        self.thread = thread
+        if self.libc.ptrace(PTRACE_SEIZE, thread, None, None) != 0:
+            pytest.skip(f"no ptrace here: {os.strerror(ctypes.get_errno())}")
+        assert self.libc.ptrace(PTRACE_INTERRUPT, thread, None, None) == 0
+        os.waitpid(thread, 0x40000000)  # __WALL: until it has stopped
+
+    def release(self):
+        assert self.libc.ptrace(PTRACE_DETACH, self.thread, None, None) == 0
+
+
+def test_a_loop_that_stands_still_is_not_healthy(system):
+    broker = system.broker("--metrics", HERE)
+    until_status(broker, "/healthz", 200, "healthy")
+    held = Held(broker.pid)
+    stopped = time.monotonic()
+    try:
+        until_status(broker, "/healthz", 503, "the main loop does not turn")
+        assert time.monotonic() - stopped > 3.5
+        assert get(broker, "/readyz") == (503, "the main loop does not turn\n")
+        assert get(broker, "/metrics")[0] == 200
+    finally:
+        held.release()
+    until_status(broker, "/healthz", 200, "healthy")
+    until_status(broker, "/readyz", 200, "ready")
+    seen = figures(broker)
+    on_time = seen['hopmq_loop_lag_seconds_bucket{le="2.5"}']
+    assert on_time < seen["hopmq_loop_lag_seconds_count"]
+
+
+# ---- who may, and who should not --------------------------------------------------------------
+
+
+def run(*argv):
+    return subprocess.run(
+        [program(argv[0]), *argv[1:]], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+@pytest.mark.parametrize("kind", ["hopmq-broker", "hopmq-worker"])
+def test_wrong_addresses(system, kind):
+    for wrong in ("7704", "localhost:7704", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
+                  "127.0.0.1:1x", "::1:7704", "[::1]", "[::1:7704", "[127.0.0.1]:1", ":7704", "x" * 300 + ":1"):
+        done = run(kind, "--metrics", wrong)
+        assert done.returncode == 64, wrong
+        assert f"{kind}: --metrics {wrong}: must be ADDRESS:PORT" in done.stderr
+    ends = {"hopmq-broker": ["--submit", system.submit, "--results", system.results, "--workers"],
+            "hopmq-worker": ["--broker"]}[kind] + [system.workers]
+    for far in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:127.0.0.1]:0"):
+        done = run(kind, *ends, "--metrics", far)
+        assert done.returncode == 69
+        assert f"{kind}: --metrics {far}: not a loopback address" in done.stderr
+        assert "--insecure" in done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        done = run(kind, *ends, "--metrics", taken)
+        assert done.returncode == 69
+        assert f"{kind}: --metrics {taken}: cannot listen there: Address already in use" in done.stderr
+
+
+def test_insecure_may_be_anywhere(system):
+    broker = system.broker("--insecure", "--metrics", "0.0.0.0:0")
+    until_status(broker, "/healthz", 200, "healthy")
+    worker = system.worker(
+        None, "--insecure", "--metrics", "127.0.0.2:0", env=system.fakemtr("hops 1\n")
+    )
+    until(lambda: get(worker, "/healthz", "127.0.0.2")[0] == 200, "no endpoint")
+
+
+def test_bad_readers_bother_nobody_else(system):
+    """Connections that say nothing, nonsense, or too much: the broker serves, and, when their time is
+    over, so does the endpoint."""
+    broker = system.broker("--metrics", HERE)
+    at = ("127.0.0.1", port(broker))
+    client = system.client()
+    sockets = [socket.create_connection(at) for _ in range(25)]
+    try:
+        for i, each in enumerate(sockets):
+            if i % 5 == 1:
+                each.sendall(b"GET /metrics HTTP/1.1\r\nHost: ")
+            elif i % 5 == 2:
+                each.sendall(b"\x00\xff" * 1000 + b"\r\n\r\n")
+            elif i % 5 == 3:
+                each.sendall(b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 60000)
+            elif i % 5 == 4:
+                each.sendall(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n")
+        for _ in range(20):
+            began = time.monotonic()
+            client.request("ping")
+            assert time.monotonic() - began < 1
+        until_status(broker, "/healthz", 200, "healthy")
+        assert broker.popen.poll() is None
+    finally:
+        for each in sockets:
+            each.close()

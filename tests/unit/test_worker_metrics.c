@@ -1,0 +1,134 @@
+/* metrics of the worker: its numbers, and why it does not serve. */
+#include "tests/unit/check.h"
+
+#include "tests/unit/notation.h"
+#include "worker/metrics.h"
+
+#include <string.h>
+
+static struct mux *mux;
+static struct agent *agents[2];
+static struct metrics_link links[2];
+static struct agent_time now = {1000000, 5000000};
+static struct exposition e;
+
+static bool to_broker(void *context, const void *bytes, size_t size) {
+    (void)context;
+    (void)bytes;
+    (void)size;
+    return true;
+}
+
+static void say(void *context, const char *event, const char *detail) {
+    (void)context;
+    (void)event;
+    (void)detail;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    static const struct agent_config config = {.name = "w1", .capacity = 10};
+    const struct agent_sink sink = {.to_broker = to_broker, .say = say};
+    mux = mux_new(100, &(struct mux_sink){.context = NULL});
+    for (int i = 0; i < 2; i++) {
+        agents[i] = agent_new(&config, &sink, mux);
+        links[i] = (struct metrics_link){i == 0 ? "ipc://a" : "ipc://b", agents[i]};
+    }
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        agent_destroy(&agents[i]);
+    mux_destroy(&mux);
+    exposition_free(&e);
+    return 0;
+}
+
+static void prober_up(void) {
+    mux_prober(mux, "0.95", now.mono_us);
+    for (int i = 0; i < 2; i++)
+        agent_prober_up(agents[i], "0.95", 1U << 4, 1, &now);
+}
+
+static void welcome(struct agent *agent) {
+    msgpack_sbuffer bytes;
+    msgpack_sbuffer_init(&bytes);
+    note_pack(&bytes, "{'v':1,'op':'welcome','broker':'b1','epoch':1,'heartbeat_ms':1000,"
+                      "'dead_ms':5000}");
+    agent_message(agent, bytes.data, bytes.size, &now);
+    msgpack_sbuffer_destroy(&bytes);
+}
+
+static void why_it_does_not_serve(void **state) {
+    (void)state;
+    assert_string_equal(metrics_unready(mux, links, 2), "no prober");
+    prober_up();
+    assert_string_equal(metrics_unready(mux, links, 2), "no session with a broker");
+    welcome(agents[1]);
+    assert_null(metrics_unready(mux, links, 2));
+    assert_string_equal(metrics_unready(mux, links, 1), "no session with a broker");
+    mux_prober(mux, NULL, now.mono_us);
+    assert_string_equal(metrics_unready(mux, links, 2), "no prober");
+    agent_prober_trouble(agents[0], "it dies", &now);
+    assert_string_equal(metrics_unready(mux, links, 2), "it dies");
+    prober_up();
+    assert_null(metrics_unready(mux, links, 2));
+    agent_drain(agents[0], &now);
+    assert_string_equal(metrics_unready(mux, links, 2), "draining");
+}
+
+static void has(const char *line) {
+    char whole[200];
+    exposition_clear(&e);
+    metrics_put_worker(mux, links, 2, &e);
+    exposition_append(&e, &(struct exposition){.text = (char[]){'\0'}, .size = 1});
+    (void)snprintf(whole, sizeof whole, "\n%s\n", line);
+    if (strstr(e.text, whole) == NULL)
+        fail_msg("%s is not in:\n%s", line, e.text);
+}
+
+static void numbers(void **state) {
+    (void)state;
+    has("hopmq_prober_up 0");
+    prober_up();
+    has("hopmq_prober_up 1");
+    has("hopmq_session_open{broker=\"ipc://a\"} 0");
+    welcome(agents[0]);
+    has("hopmq_session_open{broker=\"ipc://a\"} 1");
+    has("hopmq_session_open{broker=\"ipc://b\"} 0");
+    mux_counters(mux)->verdicts[HOP_NO_REPLY] = 3;
+    mux_counters(mux)->verdicts[HOP_OTHER] = 4;
+    mux_counters(mux)->probes_sent = 5;
+    has("hopmq_probes_total{verdict=\"no-reply\"} 3");
+    has("hopmq_probes_total{verdict=\"other\"} 4");
+    has("hopmq_probes_sent_total 5");
+    agent_shell_counters(agents[0])->dropped_to_broker = 1;
+    agent_shell_counters(agents[1])->dropped_to_broker = 2;
+    has("hopmq_dropped_to_broker_total 3");
+    agent_shell_counters(agents[0])->prober_restarts = 6; /* both have it */
+    agent_shell_counters(agents[1])->prober_restarts = 6;
+    has("hopmq_prober_restarts_total 6");
+    agent_message(agents[0], "?", 1, &now);
+    has("hopmq_bad_broker_messages_total 1");
+}
+
+/* A sample that is there twice makes Prometheus refuse all. */
+static void a_broker_that_was_given_twice(void **state) {
+    (void)state;
+    links[1].endpoint = "ipc://a";
+    has("hopmq_held_traces 0");
+    const char *first = strstr(e.text, "\nhopmq_session_open{");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "\nhopmq_session_open{"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(why_it_does_not_serve, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_broker_that_was_given_twice, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

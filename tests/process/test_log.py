@@ -1,5 +1,5 @@
-"""Log lines: what a peer says cannot pose as a line or a pair of one, level debug shows every message,
-and under systemd lines have priorities."""
+"""Log lines: what a peer says cannot pose as a line or a pair of one, level debug shows every
+message, and under systemd lines have priorities."""
 
 import os
 import re

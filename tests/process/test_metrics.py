@@ -1,8 +1,10 @@
-"""The HTTP endpoint: metrics that Prometheus reads and that move as they should, health, readiness."""
+"""The HTTP endpoint: metrics that Prometheus reads and that move as they should; is it healthy, and
+ready."""
 
 import ctypes
 import ctypes.util
 import http.client
+import json
 import os
 import re
 import shutil
@@ -14,7 +16,7 @@ import time
 import pytest
 
 from fakeworker import FakeWorker
-from system import BUILD, PATIENCE, program, until
+from system import BUILD, PATIENCE, SOURCE, program, until
 
 PROMTOOL = shutil.which("promtool", path=os.environ["PATH"] + os.pathsep + BUILD)
 HERE = "127.0.0.1:0"
@@ -88,10 +90,8 @@ def test_promtool_has_nothing_to_say(system):
             [PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    wrong = subprocess.run(
-        [PROMTOOL, "check", "metrics"], input="a_total 1\n", capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode != 0  # it does check
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=b"a_total 1\n", check=False)
+    assert done.returncode != 0  # it does check
 
 
 def test_figures_move_with_traces(system):
@@ -256,15 +256,19 @@ def run(*argv):
     )
 
 
+WRONG = ["7704", "localhost:7704", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1"]
+WRONG += ["127.0.0.1:1x", "::1:7704", "[::1]", "[::1:7704", "[127.0.0.1]:1", ":7704", "x" * 300 + ":1"]
+
+
 @pytest.mark.parametrize("kind", ["hopmq-broker", "hopmq-worker"])
 def test_wrong_addresses(system, kind):
-    for wrong in ("7704", "localhost:7704", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
-                  "127.0.0.1:1x", "::1:7704", "[::1]", "[::1:7704", "[127.0.0.1]:1", ":7704", "x" * 300 + ":1"):
+    for wrong in WRONG:
         done = run(kind, "--metrics", wrong)
         assert done.returncode == 64, wrong
         assert f"{kind}: --metrics {wrong}: must be ADDRESS:PORT" in done.stderr
-    ends = {"hopmq-broker": ["--submit", system.submit, "--results", system.results, "--workers"],
-            "hopmq-worker": ["--broker"]}[kind] + [system.workers]
+    ends = ["--broker", system.workers]
+    if kind == "hopmq-broker":
+        ends = ["--submit", system.submit, "--results", system.results, "--workers", system.workers]
     for far in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:127.0.0.1]:0"):
         done = run(kind, *ends, "--metrics", far)
         assert done.returncode == 69
@@ -274,7 +278,8 @@ def test_wrong_addresses(system, kind):
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         done = run(kind, *ends, "--metrics", taken)
         assert done.returncode == 69
-        assert f"{kind}: --metrics {taken}: cannot listen there: Address already in use" in done.stderr
+        why = "cannot listen there: Address already in use"
+        assert f"{kind}: --metrics {taken}: {why}" in done.stderr
 
 
 def test_insecure_may_be_anywhere(system):
@@ -287,8 +292,8 @@ def test_insecure_may_be_anywhere(system):
 
 
 def test_bad_readers_bother_nobody_else(system):
-    """Connections that say nothing, nonsense, or too much: the broker serves, and, when their time is
-    over, so does the endpoint."""
+    """Connections that say nothing, nonsense, or too much: the broker serves, and, when their time
+    is over, so does the endpoint."""
     broker = system.broker("--metrics", HERE)
     at = ("127.0.0.1", port(broker))
     client = system.client()
@@ -302,7 +307,7 @@ def test_bad_readers_bother_nobody_else(system):
             elif i % 5 == 3:
                 each.sendall(b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 60000)
             elif i % 5 == 4:
-                each.sendall(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n")
+                each.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n")
         for _ in range(20):
             began = time.monotonic()
             client.request("ping")
@@ -312,3 +317,92 @@ def test_bad_readers_bother_nobody_else(system):
     finally:
         for each in sockets:
             each.close()
+
+
+# ---- what docs/metrics.md says ----------------------------------------------------------------
+
+
+def document():
+    with open(os.path.join(SOURCE, "docs", "metrics.md"), encoding="utf-8") as f:
+        return f.read()
+
+
+def test_every_metric_is_described_and_no_other(system):
+    env = system.fakemtr("hops 3\n")
+    broker = system.broker("--metrics", HERE)
+    worker = system.worker(None, "--metrics", HERE, env=env)
+    until_status(broker, "/readyz", 200, "ready")
+    until_status(worker, "/readyz", 200, "ready")
+    families = set()
+    for process in (broker, worker):
+        families |= set(re.findall(r"^# TYPE (\S+)", get(process, "/metrics")[1], re.M))
+    rows = [line.split("|")[1] for line in document().splitlines() if line.startswith("| `")]
+    named = re.findall(r"`((?:hopmq|process)_[a-z_]+)", "".join(rows))
+    assert sorted(named) == sorted(families)
+
+
+WAITS, LIMIT = 'hopmq_queued_traces{priority="4"', "hopmq_max_queued_traces{"
+SERVES, STOPS = 'hopmq_worker_serves{worker="w"', "hopmq_results_total{stop="
+COMMIT = "hopmq_store_commit_seconds_"
+LAG = "hopmq_loop_lag_seconds_bucket{le="
+# What is seen for half an hour, a value a minute, and the alert that comes of it, if any.
+SEEN = [
+    ({WAITS: "81x30", LIMIT: "100x30", SERVES: "1x30"}, "QueueFills"),
+    ({WAITS: "79x30", LIMIT: "100x30", SERVES: "1x30"}, None),
+    ({WAITS: "1x30"}, "NobodyServes"),
+    ({WAITS: "1x30", SERVES: "0x30"}, "NobodyServes"),
+    ({"hopmq_busy_total{": "0+1x30"}, "Refuses"),
+    ({"hopmq_busy_total{": "9x30"}, None),
+    ({"hopmq_workers_lost_total{": "0+1x30"}, "WorkersAreLost"),
+    ({STOPS + '"reached"': "0+90x30", STOPS + '"no-worker"': "0+10x30"}, "TracesFail"),
+    ({STOPS + '"reached"': "0+99x30", STOPS + '"no-worker"': "0+1x30"}, None),
+    ({LAG + '"0.25"': "0+1x30", LAG + '"1"': "0+9x30", LAG + '"+Inf"': "0+9x30"}, "LoopLags"),
+    ({LAG + '"0.25"': "0+9x30", LAG + '"1"': "0+9x30", LAG + '"+Inf"': "0+9x30"}, None),
+    ({COMMIT + "sum{": "0+2x30", COMMIT + "count{": "0+10x30"}, "StoreIsSlow"),
+    ({COMMIT + "sum{": "0+2x30", COMMIT + "count{": "0+30x30"}, None),
+    ({"hopmq_store_damaged_total{": "0+1x30"}, "StoreIsDamaged"),
+    ({"hopmq_prober_up{": "0x30"}, "NoProber"),
+    ({"hopmq_prober_lag_seconds{": "0.02x30"}, "ProberLags"),
+]
+
+
+def rule_test(seen, comes, summaries):
+    """As promtool wants it: these series, and each alert with whether it comes of them."""
+    labels = {"job": "j", "instance": "i"}
+    return {
+        "interval": "1m",
+        "input_series": [
+            {"series": f'{name}{"" if name[-1] == "{" else ","}job="j",instance="i"}}', "values": v}
+            for name, v in seen.items()
+        ],
+        "alert_rule_test": [
+            {
+                "eval_time": "29m",
+                "alertname": "Hopmq" + alert,
+                "exp_alerts": [{"exp_labels": labels, "exp_annotations": {"summary": summary}}]
+                if alert == comes
+                else [],
+            }
+            for alert, summary in summaries.items()
+        ],
+    }
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool; make build/promtool fetches it")
+def test_the_alerts_are_rules(system):
+    (rules,) = re.findall(r"```yaml\n# hopmq.rules.yml\n(.*?)```", document(), re.S)
+    with open(system.path("rules.yml"), "w", encoding="utf-8") as f:
+        f.write(rules)
+    known = re.findall(r"hopmq_[a-z_]+?(?=_bucket\b|_sum\b|_count\b|\b)", rules)
+    assert known and all(f"`{name}" in document() for name in known)
+    pattern = 'alert: Hopmq(.*)\n(?:.*\n)*?.*summary: "{{ .labels.instance }}(.*?)"'
+    found = re.findall(pattern, rules)
+    summaries = {alert: "i" + text for alert, text in found}
+    assert set(summaries) == {alert for _, alert in SEEN if alert}
+    tests = [rule_test(seen, comes, summaries) for seen, comes in SEEN]
+    with open(system.path("test.yml"), "w", encoding="utf-8") as f:
+        json.dump({"rule_files": [system.path("rules.yml")], "tests": tests}, f)
+    for what, path in (("check", "rules.yml"), ("test", "test.yml")):
+        argv = [PROMTOOL, what, "rules", system.path(path)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

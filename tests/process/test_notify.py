@@ -107,7 +107,9 @@ def test_the_watchdog_is_told_by_the_loop(system, manager):
     manager.expect("WATCHDOG=1")
 
 
-@pytest.mark.parametrize("env", [{}, {"WATCHDOG_PID": "1", "WATCHDOG_USEC": "400000"}, {"WATCHDOG_USEC": "x"}])
+@pytest.mark.parametrize(
+    "env", [{}, {"WATCHDOG_PID": "1", "WATCHDOG_USEC": "400000"}, {"WATCHDOG_USEC": "x"}]
+)
 def test_no_watchdog_that_is_not_ours(system, manager, env):
     broker(system, manager.env(**env), "--metrics", "127.0.0.1:0")
     manager.expect("READY=1", "STATUS=serving")

@@ -21,9 +21,10 @@ void transcript(const char *event, const char *whom, const void *bytes, size_t s
 
 void transcript_peer(
     const char *event, const void *id, size_t id_size, const void *bytes, size_t size) {
-    char whom[2 * 255 + 1] = "";
+    char whom[2 * 255 + 1];
     if (!log_enabled(LOG_LEVEL_DEBUG))
         return;
+    whom[0] = '\0';
     for (size_t i = 0; i < id_size && 2 * i + 2 < sizeof whom; i++)
         (void)snprintf(whom + 2 * i, 3, "%02x", ((const unsigned char *)id)[i]);
     line(event, whom, bytes, size);

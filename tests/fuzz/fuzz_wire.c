@@ -1,5 +1,7 @@
 /* Frames of strangers, as the broker, the worker and a client read them. What is accepted is
  * within its limits, and what is written of it is read again as the same. */
+#include "common/logfmt.h"
+#include "common/notation.h"
 #include "common/request.h"
 #include "common/result.h"
 #include "common/session.h"
@@ -314,10 +316,29 @@ static void fuzz_session(struct wire_doc *doc) {
     page_close(&body);
 }
 
+/* What the log shows of a message has no control characters, and an end. */
+static void fuzz_line(const uint8_t *data, size_t size) {
+    char text[300], pairs[200];
+    for (size_t room = 8; room <= sizeof text; room += 97) {
+        bool whole = notation_message(text, room, data, size);
+        size_t length = strnlen(text, room);
+        CHECK(length < room);
+        CHECK(whole || strcmp(text + length - 3, "...") == 0);
+    }
+    for (const char *c = text; *c != '\0'; c++)
+        CHECK((unsigned char)*c >= 0x20 && (unsigned char)*c < 0x7f);
+    size_t length =
+        logfmt_print(pairs, sizeof pairs, "a=\"%.*s\" b=%s", (int)size, (const char *)data, text);
+    CHECK(length < sizeof pairs && strlen(pairs) == length);
+    for (const char *c = pairs; *c != '\0'; c++)
+        CHECK((unsigned char)*c >= 0x20 && (unsigned char)*c < 0x7f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct wire_doc doc;
     struct wire_error err;
     CHECK(wire_doc_init(&doc));
+    fuzz_line(data, size);
     if (wire_doc_read(&doc, data, size, MAX_VALUES, &err)) {
         CHECK(doc.root.type == MSGPACK_OBJECT_MAP);
         fuzz_request(&doc);

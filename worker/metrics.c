@@ -47,7 +47,7 @@ static void put_probes(const struct mux_counters *c, struct exposition *e) {
         "What mtr-packet took to answer a question, last time.", c->prober_lag_us);
     exposition_family(e, EXPOSITION_COUNTER, "hopmq_probes_total",
         "Probes of traces that have ended, by what came of them.");
-    for (int v = HOP_REPLY; v <= HOP_OTHER; v++)
+    for (enum hop_verdict v = HOP_REPLY; v <= HOP_OTHER; v++)
         exposition_sample(e, "verdict",
             v == HOP_OTHER ? "other" : hop_verdict_name(&(struct hop_probe){.verdict = v}),
             c->verdicts[v]);

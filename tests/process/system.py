@@ -42,6 +42,7 @@ class Process:
         with open(log, "ab") as stderr:
             self.popen = subprocess.Popen(argv, stderr=stderr, **kwargs)
         self.pid = self.popen.pid
+        self.unread = b""
 
     def send_signal(self, number):
         self.popen.send_signal(number)
@@ -68,6 +69,28 @@ class Process:
 
     def children(self):
         return children(self.pid)
+
+    def read_json(self, count, timeout=PATIENCE):
+        """So many lines of JSON from its standard output, a pipe without buffer, as they come."""
+        lines = []
+        deadline = time.monotonic() + timeout
+        while len(lines) < count:
+            line, end, rest = self.unread.partition(b"\n")
+            if end:
+                lines.append(json.loads(line))
+                self.unread = rest
+                continue
+            wait_s = max(0, deadline - time.monotonic())
+            ready, _, _ = select.select([self.popen.stdout], [], [], wait_s)
+            assert ready, f"{len(lines)} of {count} lines in {timeout} s: {lines}\n{self.log()}"
+            more = os.read(self.popen.stdout.fileno(), 65536)
+            assert more, f"ended after {len(lines)} of {count} lines\n{self.log()}"
+            self.unread += more
+        return lines
+
+    def read_rest(self):
+        """What else it prints until it ends, as lines."""
+        return (self.unread + self.popen.communicate(timeout=PATIENCE)[0]).decode().splitlines()
 
 
 class Simnet:
@@ -313,6 +336,12 @@ class System:
             env=env,
             **kwargs,
         )
+
+    def start(self, *argv):
+        """Starts the command line; Process.read_json() takes what it prints."""
+        env = {**os.environ, "HOPMQ_BROKER": self.submit}
+        argv = [program("hopmq"), *argv]
+        return self.run(argv, argv[1], env=env, stdout=subprocess.PIPE, bufsize=0)
 
     def logs(self):
         return "".join(f"--- {p.argv[0]} {p.log_path}\n{p.log()}" for p in self.processes)

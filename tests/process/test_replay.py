@@ -3,48 +3,11 @@
 The broker is played by hand, so that what is lost and when is the test's to say.
 """
 
-import json
-import os
-import select
 import signal
-import subprocess
 import time
 
 from fakebroker import FakeBroker, result
-from system import PATIENCE, program, until
-
-
-def start(system, *argv):
-    """A hopmq that runs; its lines come by read_lines()."""
-    env = {**os.environ, "HOPMQ_BROKER": system.submit}
-    argv = [program("hopmq"), *argv]
-    process = system.run(argv, argv[1], env=env, stdout=subprocess.PIPE, bufsize=0)
-    process.unread = b""
-    return process
-
-
-def read_lines(process, count, timeout=PATIENCE):
-    """So many lines of JSON, as they come."""
-    lines = []
-    deadline = time.monotonic() + timeout
-    while len(lines) < count:
-        line, end, rest = process.unread.partition(b"\n")
-        if end:
-            lines.append(json.loads(line))
-            process.unread = rest
-            continue
-        wait_s = max(0, deadline - time.monotonic())
-        ready, _, _ = select.select([process.popen.stdout], [], [], wait_s)
-        assert ready, f"{len(lines)} of {count} lines in {timeout} s: {lines}\n{process.log()}"
-        more = os.read(process.popen.stdout.fileno(), 65536)
-        assert more, f"ended after {len(lines)} of {count} lines\n{process.log()}"
-        process.unread += more
-    return lines
-
-
-def read_rest(process):
-    """What else it prints until it ends, as lines."""
-    return process.popen.communicate(timeout=PATIENCE)[0].decode().splitlines()
+from system import until
 
 
 def seqs(lines):
@@ -53,7 +16,7 @@ def seqs(lines):
 
 def watch(system, broker, *argv, seq=0, **streams):
     """A watch whose subscription is set; the broker has counted to seq."""
-    process = start(system, "watch", "--json", *argv)
+    process = system.start("watch", "--json", *argv)
     broker.pong(broker.expect("ping"))
 
     def is_set():
@@ -76,13 +39,13 @@ def test_a_gap_is_filled_in_order(system):
     assert request["after"] == 4
     broker.replay(request, [result(5), result(6)])
     broker.publish(result(8))
-    assert seqs(read_lines(process, 8)) == list(range(1, 9))
+    assert seqs(process.read_json(8)) == list(range(1, 9))
     # An `alive` tells of what nothing follows.
     broker.alive(10)
     request = broker.expect("replay")
     assert request["after"] == 8
     broker.replay(request, [result(9), result(10)])
-    assert seqs(read_lines(process, 2)) == [9, 10]
+    assert seqs(process.read_json(2)) == [9, 10]
     process.stop(signal.SIGINT)
     assert "missed" not in process.log() and "kept" not in process.log()
 
@@ -92,7 +55,7 @@ def test_what_is_lost_is_told(system):
     process = watch(system, broker, "-n", "2")
     broker.publish(result(9))
     broker.replay(broker.expect("replay"), [result(8), result(9)], lost=[1, 7])
-    assert seqs(read_lines(process, 2)) == [8, 9]
+    assert seqs(process.read_json(2)) == [8, 9]
     assert process.wait() == 1
     assert "results 1 to 7 are no longer kept\n" in process.log()
 
@@ -105,7 +68,7 @@ def test_a_stream_asks_for_its_own(system):
     assert (request["after"], request["stream"]) == (12, "a")
     missed = [result(15 + i, stream="a", stream_seq=6 + i) for i in range(2)]
     broker.replay(request, [*missed, result(20, stream="a", stream_seq=8)])
-    assert seqs(read_lines(process, 4)) == [12, 15, 16, 20]
+    assert seqs(process.read_json(4)) == [12, 15, 16, 20]
 
 
 def test_old_results_come_first(system):
@@ -115,7 +78,7 @@ def test_old_results_come_first(system):
     assert request["after"] == 3
     broker.replay(request, [result(4), result(5)])
     broker.publish(result(6))
-    assert seqs(read_lines(process, 3)) == [4, 5, 6]
+    assert seqs(process.read_json(3)) == [4, 5, 6]
     assert process.wait() == 0
 
 
@@ -130,7 +93,7 @@ def test_a_restart_that_counts_on_is_a_pause(system):
     assert request["after"] == 1
     broker.replay(request, [result(2), result(3, epoch=2)])
     broker.publish(result(4, epoch=2))
-    assert seqs(read_lines(process, 4)) == [1, 2, 3, 4]
+    assert seqs(process.read_json(4)) == [1, 2, 3, 4]
     assert "count" not in process.log()
 
 
@@ -143,7 +106,7 @@ def test_a_broker_that_begins_to_count_again_is_told(system):
     assert request["after"] == 0
     broker.replay(request, [result(1, epoch=2), result(2, epoch=2)])
     broker.publish(result(3, epoch=2))
-    assert seqs(read_lines(process, 3)) == [1, 2, 3]
+    assert seqs(process.read_json(3)) == [1, 2, 3]
     assert process.wait() == 1
     assert "begun to count again" in process.log()
 
@@ -160,7 +123,7 @@ def test_a_replay_waits_for_a_busy_broker(system):
     assert time.monotonic() - refused_at >= 0.3
     assert (again["req"], again["after"]) == (request["req"], 0)
     broker.replay(again, [result(i) for i in range(1, 4)])
-    assert seqs(read_lines(process, 3)) == [1, 2, 3]
+    assert seqs(process.read_json(3)) == [1, 2, 3]
 
 
 def test_a_watch_goes_on_without_replay(system):
@@ -169,59 +132,59 @@ def test_a_watch_goes_on_without_replay(system):
     broker.publish(result(3))
     broker.answer(broker.expect("replay"), "error", code="denied", message="not for you")
     broker.publish(result(4))
-    assert seqs(read_lines(process, 1)) == [4]
+    assert seqs(process.read_json(1)) == [4]
     assert process.wait() == 1
     assert "refused: not for you\n" in process.log() and "missed 3 results\n" in process.log()
 
 
 def test_replay_takes_all_pages(system):
     broker = FakeBroker(system)
-    process = start(system, "replay", "--json", "--stream", "a", "7")
+    process = system.start("replay", "--json", "--stream", "a", "7")
     request = broker.expect("replay")
     assert (request["after"], request["stream"], request["limit"]) == (7, "a", 1000)
     broker.replay(request, [result(9, stream="a")], more=True)
     request = broker.expect("replay")
     assert request["after"] == 9
     broker.replay(request, [result(12, stream="a"), result(13, stream="a")])
-    assert seqs(read_lines(process, 3)) == [9, 12, 13]
+    assert seqs(process.read_json(3)) == [9, 12, 13]
     assert process.wait() == 0
     assert process.log() == ""
 
 
 def test_replay_tells_what_is_lost(system):
     broker = FakeBroker(system)
-    process = start(system, "replay", "-n", "2")
+    process = system.start("replay", "-n", "2")
     request = broker.expect("replay")
     assert (request["after"], request["limit"]) == (0, 2)
     broker.replay(request, [result(9)], more=True, lost=[1, 8])
     request = broker.expect("replay")
     assert (request["after"], request["limit"]) == (9, 1)
     broker.replay(request, [result(10)], more=True)
-    assert [line.split()[2] for line in read_rest(process)] == ["t9", "t10"]
+    assert [line.split()[2] for line in process.read_rest()] == ["t9", "t10"]
     assert process.wait() == 1
     assert process.log() == "hopmq: results 1 to 8 are no longer kept\n"
 
 
 def test_replay_asks_a_broker_that_was_started_again(system):
     broker = FakeBroker(system)
-    process = start(system, "replay", "--json")
+    process = system.start("replay", "--json")
     request = broker.expect("replay")
     broker.epoch = 2  # the request is lost with the old one
     again = broker.expect("replay")
     assert (again["req"], again["after"]) == (request["req"], 0)
     broker.replay(again, [result(1)])
-    assert seqs(read_lines(process, 1)) == [1]
+    assert seqs(process.read_json(1)) == [1]
     assert process.wait() == 0
 
 
 def test_replay_does_not_mix_two_countings(system):
     broker = FakeBroker(system)
-    process = start(system, "replay", "--json")
+    process = system.start("replay", "--json")
     broker.replay(broker.expect("replay"), [result(5)], more=True)
     request = broker.expect("replay")
     broker.origin = 2
     broker.replay(request, [result(6)])
-    assert seqs(read_lines(process, 1)) == [5]
+    assert seqs(process.read_json(1)) == [5]
     assert process.wait() == 69
     assert "the results that it had are gone" in process.log()
 
@@ -231,7 +194,7 @@ def test_replay_does_not_mix_two_countings(system):
 
 def test_submit_comes_back_when_it_is_told_to(system):
     broker = FakeBroker(system)
-    process = start(system, "submit", "192.0.2.1")
+    process = system.start("submit", "192.0.2.1")
     request = broker.expect("submit")
     busy = {"code": "busy", "message": "full", "reason": "queue", "retry_ms": 700}
     broker.answer(request, "accepted", ids=[busy])
@@ -245,7 +208,7 @@ def test_submit_comes_back_when_it_is_told_to(system):
 
 def test_submit_waits_for_a_broker_that_was_started_again(system):
     broker = FakeBroker(system)
-    process = start(system, "submit", "--wait", "--json", "--id", "one", "192.0.2.1")
+    process = system.start("submit", "--wait", "--json", "--id", "one", "192.0.2.1")
     request = broker.expect("submit")
     broker.answer(request, "accepted", ids=["one"])
     broker.epoch = 2
@@ -253,13 +216,13 @@ def test_submit_waits_for_a_broker_that_was_started_again(system):
     assert again["traces"] == request["traces"] and again["notify"]
     broker.answer(again, "accepted", ids=["one"])
     broker.bring(again, result(1, "one", epoch=2))
-    assert seqs(read_lines(process, 1)) == [1]
+    assert seqs(process.read_json(1)) == [1]
     assert process.wait() == 0
 
 
 def test_submit_ends_with_a_broker_that_forgot(system):
     broker = FakeBroker(system)
-    process = start(system, "submit", "--wait", "192.0.2.1")
+    process = system.start("submit", "--wait", "192.0.2.1")
     request = broker.expect("submit")
     broker.answer(request, "accepted", ids=[request["traces"][0]["id"]])
     broker.epoch = broker.origin = 2
@@ -279,7 +242,7 @@ def summary(seq, members):
 
 def test_a_fanout_ends_with_its_summary(system):
     broker = FakeBroker(system)
-    process = start(system, "trace", "--id", "one", "--fanout", "all", "192.0.2.1")
+    process = system.start("trace", "--id", "one", "--fanout", "all", "192.0.2.1")
     request = broker.expect("submit")
     assert request["traces"][0]["fanout"] == "all"
     assert "progress" not in request["traces"][0]
@@ -290,7 +253,7 @@ def test_a_fanout_ends_with_its_summary(system):
     fetch = broker.expect("fetch")
     assert fetch["ids"] == ["one/w2"]
     broker.answer(fetch, "results", results=[result(2, "one/w2")], missing=[], more=[])
-    lines = read_rest(process)
+    lines = process.read_rest()
     assert [line for line in lines if line.startswith("at ")] == ["at w1:", "at w2:"]
     assert lines[-1].startswith("2 places: 2 reached")
     assert process.wait() == 0
@@ -298,13 +261,13 @@ def test_a_fanout_ends_with_its_summary(system):
 
 def test_a_place_that_cannot_be_fetched_is_told(system):
     broker = FakeBroker(system)
-    process = start(system, "submit", "-wj", "--id", "one", "--fanout", "2", "192.0.2.1")
+    process = system.start("submit", "-wj", "--id", "one", "--fanout", "2", "192.0.2.1")
     request = broker.expect("submit")
     assert request["traces"][0]["fanout"] == 2
     broker.answer(request, "accepted", ids=["one"])
     broker.bring(request, summary(3, [member(1, "w1")]))
     broker.answer(broker.expect("fetch"), "results", results=[], missing=["one/w1"], more=[])
-    assert seqs(read_lines(process, 1)) == [3]
+    assert seqs(process.read_json(1)) == [3]
     assert process.wait() == 69
     assert "one/w1: the result did not come here" in process.log()
 
@@ -312,13 +275,13 @@ def test_a_place_that_cannot_be_fetched_is_told(system):
 def test_options_of_sharing(system):
     broker = FakeBroker(system)
     argv = ["--coalesce", "--max-age", "5000", "--no-wait", "--id", "one", "192.0.2.1"]
-    process = start(system, "trace", *argv)
+    process = system.start("trace", *argv)
     request = broker.expect("submit")
     trace = request["traces"][0]
     assert (trace["coalesce"], trace["max_age_ms"], trace["wait"]) == (True, 5000, False)
     broker.answer(request, "accepted", ids=["one"])
     broker.bring(request, result(1, "one", shared="other"))
-    assert read_rest(process)[-1].endswith(", worker w1, probed by other")
+    assert process.read_rest()[-1].endswith(", worker w1, probed by other")
     assert process.wait() == 0
 
 

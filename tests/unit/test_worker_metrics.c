@@ -19,6 +19,12 @@ static bool to_broker(void *context, const void *bytes, size_t size) {
     return true;
 }
 
+static size_t sources(void *context, struct addr list[SESSION_MAX_SOURCES]) {
+    (void)context;
+    (void)list;
+    return 0;
+}
+
 static void say(void *context, const char *event, const char *detail) {
     (void)context;
     (void)event;
@@ -28,7 +34,7 @@ static void say(void *context, const char *event, const char *detail) {
 static int set_up(void **state) {
     (void)state;
     static const struct agent_config config = {.name = "w1", .capacity = 10};
-    const struct agent_sink sink = {.to_broker = to_broker, .say = say};
+    const struct agent_sink sink = {.to_broker = to_broker, .sources = sources, .say = say};
     mux = mux_new(100, &(struct mux_sink){.context = NULL});
     for (int i = 0; i < 2; i++) {
         agents[i] = agent_new(&config, &sink, mux);

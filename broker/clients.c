@@ -326,26 +326,30 @@ static void ping(struct core *c, const struct core_peer *peer, const struct requ
 
 /* ---- requests --------------------------------------------------------------------------- */
 
-static void add_text(struct core *c, const msgpack_object *id, uint32_t *count) {
+static void add_text(struct core *c, const msgpack_object *id, bool ended, uint32_t *count) {
     if (id == NULL || id->type != MSGPACK_OBJECT_STR || id->via.str.size > RECORD_ID_BYTES ||
-        !result_is_id(id->via.str.ptr, id->via.str.size) || find_id(c, id).job != NULL)
+        !result_is_id(id->via.str.ptr, id->via.str.size))
+        return;
+    const struct job *job = find_id(c, id).job;
+    if (job != NULL && (!ended || job->state != JOB_DONE))
         return;
     (void)msgpack_sbuffer_write(&c->texts, id->via.str.ptr, id->via.str.size);
     (void)msgpack_sbuffer_write(&c->texts, "", 1);
     ++*count;
 }
 
-/* Collects the ids that only the store may know, in c->texts, each ended by NUL. */
-static uint32_t unknown_ids(struct core *c, const struct request *request) {
+/* Collects the ids that only the store may know, in c->texts, each ended by NUL; with `ended` also
+ * those that memory knows, but may have forgotten before the store has answered. */
+static uint32_t unknown_ids(struct core *c, const struct request *request, bool ended) {
     uint32_t count = 0;
     msgpack_sbuffer_clear(&c->texts);
     if (request->op == REQUEST_TRACE)
-        add_text(c, wire_find(request->root, "id"), &count);
+        add_text(c, wire_find(request->root, "id"), ended, &count);
     for (uint32_t i = 0; request->op == REQUEST_SUBMIT && i < request->traces->via.array.size; i++)
         if (request->traces->via.array.ptr[i].type == MSGPACK_OBJECT_MAP)
-            add_text(c, wire_find(&request->traces->via.array.ptr[i], "id"), &count);
+            add_text(c, wire_find(&request->traces->via.array.ptr[i], "id"), ended, &count);
     for (uint32_t i = 0; request->ids != NULL && i < request->ids->via.array.size; i++)
-        add_text(c, &request->ids->via.array.ptr[i], &count);
+        add_text(c, &request->ids->via.array.ptr[i], ended, &count);
     return count;
 }
 
@@ -373,9 +377,9 @@ static enum asked ask(struct core *c, const struct core_peer *peer, const void *
         read.stream = request->stream[0] != '\0' ? request->stream : NULL;
     } else {
         read.query = RECORD_IDS;
-        read.id_count = unknown_ids(c, request);
-        if (read.id_count == 0)
+        if (unknown_ids(c, request, false) == 0)
             return ASKED_NOTHING;
+        read.id_count = unknown_ids(c, request, true);
         const char *at = c->texts.data;
         for (size_t i = 0; i < read.id_count; i++, at += strlen(at) + 1)
             ids[i] = at;

@@ -321,7 +321,7 @@ static void ping(struct core *c, const struct core_peer *peer, const struct requ
     msgpack_pack_array(&pk, (size_t)c->config.result_count);
     for (int i = 0; i < c->config.result_count; i++)
         wire_put_text(&pk, c->config.results[i]);
-    reply(c, peer, CORE_NOW);
+    reply(c, peer, CORE_KEPT); /* a seq that a crash takes back must not be seen */
 }
 
 /* ---- requests --------------------------------------------------------------------------- */

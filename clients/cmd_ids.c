@@ -5,7 +5,9 @@
 #include "clients/json.h"
 #include "clients/live.h"
 #include "clients/output.h"
+#include "clients/refusal.h"
 
+#include <bsd/stdlib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,7 @@ struct ids_command {
     size_t count, next;
     size_t asked; /* in the message without an answer */
     int64_t req;
+    int64_t again_us; /* the broker is busy, the request is sent again then; INT64_MAX: no */
     bool unknown;
     struct dial *dial;
 };
@@ -79,17 +82,22 @@ static const struct argp fetch_argp = {text_options, parse, "ID...",
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
-static void ask(struct ids_command *cmd) {
+static void send_request(struct ids_command *cmd) {
     msgpack_sbuffer bytes;
+    msgpack_sbuffer_init(&bytes);
+    item_put_ids(&bytes, cmd->op, ++cmd->req, cmd->ids + cmd->next, (uint32_t)cmd->asked);
+    dial_send(cmd->dial, &bytes);
+    cmd->again_us = INT64_MAX;
+}
+
+static void ask(struct ids_command *cmd) {
     size_t left = cmd->count - cmd->next;
     if (left == 0) {
         dial_end(cmd->dial, cmd->unknown ? COMMAND_OTHERWISE : COMMAND_OK);
         return;
     }
     cmd->asked = left < REQUEST_MAX_ITEMS ? left : REQUEST_MAX_ITEMS;
-    msgpack_sbuffer_init(&bytes);
-    item_put_ids(&bytes, cmd->op, ++cmd->req, cmd->ids + cmd->next, (uint32_t)cmd->asked);
-    dial_send(cmd->dial, &bytes);
+    send_request(cmd);
     dial_give_up_after(cmd->dial, ANSWER_US, "the broker does not answer this request");
 }
 
@@ -214,13 +222,33 @@ static bool on_answer(struct ids_command *cmd, const msgpack_object *root, struc
     return !fetch || sort_out(cmd, root, err);
 }
 
+static void on_error(struct ids_command *cmd, const struct dial_message *message) {
+    struct refusal refusal;
+    refusal_get(&refusal, message->root);
+    if (refusal_is_busy(&refusal) && refusal.retry_ms > 0)
+        cmd->again_us = reactor_now().mono_us + refusal_wait_us(refusal.retry_ms, arc4random());
+    else
+        dial_end(cmd->dial, dial_refused(message));
+}
+
+static int64_t on_next(void *context) {
+    const struct ids_command *cmd = context;
+    return cmd->again_us;
+}
+
+static void on_tick(void *context, int64_t now_us) {
+    struct ids_command *cmd = context;
+    if (cmd->again_us <= now_us)
+        send_request(cmd);
+}
+
 static void on_message(void *context, const struct dial_message *message) {
     struct ids_command *cmd = context;
     struct wire_error err;
     if (message->req != cmd->req)
         return;
     if (strcmp(message->op, "error") == 0) {
-        dial_end(cmd->dial, dial_refused(message));
+        on_error(cmd, message);
     } else if (strcmp(message->op, cmd->reply) != 0 || !on_answer(cmd, message->root, &err)) {
         if (strcmp(message->op, cmd->reply) != 0)
             wire_fail(&err, "bad-request", "op", "%s: not an answer to %s", message->op, cmd->op);
@@ -233,7 +261,9 @@ static void on_message(void *context, const struct dial_message *message) {
 }
 
 static int run(struct ids_command *cmd, const struct argp *argp, int argc, char **argv) {
-    const struct dial_events events = {.context = cmd, .up = on_up, .message = on_message};
+    const struct dial_events events = {
+        .context = cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
+    cmd->again_us = INT64_MAX;
     cmd->ids = calloc((size_t)argc + 1, sizeof *cmd->ids);
     if (cmd->ids == NULL)
         return EX_SOFTWARE;

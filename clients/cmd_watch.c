@@ -166,7 +166,7 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
 /* The first one comes over a subscription that was set after the others: so all are. */
 static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
     enum gaps_verdict verdict;
-    if (!gaps_alive(&cmd->gaps, &cmd->doc.root, &verdict, err))
+    if (!gaps_alive(&cmd->gaps, &cmd->doc.root, reactor_now().mono_us, &verdict, err))
         return false;
     tell_changes(cmd);
     dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);

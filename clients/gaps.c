@@ -42,8 +42,8 @@ static int64_t listed(const struct gaps *gaps, const msgpack_object *streams) {
     return good ? (int64_t)last->via.u64 : -1;
 }
 
-bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, enum gaps_verdict *verdict,
-    struct wire_error *err) {
+bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, int64_t now_us,
+    enum gaps_verdict *verdict, struct wire_error *err) {
     struct message {
         int64_t epoch, origin, seq;
         const msgpack_object *streams;
@@ -63,6 +63,7 @@ bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, enum gaps_verdic
     if (!gaps->known) {
         gaps->known = true;
         gaps->origin = in.origin;
+        gaps->sure_us = now_us;
         *verdict = begin(gaps, in.seq, stream_seq);
         return true;
     }
@@ -71,10 +72,13 @@ bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, enum gaps_verdic
     /* It may be older than the last replay. */
     if (in.seq <= gaps->after)
         return true;
-    if (gaps->stream == NULL || stream_seq > gaps->stream_last)
-        *verdict = ask(gaps, in.seq, stream_seq);
-    else if (stream_seq >= 0)
+    if (gaps->stream != NULL && stream_seq < 0 && now_us - gaps->sure_us < GAPS_SURE_US)
+        return true;
+    if (gaps->stream != NULL && stream_seq >= 0 && stream_seq <= gaps->stream_last)
         gaps->after = in.seq; /* what came since is of other streams */
+    else
+        *verdict = ask(gaps, in.seq, stream_seq);
+    gaps->sure_us = now_us;
     return true;
 }
 

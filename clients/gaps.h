@@ -26,14 +26,19 @@ struct gaps {
     bool renewed; /* set when the broker has begun to count again; the caller clears it */
     bool ahead;   /* set when it had not counted so far as the caller began; the caller clears it */
     int64_t target, stream_target; /* where the replay that is asked for leads to */
+    int64_t sure_us; /* with a stream: when it was last sure that nothing was missed */
 };
+
+/* An `alive` does not list a stream without a result in the last minute. So much time without being
+ * listed, and a replay must tell whether something was missed. */
+#define GAPS_SURE_US 30000000
 
 /* A result was published. None is shown before the first `alive`. */
 enum gaps_verdict gaps_result(struct gaps *gaps, int64_t epoch, int64_t seq, int64_t stream_seq);
 
 /* An `alive` was published; the first one tells where to begin. */
-bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, enum gaps_verdict *verdict,
-    struct wire_error *err);
+bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, int64_t now_us,
+    enum gaps_verdict *verdict, struct wire_error *err);
 
 /* The replay was answered: first this, then each of its results, then gaps_replay_end(). False if
  * the answer is of a broker that has begun to count again: ask again. */

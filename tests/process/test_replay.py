@@ -189,6 +189,20 @@ def test_replay_does_not_mix_two_countings(system):
     assert "the results that it had are gone" in process.log()
 
 
+def test_a_fetch_waits_for_a_busy_broker(system):
+    broker = FakeBroker(system)
+    process = system.start("fetch", "one")
+    request = broker.expect("fetch")
+    busy = {"code": "busy", "message": "reads", "reason": "reads", "retry_ms": 300}
+    broker.answer(request, "error", **busy)
+    refused_at = time.monotonic()
+    again = broker.expect("fetch")
+    assert time.monotonic() - refused_at >= 0.3
+    broker.answer(again, "results", results=[result(1, "one")], missing=[], more=[])
+    assert seqs(process.read_json(1)) == [1]
+    assert process.wait() == 0
+
+
 # ---- submit and trace --------------------------------------------------------------------------
 
 

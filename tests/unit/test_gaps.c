@@ -32,6 +32,8 @@ static const msgpack_object *read_map(const char *text) {
     return &doc.root;
 }
 
+static int64_t now_us;
+
 static enum gaps_verdict alive(
     struct gaps *gaps, int64_t epoch, int64_t origin, int64_t seq, const char *streams) {
     struct wire_error err;
@@ -39,7 +41,7 @@ static enum gaps_verdict alive(
     char text[200];
     (void)snprintf(text, sizeof text, "{'epoch': %d, 'origin': %d, 'seq': %d, 'streams': {%s}}",
         (int)epoch, (int)origin, (int)seq, streams);
-    if (!gaps_alive(gaps, read_map(text), &verdict, &err))
+    if (!gaps_alive(gaps, read_map(text), now_us, &verdict, &err))
         fail_msg("%s: %s", text, err.message);
     return verdict;
 }
@@ -68,7 +70,7 @@ static void from_now_on(void **state) {
     struct wire_error err;
     enum gaps_verdict verdict;
     assert_false(
-        gaps_alive(&gaps, read_map("{'epoch': 1, 'seq': 3, 'streams': {}}"), &verdict, &err));
+        gaps_alive(&gaps, read_map("{'epoch': 1, 'seq': 3, 'streams': {}}"), 0, &verdict, &err));
     assert_string_equal(err.message, "origin: is missing");
 }
 
@@ -216,6 +218,31 @@ static void a_quiet_stream(void **state) {
     assert_int_equal(gaps_result(&other, 1, 13, 8), GAPS_SHOW);
 }
 
+/* One that is not listed may have had results while nothing was heard of the broker. */
+static void a_stream_that_is_no_longer_listed(void **state) {
+    (void)state;
+    struct gaps gaps = {.stream = "a", .after = -1};
+    now_us = 1000;
+    assert_int_equal(alive(&gaps, 1, 1, 10, "'a': 4"), GAPS_SKIP);
+    now_us += GAPS_SURE_US - 1;
+    assert_int_equal(alive(&gaps, 1, 1, 12, ""), GAPS_SKIP);
+    now_us += 1;
+    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_SKIP); /* nothing was counted since */
+    assert_int_equal(alive(&gaps, 1, 1, 12, ""), GAPS_ASK);
+    assert_int_equal(gaps.after, 10);
+    struct replay replay = answer(1, 1, false, 0);
+    assert_true(gaps_replay(&gaps, &replay));
+    assert_true(gaps_replay_result(&gaps, 11, 5));
+    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
+    assert_int_equal(gaps.after, 12);
+    assert_int_equal(alive(&gaps, 1, 1, 13, ""), GAPS_SKIP);
+    now_us += GAPS_SURE_US - 1;
+    assert_int_equal(alive(&gaps, 1, 1, 13, "'a': 5"), GAPS_SKIP);
+    now_us += GAPS_SURE_US - 1;
+    assert_int_equal(alive(&gaps, 1, 1, 14, ""), GAPS_SKIP);
+    now_us = 0;
+}
+
 static void old_ones_of_a_stream(void **state) {
     (void)state;
     struct gaps gaps = {.stream = "a", .after = 0};
@@ -335,11 +362,9 @@ static void nothing_is_lost_or_shown_twice(void **state) {
                 one_result(&w);
         }
         /* in the end there is nothing that was not shown or told as lost */
-        char streams[40];
-        (void)snprintf(streams, sizeof streams, "'a': %d", (int)w.stream_seqs[0]);
-        w.asking =
-            alive(&w.gaps, w.epoch, 1, w.seq, w.stream_seqs[0] > 0 ? streams : "") == GAPS_ASK ||
-            w.asking;
+        now_us = GAPS_SURE_US;
+        w.asking = alive(&w.gaps, w.epoch, 1, w.seq, "") == GAPS_ASK || w.asking;
+        now_us = 0;
         while (w.asking)
             one_answer(&w);
         int64_t told = w.shown > w.allowed ? w.shown : w.allowed;
@@ -437,6 +462,7 @@ int main(void) {
         TEST(a_restart_that_begins_again),
         TEST(a_stream),
         TEST(a_quiet_stream),
+        TEST(a_stream_that_is_no_longer_listed),
         TEST(old_ones_of_a_stream),
         TEST(nothing_is_lost_or_shown_twice),
         TEST(replays),

@@ -1,7 +1,7 @@
 /* hopmq watch: subscribes to results and prints a line for each, in order and each once.
  *
  * While a replay is awaited, which fills a gap, the subscription is not read: what is published
- * meanwhile waits in its queue, and what does not fit there is the next gap.
+ * meanwhile waits in its queue. What the broker could not send is the next gap.
  */
 #include "clients/asker.h"
 #include "clients/gaps.h"

@@ -77,6 +77,25 @@ def test_a_watch_that_slept_through_a_restart_misses_nothing(system, fake):
     assert "again" not in watcher.log() and "kept" not in watcher.log(), watcher.log()
 
 
+def test_a_watch_that_does_not_read_misses_nothing(system, fake):
+    """More than the broker's queue for it can take, so that what is published is dropped."""
+    count = 15000
+    system.broker("--keep-results", "50000")
+    watcher = watch(system)
+    watcher.send_signal(signal.SIGSTOP)
+    worker, client = fake(capacity=1000), system.client()
+    for first in range(0, count, 1000):
+        submit(system, 1000, first=first)
+        given = [worker.expect("trace") for _ in range(1000)]
+        for each in given:
+            worker.result(each["lease"], body(each["trace"]))
+        for _ in given:
+            worker.expect("done")
+    watcher.send_signal(signal.SIGCONT)
+    assert seqs(watcher.read_json(count)) == list(range(1, count + 1))
+    assert client.counters()["replays"] > 0, "nothing was dropped"
+
+
 def test_a_watch_of_one_stream_misses_nothing(system, fake):
     broker = system.broker(store="store")
     watcher = watch(system, "a")

@@ -66,55 +66,88 @@ void outline_read(struct outline *outline, const msgpack_object *map) {
 
 /* ---- hops --------------------------------------------------------------------------------- */
 
-static void put(msgpack_sbuffer *json, const char *bytes, size_t size) {
-    (void)msgpack_sbuffer_write(json, bytes, size);
+#define STRING_BYTES 64 /* longer than any address and any verdict */
+#define PROBE_BYTES (4 * 20 + 2 * (2 * STRING_BYTES + 2) + 7)
+
+static char *put_bytes(char *to, const char *bytes, size_t size) {
+    memcpy(to, bytes, size);
+    return to + size;
 }
 
-static void put_number(msgpack_sbuffer *json, int64_t value) {
+static char *put_null(char *to) {
+    static const char null[4] = {'n', 'u', 'l', 'l'};
+    return put_bytes(to, null, sizeof null);
+}
+
+static char *put_number(char *to, int64_t value) {
     char digits[20];
     size_t at = sizeof digits;
-    if (value < 0) {
-        put(json, "null", 4);
-        return;
-    }
+    if (value < 0)
+        return put_null(to);
     do
         digits[--at] = (char)('0' + value % 10);
     while ((value /= 10) > 0);
-    put(json, digits + at, sizeof digits - at);
+    return put_bytes(to, digits + at, sizeof digits - at);
 }
 
 /* Strings of a result have no control characters; see wire_allowed(). */
-static void put_text(msgpack_sbuffer *json, struct outline_text text) {
-    if (text.at == NULL) {
-        put(json, "null", 4);
-        return;
+static char *put_text(char *to, struct outline_text text) {
+    if (text.at == NULL || text.size > STRING_BYTES)
+        return put_null(to);
+    *to++ = '"';
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.at[i] == '"' || text.at[i] == '\\')
+            *to++ = '\\';
+        *to++ = text.at[i];
     }
-    put(json, "\"", 1);
-    for (size_t i = 0, done = 0; i <= text.size; i++) {
-        if (i < text.size && text.at[i] != '"' && text.at[i] != '\\')
-            continue;
-        put(json, text.at + done, i - done);
-        if (i < text.size)
-            put(json, "\\", 1);
-        done = i;
-    }
-    put(json, "\"", 1);
+    *to++ = '"';
+    return to;
 }
 
-static void put_probe(msgpack_sbuffer *json, int64_t ttl, const msgpack_object *probe) {
-    put(json, "[", 1);
-    put_number(json, ttl);
-    put(json, ",", 1);
-    put_number(json, number_of(wire_find(probe, "attempt")));
-    put(json, ",", 1);
-    put_text(json, text_of(wire_find(probe, "addr")));
-    put(json, ",", 1);
-    put_number(json, number_of(wire_find(probe, "rtt_us")));
-    put(json, ",", 1);
-    put_number(json, number_of(wire_find(probe, "sent_us")));
-    put(json, ",", 1);
-    put_text(json, text_of(wire_find(probe, "verdict")));
-    put(json, "]", 1);
+static bool is_key(const msgpack_object *key, const char *name, size_t size) {
+    return key->type == MSGPACK_OBJECT_STR && key->via.str.size == size &&
+           memcmp(key->via.str.ptr, name, size) == 0;
+}
+
+/* The values of these keys, NULL where one is absent. In a map as our programs write it each comes
+ * behind the one before. */
+static void find(const msgpack_object *map, const struct key *names, size_t count,
+    const msgpack_object **values) {
+    size_t next = 0;
+    for (size_t i = 0; i < count; i++)
+        values[i] = NULL;
+    for (uint32_t i = 0; map->type == MSGPACK_OBJECT_MAP && i < map->via.map.size; i++)
+        for (size_t tried = 0; tried < count; tried++, next = (next + 1) % count)
+            if (is_key(&map->via.map.ptr[i].key, names[next].name, names[next].size)) {
+                values[next] = &map->via.map.ptr[i].val;
+                break;
+            }
+}
+
+static char *put_probe(char *to, int64_t ttl, const msgpack_object *probe) {
+    static const struct key names[] = {
+        {.name = "attempt", .size = 7},
+        {.name = "addr", .size = 4},
+        {.name = "rtt_us", .size = 6},
+        {.name = "sent_us", .size = 7},
+        {.name = "verdict", .size = 7},
+    };
+    const msgpack_object *values[5];
+    find(probe, names, 5, values);
+    *to++ = '[';
+    to = put_number(to, ttl);
+    *to++ = ',';
+    to = put_number(to, number_of(values[0]));
+    *to++ = ',';
+    to = put_text(to, text_of(values[1]));
+    *to++ = ',';
+    to = put_number(to, number_of(values[2]));
+    *to++ = ',';
+    to = put_number(to, number_of(values[3]));
+    *to++ = ',';
+    to = put_text(to, text_of(values[4]));
+    *to++ = ']';
+    return to;
 }
 
 static const msgpack_object *elements(const msgpack_object *array, uint32_t *count) {
@@ -126,17 +159,19 @@ static const msgpack_object *elements(const msgpack_object *array, uint32_t *cou
 void outline_hops(msgpack_sbuffer *json, const msgpack_object *map) {
     uint32_t hop_count, probe_count;
     const msgpack_object *hops = elements(wire_find(map, "hops"), &hop_count);
-    bool first = true;
-    put(json, "[", 1);
+    char text[PROBE_BYTES + 1] = "[";
+    char *end = text + 1; /* what comes before the next probe */
     for (uint32_t h = 0; h < hop_count; h++) {
         int64_t ttl = number_of(wire_find(&hops[h], "ttl"));
         const msgpack_object *probes = elements(wire_find(&hops[h], "probes"), &probe_count);
         for (uint32_t p = 0; p < probe_count; p++) {
-            if (!first)
-                put(json, ",", 1);
-            first = false;
-            put_probe(json, ttl, &probes[p]);
+            end = put_probe(end, ttl, &probes[p]);
+            (void)msgpack_sbuffer_write(json, text, (size_t)(end - text));
+            text[0] = ',';
+            end = text + 1;
         }
     }
-    put(json, "]", 1);
+    if (text[0] == '[')
+        (void)msgpack_sbuffer_write(json, "[", 1);
+    (void)msgpack_sbuffer_write(json, "]", 1);
 }

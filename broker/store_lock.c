@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #define LINE_BYTES 96
+#define DIGITS 20
 #define FIELDS "mark batch=%020" PRId64 " seq=%020" PRId64 " number=%020" PRId64
 
 static uint32_t sum(const char *line) {
@@ -59,10 +60,12 @@ bool store_lock_take(struct store_lock *lock, const char *path, char *error, siz
 
 static bool read_mark(const struct store_lock *lock, int line, struct store_mark *mark) {
     char text[LINE_BYTES + 1] = "", again[LINE_BYTES + 1], expected[16];
-    if (pread(lock->fd, text, LINE_BYTES, (off_t)line * LINE_BYTES) != LINE_BYTES ||
-        sscanf(text, "mark batch=%" SCNd64 " seq=%" SCNd64 " number=%" SCNd64, &mark->batch,
-            &mark->seq, &mark->number) != 3)
+    if (pread(lock->fd, text, LINE_BYTES, (off_t)line * LINE_BYTES) != LINE_BYTES)
         return false;
+    mark->batch = strtoll(text + sizeof "mark batch=" - 1, NULL, 10);
+    mark->seq = strtoll(text + sizeof "mark batch= seq=" - 1 + DIGITS, NULL, 10);
+    mark->number = strtoll(text + sizeof "mark batch= seq= number=" - 1 + 2 * DIGITS, NULL, 10);
+    /* What is not as it would be written is none. */
     int used = snprintf(again, sizeof again, FIELDS, mark->batch, mark->seq, mark->number);
     (void)snprintf(expected, sizeof expected, " %08" PRIx32, sum(again));
     return strncmp(text, again, (size_t)used) == 0 &&

@@ -49,26 +49,35 @@ static void clients_take_turns(void **state) {
 }
 
 /* What each has running becomes the same, though one had all to begin with. */
-static void who_has_little_running_comes_first(void **state) {
+static void what_runs_becomes_the_same(void **state) {
     (void)state;
     rig_submit(&rig, 'a', 1, 1000, NULL);
     rig_join(&rig, 'w', 10, NULL);
     assert_int_equal(rig.given_count, 10);
     rig_submit(&rig, 'b', 2001, 1000, NULL);
     rig_submit(&rig, 'c', 4001, 1000, NULL);
-    int64_t next = 1;
-    for (; next <= 10; next++) {
-        rig_result(&rig, 'w', next);
-        assert_int_equal(rig.given_count, 1);
-    }
-    for (; next < 300; next++) {
+    for (int64_t next = 1; next < 300; next++) {
         rig_result(&rig, 'w', next);
         assert_int_equal(rig.given_count, 1);
         for (int i = 0; i < 3; i++) {
             int64_t running = rig_job(&rig, 1000 + 2000 * i)->lane->client->running;
-            assert_in_range(running, next < 14 ? 1 : 3, next < 14 ? 5 : 4);
+            assert_in_range(running, next < 10 ? 0 : next < 14 ? 1 : 3, next < 14 ? 10 : 4);
         }
     }
+}
+
+/* Of two clients, the traces of one never end: the more of them run, the fewer turns it gets. */
+static void who_has_much_running_gets_fewer_turns(void **state) {
+    (void)state;
+    int turns = 0;
+    rig_submit(&rig, 'a', 1, 1000, NULL);
+    rig_submit(&rig, 'b', 2001, 1000, NULL);
+    rig_join(&rig, 'w', 20, NULL);
+    while (rig_job(&rig, 1000)->lane->client->running < 15) {
+        rig_result(&rig, 'w', rig_job(&rig, 2001 + turns)->lease->number);
+        turns++;
+    }
+    assert_in_range(turns, 12, 40); /* 9 if they came in turn */
 }
 
 static void priority_comes_before_turns(void **state) {
@@ -261,6 +270,14 @@ static void no_worker_is_said_if_none_ever_fitted(void **state) {
     rig.now.mono_us += 1000000;
     core_tick(rig.core, &rig.now);
     RIG_ENDED(&rig, "7 deadline");
+    /* One that comes and goes, and has no room. */
+    rig_submit(&rig, 'a', 8, 2, &x);
+    rig_join(&rig, 't', 1, "x");
+    RIG_GAVE(&rig, 't', 8);
+    rig_bye(&rig, 't');
+    rig.now.mono_us += 1000000;
+    core_tick(rig.core, &rig.now);
+    assert_string_equal(rig.ended[(rig.ended_count - 2) % 4], "9 deadline");
 }
 
 /* ---- bounds ----------------------------------------------------------------------------- */
@@ -311,7 +328,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(a_single_trace_waits_for_one_dispatch),
         CASE(clients_take_turns),
-        CASE(who_has_little_running_comes_first),
+        CASE(what_runs_becomes_the_same),
+        CASE(who_has_much_running_gets_fewer_turns),
         CASE(priority_comes_before_turns),
         CASE(the_oldest_comes_first),
         CASE(nobody_saves_up_turns),

@@ -131,13 +131,15 @@ struct rig_ask {
     bool flow;
     const char *site; /* a label; NULL: none */
     int priority;
+    bool fanout;         /* at all that fit */
     int64_t deadline_ms; /* 0: an hour */
 };
 
 static inline void rig_put_trace(msgpack_packer *pk, int id, const struct rig_ask *ask) {
     char text[16];
     (void)snprintf(text, sizeof text, "%d", id);
-    msgpack_pack_map(pk, 5U + (ask->source != NULL) + ask->flow + (ask->site != NULL));
+    msgpack_pack_map(
+        pk, 5U + (ask->source != NULL) + ask->flow + (ask->site != NULL) + ask->fanout);
     wire_put_key_text(pk, "target", ask->target != NULL ? ask->target : "192.0.2.1");
     wire_put_key_text(pk, "id", text);
     wire_put_key_text(pk, "protocol", trace_protocol_names[ask->protocol]);
@@ -145,6 +147,8 @@ static inline void rig_put_trace(msgpack_packer *pk, int id, const struct rig_as
     wire_put_key_int(pk, "deadline_ms", ask->deadline_ms != 0 ? ask->deadline_ms : 3600000);
     if (ask->source != NULL)
         wire_put_key_text(pk, "source", ask->source);
+    if (ask->fanout)
+        wire_put_key_text(pk, "fanout", "all");
     if (ask->flow)
         wire_put_key_int(pk, "flow", 3);
     if (ask->site != NULL) {

@@ -149,6 +149,33 @@ static void what_comes_back_goes_to_its_old_place(void **state) {
     }
 }
 
+/* The places of a fanout are as old as it is: the next one is spread when they have gone. */
+static void one_fanout_after_the_other(void **state) {
+    (void)state;
+    const struct rig_ask all = {.fanout = true};
+    rig_join(&rig, 'v', 1, NULL);
+    rig_join(&rig, 'w', 1, NULL);
+    rig_submit(&rig, 'a', 1, 3, &all);
+    assert_int_equal(rig.given_count, 2);
+    assert_int_equal(rig_job(&rig, 1)->state, JOB_SPREAD);
+    assert_int_equal(rig_job(&rig, 2)->state, JOB_QUEUED);
+    rig_result(&rig, 'v', 1);
+    RIG_GAVE(&rig, 'v', 2);
+    rig_result(&rig, 'v', 3);
+    RIG_GAVE(&rig, 'v', 3);
+    rig_submit(&rig, 'a', 4, 1, NULL);
+    rig_result(&rig, 'v', 4);
+    RIG_GAVE(&rig, 'v', 4);
+    rig_submit(&rig, 'a', 5, 1, NULL);
+    for (int i = 2; i <= 3; i++) {
+        rig_result(&rig, 'w', i == 2 ? 2 : 6);
+        RIG_GAVE(&rig, 'w', i);
+    }
+    rig_result(&rig, 'w', 7);
+    RIG_ENDED(&rig, "3 summary");
+    RIG_GAVE(&rig, 'w', 5);
+}
+
 /* ---- workers that fit ------------------------------------------------------------------- */
 
 static void a_trace_goes_where_it_can_be_run(void **state) {
@@ -334,6 +361,7 @@ int main(void) {
         CASE(the_oldest_comes_first),
         CASE(nobody_saves_up_turns),
         CASE(what_comes_back_goes_to_its_old_place),
+        CASE(one_fanout_after_the_other),
         CASE(a_trace_goes_where_it_can_be_run),
         CASE(flows_and_sources_are_asked_for),
         CASE(the_least_loaded_is_given_it),

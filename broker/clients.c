@@ -5,9 +5,7 @@
 #include <string.h>
 
 static void reply(struct core *c, const struct core_peer *peer, enum core_when when) {
-    struct peer_id id;
-    peer_id_set(&id, peer);
-    core_to_client(c, &id, &c->out, when);
+    core_to_client(c, peer, &c->out, when);
 }
 
 void clients_error(struct core *c, const struct core_peer *peer, const msgpack_object *req,
@@ -120,9 +118,7 @@ static void submit(struct core *c, const struct core_peer *peer, const struct re
     msgpack_pack_array(&pk, count);
     for (uint32_t i = 0; i < count; i++)
         ended_count += submit_one(c, peer, request, i, &ended[ended_count], &pk);
-    struct peer_id id;
-    peer_id_set(&id, peer);
-    core_to_client(c, &id, &c->reply, CORE_KEPT);
+    core_to_client(c, peer, &c->reply, CORE_KEPT);
     for (uint32_t i = 0; i < ended_count; i++) {
         size_t size;
         const void *result = result_of(ended[i], &size);

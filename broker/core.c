@@ -31,10 +31,9 @@ void core_say(struct core *c, enum core_level level, const char *event, const ch
     c->sink.say(c->sink.context, level, event, detail);
 }
 
-void core_to_client(
-    struct core *c, const struct peer_id *id, const msgpack_sbuffer *bytes, enum core_when when) {
-    struct core_peer peer = peer_id_get(id);
-    c->sink.to_client(c->sink.context, &peer, bytes->data, bytes->size, when);
+void core_to_client(struct core *c, const struct core_peer *peer, const msgpack_sbuffer *bytes,
+    enum core_when when) {
+    c->sink.to_client(c->sink.context, peer, bytes->data, bytes->size, when);
 }
 
 /* What gives or takes a lease depends on what is kept; the rest only keeps the session alive. */

@@ -195,13 +195,17 @@ struct job *jobs_accept(
     return job;
 }
 
+static struct core_peer peer_of(const struct waiter *w) {
+    return (struct core_peer){w->bytes, w->id_size, w->socket, w->enveloped};
+}
+
 /* A socket that asks again with the same `req` gets one answer. */
 static bool waits_already(
     const struct job *job, const struct core_peer *peer, const msgpack_object *req) {
     const struct waiter *w;
     SLIST_FOREACH(w, &job->waiters, link)
-    if (w->peer.socket == peer->socket && w->peer.size == peer->size &&
-        memcmp(w->peer.bytes, peer->id, peer->size) == 0 && w->has_req == (req != NULL) &&
+    if (w->socket == peer->socket && w->id_size == peer->size &&
+        memcmp(w->bytes, peer->id, peer->size) == 0 && w->has_req == (req != NULL) &&
         (req == NULL || msgpack_object_equal(w->req, *req)))
         return true;
     return false;
@@ -217,16 +221,18 @@ bool jobs_wait(struct core *c, struct job *job, const struct core_peer *peer,
             job->id, CORE_MAX_WAITERS);
         return false;
     }
-    struct waiter *waiter = mem_new(1, sizeof *waiter);
-    peer_id_set(&waiter->peer, peer);
+    size_t text = req != NULL && req->type == MSGPACK_OBJECT_STR ? req->via.str.size : 0;
+    struct waiter *waiter = mem_new(1, sizeof *waiter + peer->size + text);
+    waiter->socket = peer->socket;
+    waiter->enveloped = peer->enveloped;
+    waiter->id_size = (uint8_t)peer->size;
+    memcpy(waiter->bytes, peer->id, peer->size);
     if (req != NULL) {
         waiter->has_req = true;
         waiter->req = *req;
-        if (req->type == MSGPACK_OBJECT_STR) {
-            memcpy(waiter->req_text, req->via.str.ptr, req->via.str.size);
-            waiter->req.via.str.ptr = waiter->req_text;
-        }
     }
+    if (text > 0)
+        waiter->req.via.str.ptr = memcpy(waiter->bytes + peer->size, req->via.str.ptr, text);
     SLIST_INSERT_HEAD(&job->waiters, waiter, link);
     job->waiter_count++;
     return true;
@@ -234,27 +240,22 @@ bool jobs_wait(struct core *c, struct job *job, const struct core_peer *peer,
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
-static void send_with_req(struct core *c, const void *result, size_t size,
-    const struct peer_id *peer, const msgpack_object *req) {
+void jobs_send_result(struct core *c, const void *result, size_t size, const struct core_peer *peer,
+    const msgpack_object *req) {
     msgpack_packer pk;
     state_packer(&pk, &c->out);
     result_put_with_req(&pk, result, size, req);
     core_to_client(c, peer, &c->out, CORE_KEPT);
 }
 
-void jobs_send_result(struct core *c, const void *result, size_t size, const struct core_peer *peer,
-    const msgpack_object *req) {
-    struct peer_id id;
-    peer_id_set(&id, peer);
-    send_with_req(c, result, size, &id, req);
-}
-
 void jobs_tell(struct core *c, const struct job *from, const struct job *to) {
     struct waiter *waiter;
-    SLIST_FOREACH(waiter, &to->waiters, link)
-    if (from == to || !waiter->peer.enveloped) /* a REQ takes one reply */
-        send_with_req(c, from->result, from->result_size, &waiter->peer,
-            waiter->has_req ? &waiter->req : NULL);
+    SLIST_FOREACH(waiter, &to->waiters, link) {
+        struct core_peer peer = peer_of(waiter);
+        if (from == to || !peer.enveloped) /* a REQ takes one reply */
+            jobs_send_result(
+                c, from->result, from->result_size, &peer, waiter->has_req ? &waiter->req : NULL);
+    }
 }
 
 /* Takes the job from where it is, for good. */
@@ -439,10 +440,11 @@ void jobs_hop(struct core *c, struct job *job, const struct session_msg *msg) {
     (void)snprintf(topic, sizeof topic, "hop.%s.%s", job->stream->name, job->id);
     c->sink.publish(c->sink.context, topic, c->out.data, c->out.size);
     SLIST_FOREACH(waiter, &job->waiters, link) {
-        if (waiter->peer.enveloped)
+        struct core_peer peer = peer_of(waiter);
+        if (peer.enveloped)
             continue; /* a REQ takes one reply, the result */
         put_hop(c, job, msg, waiter->has_req ? &waiter->req : NULL);
-        core_to_client(c, &waiter->peer, &c->out, CORE_KEPT);
+        core_to_client(c, &peer, &c->out, CORE_KEPT);
     }
 }
 

@@ -47,10 +47,11 @@ enum job_state {
 /* A socket that gets the result (and, where asked, the hops) of a job. */
 struct waiter {
     SLIST_ENTRY(waiter) link;
-    struct peer_id peer;
-    bool has_req;
-    msgpack_object req; /* a string points into req_text */
-    char req_text[64];
+    msgpack_object req; /* a string points into bytes */
+    int socket;
+    uint8_t id_size;
+    bool enveloped, has_req;
+    char bytes[]; /* the routing id, and the text of req */
 };
 
 TAILQ_HEAD(job_list, job);
@@ -343,7 +344,7 @@ static inline void state_packer(msgpack_packer *pk, msgpack_sbuffer *buffer) {
 /* ---- core ---- */
 void core_say(struct core *core, enum core_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-void core_to_client(struct core *core, const struct peer_id *peer, const msgpack_sbuffer *bytes,
+void core_to_client(struct core *core, const struct core_peer *peer, const msgpack_sbuffer *bytes,
     enum core_when when);
 void core_to_worker(struct core *core, const struct worker *worker, const struct session_msg *msg);
 void core_to_peer(struct core *core, const struct core_peer *peer, const struct session_msg *msg);

@@ -25,6 +25,7 @@
 #define CORE_RECENT_BYTES (16 * 1024 * 1024)
 #define CORE_CANCEL_US 250000   /* a worker's time to answer a cancel */
 #define CORE_GRACE_US 1000000   /* a worker's time to end a trace whose deadline has come */
+#define CORE_HELD_US 1000000    /* a commit that takes longer keeps messages from their peers */
 #define CORE_GHOST_US 10000000  /* after a restart: for workers to tell which traces they have */
 #define CORE_ALIVE_US 1000000   /* between two alive messages */
 #define CORE_ACTIVE_US 60000000 /* a stream is active so long after its last result */
@@ -145,8 +146,9 @@ bool core_drained(const struct core *core);
 /* Ends all traces that are left, with stop `cancelled`: of a broker whose store ends with it. */
 void core_shutdown(struct core *core, const struct core_time *now);
 
-/* What the shell counts, shown in stats. */
+/* What the shell knows; counts are shown in stats. */
 struct core_shell {
+    int64_t held_us; /* when the store last held messages back for CORE_HELD_US; 0: never */
     int64_t results_kept;
     int64_t publish_dropped; /* times that a subscriber began to lose publications */
 };

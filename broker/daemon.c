@@ -45,6 +45,8 @@ struct daemon {
     struct vitals *vitals;
     bool disk_full;
     const char *refusal;    /* why no traces are taken; NULL: they are */
+    uint64_t committed;     /* the last batch, */
+    int64_t committed_us;   /* and when it was seen, or when nothing waited for the next */
     int64_t drain_until_us; /* 0: not draining */
 };
 
@@ -167,9 +169,21 @@ static void admit(struct daemon *d) {
                : "the broker's disk is full; send again later");
 }
 
+/* Before what is committed now is delivered. */
+static void note_held(struct daemon *d) {
+    int64_t now_us = now().mono_us;
+    bool waits = outbox_bytes(d->outbox) > 0;
+    if (waits && now_us - d->committed_us >= CORE_HELD_US)
+        core_shell(d->core)->held_us = now_us;
+    if (!waits || store_committed(d->store) != d->committed)
+        d->committed_us = now_us;
+    d->committed = store_committed(d->store);
+}
+
 static void settle(struct daemon *d) {
     struct store_counters counters;
     struct core_shell *shell = core_shell(d->core);
+    note_held(d);
     do
         store_flush(d->store);
     while (deliver(d));

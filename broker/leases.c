@@ -136,9 +136,12 @@ void leases_disown(struct core *c, const struct worker *w, const struct session_
 
 void leases_sweep(struct core *c, struct worker *w, int64_t age_us) {
     struct job *job = TAILQ_LAST(&w->jobs, job_list), *before;
+    /* What the store holds back has not come to the worker: its time begins when it leaves. */
+    int64_t left_us = c->shell.held_us;
     for (; job != NULL; job = before) {
         before = TAILQ_PREV(job, job_list, link);
-        if (job->lease->listed != w->beats && c->now.mono_us - job->lease->given_us >= age_us) {
+        int64_t since_us = job->lease->given_us > left_us ? job->lease->given_us : left_us;
+        if (job->lease->listed != w->beats && c->now.mono_us - since_us >= age_us) {
             c->counters.leases_lost++;
             jobs_again(c, job);
         }

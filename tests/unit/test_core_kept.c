@@ -319,6 +319,25 @@ static void a_store_that_is_behind(void **state) {
     text_clear(&log_text);
 }
 
+/* A worker cannot list what the store holds back; it has its time from when that leaves. */
+static void a_lease_that_has_not_left_is_not_lost(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    for (int i = 0; i < 8; i++) {
+        after_ms(1000);
+        core_shell(core)->held_us = now.mono_us;
+        say_to("w1", BEAT(""));
+    }
+    text_clear(&log_text);
+    after_ms(4999);
+    say_to("w1", BEAT(""));
+    EXPECT(BEAT_BACK("w1"));
+    after_ms(1);
+    say_to("w1", BEAT(""));
+    EXPECT(BEAT_BACK("w1") GIVEN("w1", "101", "2", "107000", PROBE("a")));
+}
+
 static void an_id_like_our_own_is_refused(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1'}, " TRACE("2328-7", "")));
@@ -345,6 +364,7 @@ int main(void) {
         CASE(a_fanout_outlives_the_broker),
         CASE(a_trace_that_will_not_wait),
         CASE(a_store_that_is_behind),
+        CASE(a_lease_that_has_not_left_is_not_lost),
         CASE(an_id_like_our_own_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

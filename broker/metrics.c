@@ -125,8 +125,8 @@ void metrics_put_core(const struct core *c, struct exposition *e) {
 /* ---- the store -------------------------------------------------------------------------- */
 
 void metrics_put_store(const struct store_counters *s, struct exposition *e) {
-    exposition_summary_us(e, "hopmq_store_commit_seconds",
-        "How long commits took, with their sync to the disk.", s->commits, s->commit_us);
+    exposition_histogram(e, "hopmq_store_commit_seconds",
+        "How long commits took, with their sync to the disk.", &s->commit_times);
     exposition_value_us(e, EXPOSITION_GAUGE, "hopmq_store_commit_max_seconds",
         "The longest of them.", s->commit_max_us);
     exposition_summary(e, "hopmq_store_batch_records", "How many records were committed at a time.",

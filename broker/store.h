@@ -8,6 +8,7 @@
 #define HOPMQ_STORE_H
 
 #include "broker/records.h"
+#include "common/histogram.h"
 
 #define STORE_ERROR_BYTES 512
 
@@ -90,7 +91,8 @@ bool store_next(struct store *store, struct store_event *event);
 size_t store_pending_bytes(const struct store *store);
 
 struct store_counters {
-    int64_t commits, records, commit_us; /* commit_us: their sum */
+    int64_t commits, records;
+    struct histogram commit_times;
     int64_t batch_max, commit_max_us;
     int64_t reads, read_us, deleted, checkpoints, wal_bytes, file_bytes, results;
     int64_t damaged; /* rows that did not fit their checksum */

@@ -90,7 +90,7 @@ static void count(struct store *s, int64_t records, int64_t started_us, int64_t 
         return;
     c->commits++;
     c->records += records;
-    c->commit_us += took_us;
+    histogram_add(&c->commit_times, took_us);
     c->batch_max = records > c->batch_max ? records : c->batch_max;
     c->commit_max_us = took_us > c->commit_max_us ? took_us : c->commit_max_us;
 }

@@ -106,13 +106,15 @@ static void the_store(void **state) {
     (void)state;
     metrics_put_store(&(struct store_counters){.commits = 2,
                           .records = 30,
-                          .commit_us = 1500,
+                          .commit_times = {.counts = {1, 0, 0, 0, 1}, .sum_us = 1500},
                           .batch_max = 20,
                           .commit_max_us = 1000,
                           .reads = 3,
                           .read_us = 9,
                           .wal_bytes = 4096},
         &e);
+    has("hopmq_store_commit_seconds_bucket{le=\"0.0001\"} 1");
+    has("hopmq_store_commit_seconds_bucket{le=\"0.0025\"} 2");
     has("hopmq_store_commit_seconds_sum 0.001500");
     has("hopmq_store_commit_seconds_count 2");
     has("hopmq_store_commit_max_seconds 0.001000");

@@ -57,7 +57,8 @@ static void put_counters(const struct core *c, struct exposition *e) {
     CORE_COUNTERS(X)
 #undef X
     exposition_value(e, EXPOSITION_COUNTER, "hopmq_publish_dropped_total",
-        "Publications that some subscriber did not take.", c->shell.publish_dropped);
+        "Times that a subscriber did not read and began to lose publications.",
+        c->shell.publish_dropped);
     exposition_family(
         e, EXPOSITION_COUNTER, "hopmq_results_total", "Results, by why the trace ended.");
     for (size_t i = 0; i < sizeof c->results_by_stop / sizeof c->results_by_stop[0]; i++)

@@ -113,7 +113,7 @@ def test_the_watchdog_is_told_by_the_loop(system, manager):
 def test_no_watchdog_that_is_not_ours(system, manager, env):
     broker(system, manager.env(**env), "--metrics", "127.0.0.1:0")
     manager.expect("READY=1", "STATUS=serving")
-    assert manager.receive(1.5) is None
+    assert manager.receive(0.5) is None
 
 
 def test_a_manager_that_does_not_read_stops_nobody(system, manager):

@@ -206,6 +206,31 @@ def test_a_worker_without_prober_says_why(system):
     until_status(worker, "/readyz", 503, "mtr-packet: ended with status 3")
 
 
+def test_a_broker_whose_disk_is_full_is_not_ready(system):
+    mount = system.path("disk")
+    os.mkdir(mount)
+    script = 'mount -t tmpfs -o size=120m none "$0" && exec "$@"'
+    inside = ["unshare", "--mount", "sh", "-c", script, mount]
+    if subprocess.run([*inside, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        pytest.skip("may not mount a small disk in a mount namespace here")
+    argv = [*inside, program("hopmq-broker"), "--submit", system.submit, "--metrics", HERE]
+    argv += ["--results", system.results, "--workers", system.workers]
+    broker = system.run([*argv, "--store", os.path.join(mount, "hopmq.db")], "broker")
+    until_status(broker, "/readyz", 200, "ready")
+    theirs = f"/proc/{broker.pid}/root{mount}/theirs"
+    with open(theirs, "wb") as f:
+        room = os.statvfs(f.fileno())
+        os.posix_fallocate(f.fileno(), 0, room.f_bavail * room.f_frsize - 10 * 1024 * 1024)
+    until_status(broker, "/readyz", 503, "the disk is full")
+    client = system.client()
+    assert client.request("trace", target="127.1.0.1")["code"] == "busy"
+    os.remove(theirs)
+    until_status(broker, "/readyz", 200, "ready")
+    client.request("submit", traces=[{"target": "127.1.0.1"}])
+    until_figures(broker, busy_total=1, store_commit_seconds_count=1, store_batch_max_records=1)
+    assert figures(broker)["hopmq_store_file_bytes"] > 4096
+
+
 # ---- healthy ----------------------------------------------------------------------------------
 
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17

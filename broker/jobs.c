@@ -137,7 +137,7 @@ static struct demand *admitted_demand(
     if (demand == NULL) {
         c->counters.busy++;
         wire_busy(err, "workers", "labels", RETRY_QUEUE_MS,
-            "%d sets of labels: full; send again later", CORE_MAX_DEMANDS);
+            "%d sets of labels and other needs: full; send again later", CORE_MAX_DEMANDS);
     } else if (!trace->wait && !pool_servable(demand)) {
         wire_fail(err, "unavailable", "workers", "no worker that fits is there");
         demand = NULL;

@@ -198,6 +198,45 @@ static void a_ward_that_comes_back(void **state) {
     assert_int_equal(rig.given_count, 5);
 }
 
+/* A last run from before a restart, and a trace whose last run is to come. */
+static void a_ward_outlives_the_broker(void **state) {
+    (void)state;
+    const int64_t lease = 77;
+    struct record_trace record = {.client = "c", .accepted_us = rig.now.wall_us};
+    struct trace trace;
+    struct wire_error err;
+    msgpack_packer pk;
+    trace_defaults(&trace);
+    (void)snprintf(trace.target, sizeof trace.target, "192.0.2.1");
+    for (int i = 1; i <= 2; i++) {
+        (void)snprintf(trace.id, sizeof trace.id, "%d", i);
+        assert_true(trace_check(&trace, "", &err));
+        state_packer(&pk, &rig.bytes);
+        trace_put_map(&pk, &trace);
+        record.number = i;
+        record.id = trace.id;
+        record.trace = rig.bytes.data;
+        record.trace_size = rig.bytes.size;
+        record.run = (struct record_run){.number = i,
+            .lease = i == 1 ? lease : 0,
+            .worker = i == 1 ? "v" : "",
+            .run = i == 1 ? CORE_MAX_RUNS : CORE_MAX_RUNS - 1};
+        core_restore_trace(rig.core, &record);
+    }
+    core_restored(rig.core, &rig.now);
+    assert_int_equal(rig.core->counters.restored, 2);
+    struct session_msg hello = rig_hello('v', 5, NULL);
+    hello.leases = &lease;
+    hello.lease_count = 1;
+    rig_tell(&rig, 'v', &hello);
+    assert_int_equal(rig.given_count, 0);
+    assert_int_equal(reserved(), 'v');
+    rig_result(&rig, 'v', lease);
+    RIG_GAVE(&rig, 'v', 2);
+    rig_submit(&rig, 'a', 11, 5, NULL);
+    assert_int_equal(rig.given_count, 0);
+}
+
 /* ---- poison ----------------------------------------------------------------------------- */
 
 #define OTHERS 500
@@ -276,6 +315,7 @@ int main(void) {
         CASE(deadlines_go_on),
         CASE(what_becomes_of_the_last_run),
         CASE(a_ward_that_comes_back),
+        CASE(a_ward_outlives_the_broker),
         CASE(poison_costs_its_runs_and_no_neighbour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

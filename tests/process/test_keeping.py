@@ -142,6 +142,24 @@ def test_memory_ends_with_its_broker(system):
     assert client.request("status", ids=["x"])["states"] == [{"id": "x", "state": "unknown"}]
 
 
+@pytest.mark.parametrize("age,goes", [("1s", True), ("1m", False), ("1h", False), ("1d", False)])
+def test_results_are_kept_for_their_age(system, age, goes):
+    """The newest always stays."""
+    system.broker("--keep", age, store="store")
+    client = system.client()
+    ids = client.request("submit", traces=[{"target": TARGET}] * 3)["ids"]
+    assert client.request("cancel", ids=ids)["op"] == "cancelled"
+    kept = client.request("replay", after=0)
+    assert [r["id"] for r in kept["results"]] == ids and "lost" not in kept
+    if goes:
+        until(lambda: client.request("replay", after=0).get("lost") == [1, 2], "kept for ever")
+        return
+    # The next one sees what may go.
+    ids += client.request("submit", traces=[{"target": TARGET}])["ids"]
+    client.request("cancel", ids=ids[3:])
+    assert [r["id"] for r in client.request("replay", after=0)["results"]] == ids
+
+
 def test_nobody_sees_what_is_not_on_disk(system, fake):
     broker = system.broker(store="store")
     client, other = system.client(), system.client()

@@ -85,9 +85,10 @@ def test_no_place(system, home):
 
 
 def test_a_store_that_cannot_be_had(system):
+    os.mkdir(system.path("directory"))
     for path, says in (
         (system.path("nowhere/store"), "No such file or directory"),
-        (system.dir, ""),
+        (system.path("directory"), ""),
     ):
         status, said = refused(*endpoints(system), "--store", path)
         assert status == 73 and f"--store {path}" in said and says in said, said

@@ -151,7 +151,9 @@ static void handle(struct agent *a, const struct session_msg *msg) {
         rejected(a, msg);
         break;
     case SESSION_WHO:
-        if (a->introduced)
+        /* Each of our messages to a broker that has just started is answered so: one hello will do,
+         * and until it is answered it is said again in its time. */
+        if (a->introduced && a->link == LINK_OPEN)
             introduce(a);
         break;
     case SESSION_TRACE:

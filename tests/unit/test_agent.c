@@ -284,6 +284,20 @@ static void the_broker_asks_who(void **state) {
     rig_end(rig);
 }
 
+/* A broker that has just started asks it once for each message. */
+static void one_hello_for_many_questions(void **state) {
+    (void)state;
+    struct rig *rig = rig_open();
+    for (int i = 0; i < 5; i++)
+        from_broker(rig, "'who'");
+    expect(rig, "10000 " HELLO(""));
+    from_broker(rig, WELCOME);
+    text_clear(&rig->out);
+    from_broker(rig, "'who'");
+    expect(rig, "10000 " HELLO(""));
+    rig_end(rig);
+}
+
 /* A host gets other addresses: the next hello has them. */
 static void addresses_are_told_anew(void **state) {
     (void)state;
@@ -1032,6 +1046,7 @@ int main(void) {
         cmocka_unit_test(a_silent_broker),
         cmocka_unit_test(a_hello_that_cannot_be_sent),
         cmocka_unit_test(the_broker_asks_who),
+        cmocka_unit_test(one_hello_for_many_questions),
         cmocka_unit_test(addresses_are_told_anew),
         cmocka_unit_test(the_version_that_the_broker_chose),
         cmocka_unit_test(who_before_there_is_a_prober),

@@ -254,7 +254,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
         sessions_lost(c, old, "its name joined anew");
     if (old != w)
         (void)RB_INSERT(worker_name_tree, &c->names, w);
-    leases_sweep(c, w, 0);
+    leases_sweep(c, w, SESSION_DEAD_MS * 1000); /* what is younger may be on its way */
     heard(c, w);
     sessions_unload(c, w);
     sessions_load(c, w);

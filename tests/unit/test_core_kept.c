@@ -75,6 +75,28 @@ static void what_the_ghost_does_not_list_runs_anew(void **state) {
             GIVEN("w2", "200", "2", "120000", PROBE("a")));
 }
 
+/* A worker that was asked more than once says hello more than once, the second time without what it
+ * was given after the first. */
+static void a_hello_that_crossed_a_trace(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "4", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
+    restart(0);
+    text_clear(&log_text);
+    say_to("w2", LISTING("one", "100"));
+    EXPECT("log worker-gone name=one running=1 why=\"its name joined anew\"\n" WELCOME_AGAIN("w2")
+            GIVEN("w2", "200", "2", "120000", PROBE("b")));
+    say_to("w2", LISTING("one", "100"));
+    EXPECT(WELCOME_AGAIN("w2"));
+    after_ms(4000);
+    say_to("w2", BEAT("100"));
+    text_clear(&log_text);
+    after_ms(1000); /* it had its time to list it */
+    say_to("w2", LISTING("one", "100"));
+    say_to("w2", RESULT("100", "192.0.2.1", "reached"));
+    assert_non_null(strstr(log_text.at, "'lease':201,'run':3"));
+}
+
 static void a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", ", 'deadline_ms': 5000")));
@@ -353,6 +375,7 @@ int main(void) {
         CASE(a_restart_keeps_what_was_accepted),
         CASE(a_ghost_is_given_up_after_ten_seconds),
         CASE(what_the_ghost_does_not_list_runs_anew),
+        CASE(a_hello_that_crossed_a_trace),
         CASE(a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it),
         CASE(a_cancel_outlives_the_broker),
         CASE(runs_are_counted_across_restarts),

@@ -111,6 +111,7 @@ static void a_reservation_ends(void **state) {
     assert_int_equal(reserved(), 'w');
     /* loss */
     rig_join(&rig, 'x', 1, NULL); /* 15 */
+    int64_t held = rig.given[0].lease;
     rig_bye(&rig, 'w');
     assert_int_equal(reserved(), 'x');
     /* trouble, and its end */
@@ -125,6 +126,7 @@ static void a_reservation_ends(void **state) {
     hello.protocols = RIG_UDP;
     rig_tell(&rig, 'x', &hello);
     assert_int_equal(reserved(), '-');
+    rig_result(&rig, 'x', held);
     hello.protocols = RIG_ICMP;
     rig_tell(&rig, 'x', &hello);
     assert_int_equal(rig.given_count, 1);

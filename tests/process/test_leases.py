@@ -18,7 +18,7 @@ DONE_S = 3  # how long a drain waits for the broker's word when its own time is 
 def start(system, *options):
     """A worker with a session; the broker is in the hands of the test."""
     broker = FakeSessions(system)
-    worker = system.worker(None, *options, env=system.fakemtr(PROBER))
+    worker = system.worker(system.island(), *options, env=system.fakemtr(PROBER))
     assert broker.welcome()["leases"] == []
     return broker, worker
 
@@ -113,10 +113,13 @@ def test_silent_broker_gets_hello_and_keeps_its_traces(system):
 def test_endpoint_that_is_no_broker(system):
     """It takes connections, and ends each: only a monitor tells. Another broker is not disturbed."""
     broker = FakeSessions(system)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        endpoint = f"tcp://127.0.0.1:{port}"
-        worker = system.worker(None, "--broker", endpoint, env=system.fakemtr(PROBER))
+    path = system.path("other")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        endpoint = f"ipc://{path}"
+        env = system.fakemtr(PROBER)
+        worker = system.worker(system.island(), "--broker", endpoint, env=env)
         for _ in range(5):
             server.accept()[0].close()
         until(lambda: "event=handshake-failed" in worker.log(), "nothing in the log")
@@ -135,7 +138,8 @@ def test_upgrade_of_one_worker_after_the_other(system):
     env = system.fakemtr("version 0.95\nhops 12\nrtt 20000\n")
     names = ["a", "b", "c"]
     options = ["--capacity", "40", "--drain", "20"]
-    workers = {name: system.worker(None, *options, name=name, env=env) for name in names}
+    nets = {name: system.island() for name in names}
+    workers = {n: system.worker(nets[n], *options, name=n, env=env) for n in names}
     client, watcher = system.client(), system.client()
 
     def here(stats):
@@ -148,7 +152,7 @@ def test_upgrade_of_one_worker_after_the_other(system):
     for name in names:
         watcher.wait_until(lambda s: of(name, s)["running"] > 5)
         assert workers[name].stop() == 0
-        workers[name] = system.worker(None, *options, name=name, env=env)
+        workers[name] = system.worker(nets[name], *options, name=name, env=env)
         stats = watcher.wait_until(lambda s: here(s) and not of(name, s)["draining"])
     assert stats["queue"]["queued"] > 0, "too late to be in the middle"
     results = client.collect(total)

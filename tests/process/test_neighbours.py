@@ -84,7 +84,7 @@ def check_result(message, old):
 def test_new_worker_and_old_broker(system, version):
     broker = FakeSessions(system)
     options = ["--label", "site=ams", "--capacity", "10", "--drain", "1"]
-    worker = system.worker(None, *options, env=system.fakemtr(PROBER))
+    worker = system.worker(system.island(), *options, env=system.fakemtr(PROBER))
     for who, what in recorded(version):
         if who == "broker":
             broker.send(what)
@@ -132,7 +132,7 @@ def test_a_peer_from_further_off(system, versions, chosen):
 def test_broker_that_chooses_what_was_not_offered(system):
     """It is no session: the worker goes on saying hello."""
     broker = FakeSessions(system)
-    worker = system.worker(None, env=system.fakemtr(PROBER))
+    worker = system.worker(system.island(), env=system.fakemtr(PROBER))
     assert broker.expect("hello")["versions"] == [1, 2]
     broker.say("welcome", epoch=1, heartbeat_ms=1000, dead_ms=5000, version=3)
     assert broker.receive()["op"] == "hello"

@@ -78,7 +78,7 @@ enum store_event_kind {
 struct store_event {
     int kind; /* enum store_event_kind */
     struct record_answer answer;
-    char why[STORE_ERROR_BYTES];
+    char why[STORE_ERROR_BYTES]; /* pairs, as they were logged */
 };
 
 /* Readable when there are events. */

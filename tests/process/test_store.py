@@ -300,7 +300,7 @@ def test_a_file_that_goes_away_ends_it(path, drive):
     os.rename(path, path + "-away")
     store.until(lambda: store("wait 100") != "ok")
     assert store("wait 0") == (
-        f"dead {path}: was removed or replaced while this broker had it open"
+        f'dead store={path} why="it was removed or replaced while this broker had it open"'
     )
 
 

@@ -167,8 +167,15 @@ static void status(struct core *c, const struct core_peer *peer, const struct re
     reply(c, peer, CORE_KEPT);
 }
 
+/* That they are cancelled is kept first: so the answer leaves with the batch that has their ends
+ * too, and no crash takes back what it tells. */
 static void cancel(struct core *c, const struct core_peer *peer, const struct request *request) {
     const msgpack_object_array *ids = &request->ids->via.array;
+    for (uint32_t i = 0; i < ids->size; i++) {
+        const struct job *job = find_id(c, &ids->ptr[i]).job;
+        if (job != NULL && job->state != JOB_DONE)
+            leases_keep_cancel(c, job);
+    }
     put_states(c, request, "cancelled");
     reply(c, peer, CORE_KEPT);
     for (uint32_t i = 0; i < ids->size; i++) {

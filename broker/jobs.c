@@ -381,12 +381,15 @@ void jobs_again(struct core *c, struct job *job) {
     }
 }
 
+/* Asked once more, after a restart, it ends in time even if its worker is not back. */
 static void cancel_running(struct core *c, struct job *job) {
+    int64_t until_us = c->now.mono_us + CORE_CANCEL_US;
+    if (!job->cancelling || job->timer.due_us > until_us)
+        timeline_set(&c->job_times, &job->timer, until_us);
     if (job->cancelling)
         return;
     job->cancelling = true;
     leases_keep(c, job);
-    timeline_set(&c->job_times, &job->timer, c->now.mono_us + CORE_CANCEL_US);
     core_to_worker(c, job->lease->worker,
         &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease->number});
 }

@@ -71,16 +71,21 @@ void leases_release(struct core *c, struct job *job) {
     job->lane->client->running--;
 }
 
-void leases_keep(struct core *c, const struct job *job) {
+static void keep_run(struct core *c, const struct job *job, bool cancelling) {
+    const struct lease *lease = job->state == JOB_RUNNING ? job->lease : NULL;
     const struct record_run run = {.number = job->ticket,
-        .lease = job->lease->number,
-        .worker = job->lease->worker->name,
+        .lease = lease != NULL ? lease->number : 0,
+        .worker = lease != NULL ? lease->worker->name : "",
         .run = job->run,
         .returns = job->returns,
-        .cancelling = job->cancelling};
+        .cancelling = cancelling};
     c->sink.keep_run(c->sink.context, &run);
     c->kept++;
 }
+
+void leases_keep(struct core *c, const struct job *job) { keep_run(c, job, job->cancelling); }
+
+void leases_keep_cancel(struct core *c, const struct job *job) { keep_run(c, job, true); }
 
 void leases_give(struct core *c, struct worker *w, struct job *job) {
     int64_t left_ms = (job->deadline_us - c->now.mono_us) / 1000;

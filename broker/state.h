@@ -619,6 +619,9 @@ void leases_unsent(struct core *core, struct worker *worker, const struct sessio
 /* Gives what must be known of a run after a crash to the store. */
 void leases_keep(struct core *core, const struct job *job);
 
+/* Keeps that it is cancelled, before it is. */
+void leases_keep_cancel(struct core *core, const struct job *job);
+
 /* ---- sessions ---- */
 void sessions_message(
     struct core *core, const struct core_peer *peer, const struct session_msg *msg);

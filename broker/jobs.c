@@ -324,12 +324,13 @@ void jobs_finish(struct core *c, struct job *job, const struct ending *e) {
     c->sink.publish(c->sink.context, topic, job->result, job->result_size);
     jobs_tell(c, job, job);
     free_waiters(job);
+    /* Before what ends with it: no place is remembered for longer than its whole. */
+    recent_add(c, job);
     if (job->bond != NULL) {
         int64_t seq = c->seq;
         share_arrive(c, job, e);
         fan_ended(c, job, seq);
     }
-    recent_add(c, job);
 }
 
 void jobs_end(struct core *c, struct job *job, int stop, const char *code, const char *message) {

@@ -81,6 +81,7 @@ help:
 	  'make run                 a broker and one worker a core, until Ctrl-C' \
 	  'make deps                install what is missing (Debian, apt-get)' \
 	  'make bench-quick         traces/s, probes a trace, broker messages/s' \
+	  'make sim                 simulated schedules of faults, SEEDS=1-1000000' \
 	  'make fuzz                run the fuzzers, FUZZ_SECONDS=60 each' \
 	  'make lint compilers      clang-format, clang-tidy, cppcheck; gcc and clang with all warnings' \
 	  'make install             into DESTDIR and PREFIX=/usr/local, with man pages and systemd units'
@@ -132,8 +133,8 @@ SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
 
 .PHONY: test unit-programs replay-programs
 test: deps
-	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED) $(STORE_TESTS)
-	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs
+	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED) $(STORE_TESTS) sim-program
+	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs sim-program
 	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
 
 unit-programs: $(UNIT_TESTS)
@@ -157,6 +158,23 @@ $(BUILD)/tests/store-drive: $(call obj,tests/store/drive.c)
 $(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(STORE) -o $@
+
+# The real cores on a simulated store, network and clock; `make sim SEEDS=1-1000000` runs more. The
+# simulation has a mux of its own, which only takes its time.
+SIM := $(BUILD)/tests/sim
+SIM_PURE := $(filter common/% broker/%,$(PURE)) worker/agent worker/fit worker/lease \
+	worker/mtr_line worker/responders
+SIM_OBJECTS := $(call obj,$(wildcard tests/sim/*.c)) $(SIM_PURE:%=$(BUILD)/obj/%.o)
+SEEDS ?= 1-1000000
+.PHONY: sim sim-program sim-mutants
+sim-program: $(SIM)
+$(SIM): $(SIM_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+sim: $(SIM)
+	$(SIM) --seeds $(SEEDS)
+sim-mutants: $(SIM)
+	$(PYTHON) tests/sim/mutants.py $(BUILD)
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
@@ -189,9 +207,9 @@ $(BUILD)/promtool:
 # ---- lint ------------------------------------------------------------------------------------
 
 C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/*.c tests/unit/*.c \
-	tests/fuzz/*.c tests/bench/*.c tests/process/*.c tests/store/*.c)
+	tests/fuzz/*.c tests/bench/*.c tests/process/*.c tests/sim/*.c tests/store/*.c)
 H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
-	tests/fuzz/*.h tests/store/*.h)
+	tests/fuzz/*.h tests/sim/*.h tests/store/*.h)
 LINTED := $(filter-out tests/%,$(C_FILES)) $(filter-out tests/simnet/test_%.c,$(wildcard tests/simnet/*.c))
 
 .PHONY: lint lint-deps compilers

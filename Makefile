@@ -61,6 +61,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/te
 	$(BUILD)/unit/test_simnet
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 UNPROTECTED := $(BUILD)/tests/hopmq-worker-unprotected
+WALLCLOCK := $(BUILD)/tests/wallclock.so
 PROGRAMS := $(BUILD)/hopmq-broker $(BUILD)/hopmq-worker $(BUILD)/hopmq
 
 # One line a command; `make V=1` shows them whole.
@@ -133,7 +134,8 @@ SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
 
 .PHONY: test unit-programs replay-programs
 test: deps
-	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED) $(STORE_TESTS) sim-program
+	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED) $(STORE_TESTS) $(WALLCLOCK) \
+	  sim-program
 	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs sim-program
 	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
 
@@ -175,6 +177,9 @@ sim: $(SIM)
 	$(SIM) --seeds $(SEEDS)
 sim-mutants: $(SIM)
 	$(PYTHON) tests/sim/mutants.py $(BUILD)
+$(WALLCLOCK): tests/process/wallclock.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) -shared -fPIC $< -o $@
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)

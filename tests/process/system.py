@@ -272,12 +272,12 @@ class System:
         self.processes.append(process)
         return process
 
-    def broker(self, *options, store="memory"):
+    def broker(self, *options, store="memory", env=None, enter=list):
         """A broker; `store` is `memory` or the name of a file in the directory of the test."""
         argv = [program("hopmq-broker"), "--submit", self.submit, "--results", self.results]
         argv += ["--workers", self.workers]
         argv += ["--store", store if store == "memory" else self.path(store), *options]
-        return self.run(argv, "broker")
+        return self.run(enter(argv), "broker", env={**os.environ, **(env or {})})
 
     def simnet(self, *options, stats=False):
         number = len(self.nets)
@@ -344,7 +344,8 @@ class System:
         return self.run(argv, argv[1], env=env, stdout=subprocess.PIPE, bufsize=0)
 
     def logs(self):
-        return "".join(f"--- {p.argv[0]} {p.log_path}\n{p.log()}" for p in self.processes)
+        by_path = {p.log_path: p for p in self.processes}  # those of one name write into one
+        return "".join(f"--- {p.argv[0]} {path}\n{p.log()}" for path, p in by_path.items())
 
     def close(self):
         for client in self.clients:

@@ -382,10 +382,11 @@ void jobs_again(struct core *c, struct job *job) {
     }
 }
 
-/* Asked once more, after a restart, it ends in time even if its worker is not back. */
+/* Also one that is asked once more, after a restart, while its worker is not back; and none later
+ * than its deadline has it. */
 static void cancel_running(struct core *c, struct job *job) {
     int64_t until_us = c->now.mono_us + CORE_CANCEL_US;
-    if (!job->cancelling || job->timer.due_us > until_us)
+    if (job->timer.due_us > until_us)
         timeline_set(&c->job_times, &job->timer, until_us);
     if (job->cancelling)
         return;

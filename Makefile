@@ -31,7 +31,7 @@ RESOLV := -lresolv
 BROKER_LDLIBS := $(ALL_LDLIBS) $(STORE) $(HTTP)
 WORKER_LDLIBS := $(ALL_LDLIBS) $(HTTP) $(CARES) $(RESOLV)
 
-BROKER_SHELL := main daemon listeners place publisher store%
+BROKER_SHELL := main daemon mail listeners place publisher store%
 
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/exposition common/histogram common/hop common/labels common/logfmt \

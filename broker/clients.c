@@ -319,12 +319,12 @@ static void ping(struct core *c, const struct core_peer *peer, const struct requ
     msgpack_pack_int(&pk, WIRE_VERSION);
     wire_put_key_int(&pk, "epoch", c->config.epoch);
     wire_put_key_int(&pk, "origin", c->config.origin);
-    wire_put_key_int(&pk, "seq", c->seq);
+    wire_put_key_int(&pk, "seq", c->shell.kept_seq);
     wire_put_text(&pk, "results");
     msgpack_pack_array(&pk, (size_t)c->config.result_count);
     for (int i = 0; i < c->config.result_count; i++)
         wire_put_text(&pk, c->config.results[i]);
-    reply(c, peer, CORE_KEPT); /* a seq that a crash takes back must not be seen */
+    reply(c, peer, CORE_NOW);
 }
 
 /* ---- requests --------------------------------------------------------------------------- */

@@ -141,6 +141,8 @@ void core_refuse(struct core *c, const char *reason, const char *message) {
         (void)snprintf(c->refusal_text, sizeof c->refusal_text, "%s", message);
 }
 
+int64_t core_seq(const struct core *c) { return c->seq; }
+
 struct core_shell *core_shell(struct core *c) {
     return &c->shell;
 }
@@ -163,7 +165,7 @@ struct core *core_new(
     c->started_us = now->mono_us;
     c->next_lease = config->first_lease;
     c->next_id = 1;
-    c->seq = config->seq;
+    c->seq = c->shell.kept_seq = config->seq;
     c->number = config->number;
     timeline_init(&c->job_times);
     timeline_init(&c->worker_times);

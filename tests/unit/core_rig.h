@@ -190,6 +190,7 @@ static void answer(const struct asked *a) {
 
 /* What an event brings about outside of the core. */
 static void settle(void) {
+    core_shell(core)->kept_seq = core_seq(core);
     while (unsent_count > 0 || asked_count > 0) {
         struct unsent u = unsent[0];
         struct asked a = asked[0];

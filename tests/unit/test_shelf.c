@@ -139,7 +139,7 @@ static void by_stream(void **state) {
 
 static void the_oldest_go(void **state) {
     (void)state;
-    char id[8];
+    char id[16];
     for (int seq = 1; seq <= 8; seq++) {
         (void)snprintf(id, sizeof id, "id%d", seq);
         add(seq, id, seq % 2 == 0 ? "even" : "odd");

@@ -1,0 +1,171 @@
+#include "broker/mail.h"
+
+#include "common/log.h"
+#include "common/reactor.h"
+#include "common/sock.h"
+#include "common/transcript.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* Messages that wait for the disk; past it nothing is taken on that would add to them. */
+#define OUTBOX_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+static struct core_time now(void) {
+    struct reactor_time t = reactor_now();
+    return (struct core_time){t.mono_us, t.wall_us};
+}
+
+/* ---- what the core says ----------------------------------------------------------------- */
+
+static bool send_now(struct mail *mail, const struct outbox_message *m) {
+    const struct sock_frame id = {m->peer.id, m->peer.size}, body = {m->bytes, m->size};
+    if (m->kind == OUTBOX_PUBLISH) {
+        publisher_send(&mail->publisher, m->topic, m->bytes, m->size);
+        return true;
+    }
+    zsock_t *socket = m->kind == OUTBOX_CLIENT ? listeners_submit(mail->listeners)
+                                               : listeners_workers(mail->listeners);
+    if (m->peer.enveloped)
+        return sock_send(socket, (const struct sock_frame[]){id, {"", 0}, body}, 3);
+    return sock_send(socket, (const struct sock_frame[]){id, body}, 2);
+}
+
+/* Sends at once what may leave, and puts the rest behind its records. What cannot be sent goes
+ * there as well: it is tried again when the core may be told of it. */
+static void post(struct mail *mail, const struct outbox_message *m, enum core_when when) {
+    uint64_t batch = store_batch(mail->store);
+    bool waits = outbox_bytes(mail->outbox) > 0 || batch > store_committed(mail->store);
+    if ((when == CORE_KEPT && waits) || !send_now(mail, m))
+        outbox_put(mail->outbox, batch, m);
+}
+
+static void to_client(void *context, const struct core_peer *peer, const void *bytes, size_t size,
+    enum core_when when) {
+    const struct outbox_message m = {
+        .kind = OUTBOX_CLIENT, .peer = *peer, .bytes = bytes, .size = size};
+    transcript_peer("to-client", peer->id, peer->size, bytes, size);
+    post(context, &m, when);
+}
+
+static void to_worker(void *context, const struct core_peer *peer, const void *bytes, size_t size,
+    enum core_when when) {
+    const struct outbox_message m = {
+        .kind = OUTBOX_WORKER, .peer = *peer, .bytes = bytes, .size = size};
+    transcript_peer("to-worker", peer->id, peer->size, bytes, size);
+    post(context, &m, when);
+}
+
+static void publish(void *context, const char *topic, const void *bytes, size_t size) {
+    const struct outbox_message m = {
+        .kind = OUTBOX_PUBLISH, .topic = topic, .bytes = bytes, .size = size};
+    transcript("publish", topic, bytes, size);
+    post(context, &m, CORE_KEPT);
+}
+
+static void keep_trace(void *context, const struct record_trace *trace) {
+    log_event(LOG_LEVEL_DEBUG, "keep-trace", "number=%" PRId64 " id=%s client=%s bytes=%zu",
+        trace->number, trace->id, trace->client, trace->trace_size);
+    store_trace(((struct mail *)context)->store, trace);
+}
+
+static void keep_run(void *context, const struct record_run *run) {
+    log_event(LOG_LEVEL_DEBUG, "keep-run",
+        "number=%" PRId64 " lease=%" PRId64 " worker=%s run=%" PRId64 " returns=%" PRId64,
+        run->number, run->lease, run->worker, run->run, run->returns);
+    store_run(((struct mail *)context)->store, run);
+}
+
+static void keep_result(void *context, const struct record_result *result) {
+    log_event(LOG_LEVEL_DEBUG, "keep-result",
+        "seq=%" PRId64 " number=%" PRId64 " id=%s stream=%s stream_seq=%" PRId64 " bytes=%zu",
+        result->seq, result->number, result->id, result->stream, result->stream_seq,
+        result->result_size);
+    store_result(((struct mail *)context)->store, result);
+}
+
+static void read_store(void *context, const struct record_read *read) {
+    store_read(((struct mail *)context)->store, read);
+}
+
+static void say(void *context, enum core_level level, const char *event, const char *detail) {
+    static const enum log_level levels[] = {
+        [CORE_WARN] = LOG_LEVEL_WARN, [CORE_INFO] = LOG_LEVEL_INFO, [CORE_DEBUG] = LOG_LEVEL_DEBUG};
+    (void)context;
+    log_pairs(levels[level], event, detail);
+}
+
+/* ---- after each event ------------------------------------------------------------------- */
+
+/* Sends what is committed; true if the core was called. EHOSTUNREACH tells that the peer is gone
+ * (ROUTER_MANDATORY), all else that it is full. */
+static bool deliver(struct mail *mail) {
+    struct outbox_message m;
+    bool called = false;
+    uint64_t committed = store_committed(mail->store);
+    while (outbox_take(mail->outbox, committed, &m)) {
+        if (send_now(mail, &m))
+            continue;
+        enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
+        struct core_time t = now();
+        core_undelivered(mail->core, m.kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m.peer,
+            m.bytes, m.size, sent, &t);
+        called = true;
+    }
+    return called;
+}
+
+/* New traces are taken while the disk keeps up, and has room for them. */
+void mail_admit(struct mail *mail) {
+    static const char disk[] = "disk", store[] = "store";
+    size_t part = mail->refusal == store ? 2 : 1;
+    bool behind = store_pending_bytes(mail->store) > STORE_MAX_PENDING_BYTES / part ||
+                  outbox_bytes(mail->outbox) > OUTBOX_MAX_BYTES / part;
+    const char *refusal = behind ? store : mail->disk_full ? disk : NULL;
+    if (refusal == mail->refusal)
+        return;
+    mail->refusal = refusal;
+    core_refuse(mail->core, refusal,
+        behind ? "the broker's disk is slow, and too much waits for it; send again later"
+               : "the broker's disk is full; send again later");
+}
+
+/* What is on disk now: the seq of the last mark, which was made when all before it had been handed
+ * over. */
+static void note_seq(struct mail *mail) {
+    for (int i = 0; i < 2 && mail->marked <= store_committed(mail->store); i++) {
+        core_shell(mail->core)->kept_seq = mail->marked_seq;
+        mail->marked = store_batch(mail->store);
+        mail->marked_seq = core_seq(mail->core);
+    }
+}
+
+/* Before what is committed now is delivered. */
+static void note_held(struct mail *mail) {
+    int64_t now_us = now().mono_us;
+    bool waits = outbox_bytes(mail->outbox) > 0;
+    if (waits && now_us - mail->committed_us >= CORE_HELD_US)
+        core_shell(mail->core)->held_us = now_us;
+    if (!waits || store_committed(mail->store) != mail->committed)
+        mail->committed_us = now_us;
+    mail->committed = store_committed(mail->store);
+}
+
+void mail_settle(struct mail *mail) {
+    struct store_counters counters;
+    struct core_shell *shell = core_shell(mail->core);
+    note_held(mail);
+    do
+        store_flush(mail->store);
+    while (deliver(mail));
+    note_seq(mail);
+    mail_admit(mail);
+    store_counters(mail->store, &counters);
+    shell->results_kept = counters.results;
+    shell->publish_dropped = mail->publisher.overruns;
+}
+
+struct core_sink mail_sink(struct mail *mail) {
+    return (struct core_sink){
+        mail, to_client, to_worker, publish, keep_trace, keep_run, keep_result, read_store, say};
+}

@@ -1,0 +1,38 @@
+/* mail: what the core says and keeps, carried out. Shell.
+ *
+ * Records go to the store at once, messages leave when the records that they tell of are on disk.
+ */
+#ifndef HOPMQ_MAIL_H
+#define HOPMQ_MAIL_H
+
+#include "broker/core.h"
+#include "broker/listeners.h"
+#include "broker/outbox.h"
+#include "broker/publisher.h"
+#include "broker/store.h"
+
+/* The daemon fills in the pointers, and says when the disk is full. */
+struct mail {
+    struct core *core;
+    struct store *store;
+    struct outbox *outbox;
+    struct listeners *listeners;
+    struct publisher publisher;
+    bool disk_full;
+    const char *refusal;  /* why no traces are taken; NULL: they are */
+    uint64_t committed;   /* the last batch, */
+    int64_t committed_us; /* and when it was seen, or when nothing waited for the next */
+    uint64_t marked;      /* when this batch is committed, */
+    int64_t marked_seq;   /* all results up to this one are */
+};
+
+struct core_sink mail_sink(struct mail *mail);
+
+/* After each event of the core: hands records to the store, sends what may leave, tells the core
+ * what could not be sent. */
+void mail_settle(struct mail *mail);
+
+/* Before each message of a client: new traces are taken while the disk keeps up, and has room. */
+void mail_admit(struct mail *mail);
+
+#endif

@@ -196,13 +196,14 @@ static int forgettable(struct store_file *f, const struct store_retention *reten
     int64_t limit, int64_t *seq, int64_t *count) {
     sqlite3_stmt *s = f->sql[SQL_OLDEST];
     int64_t most = added > 0 ? f->results : f->results - 1;
+    int64_t over = f->results + added - retention->keep;
     int code = SQLITE_DONE;
+    over = over > retention->slack ? over : 0;
     *count = 0;
     most = most < limit ? most : limit;
     (void)sqlite3_bind_int64(s, 1, most);
     while (most > 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
-        if (f->results + added - *count <= retention->keep &&
-            sqlite3_column_int64(s, 1) >= retention->before_us)
+        if (*count >= over && sqlite3_column_int64(s, 1) >= retention->before_us)
             break;
         *seq = sqlite3_column_int64(s, 0);
         (*count)++;

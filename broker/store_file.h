@@ -47,9 +47,10 @@ struct store_file {
     } stream;
 };
 
-/* What may be forgotten: results counted before before_us, and the oldest beyond keep. */
+/* What may be forgotten: results counted before before_us, and, when there are more than keep +
+ * slack, the oldest beyond keep. */
 struct store_retention {
-    int64_t before_us, keep;
+    int64_t before_us, keep, slack;
 };
 
 /* Takes db over. */

@@ -21,9 +21,11 @@
 
 #define LOOK_US INT64_C(1000000)
 
-/* Old results that go in one step: while idle, and with a batch beyond its own number. */
+/* Old results that go in one step while idle. */
 #define FORGET_IDLE 500
-#define FORGET_MORE 8
+
+/* So many more than keep_results may be there, or a hundredth of it, until the store is idle. */
+#define SLACK 50
 
 static void nap(struct store *s, int64_t us) {
     int64_t until_us = store_now_us() + us;
@@ -73,9 +75,11 @@ static bool recover(struct store *s, int code) {
     return !stop;
 }
 
-static struct store_retention retention(const struct store *s) {
-    int64_t wall_us = s->opened_wall_us + store_now_us() - s->opened_us;
-    return (struct store_retention){wall_us - s->config.keep_us, s->config.keep_results};
+/* With batches some go at once, so that not each of them has to touch the pages of the oldest. */
+static struct store_retention retention(const struct store *s, bool idle) {
+    int64_t keep = s->config.keep_results, slack = keep / 100 < SLACK ? keep / 100 : SLACK;
+    int64_t before_us = s->opened_wall_us + store_now_us() - s->opened_us - s->config.keep_us;
+    return (struct store_retention){before_us - before_us % 1000000, keep, idle ? 0 : slack};
 }
 
 static int64_t wal_bytes(const struct store *s) { return s->file.wal_pages * s->file.page_bytes; }
@@ -97,7 +101,7 @@ static void count(struct store *s, int64_t records, int64_t started_us, int64_t 
 
 /* Commits a batch, however often it must be tried. */
 static bool commit(struct store *s, const struct batch *batch, int64_t limit, int64_t *forgotten) {
-    const struct store_retention keep = retention(s);
+    const struct store_retention keep = retention(s, batch->count == 0);
     int64_t started_us = store_now_us(), replaced = s->file.replaced;
     int code;
     while ((code = store_file_commit(&s->file, batch, &keep, limit, forgotten)) != SQLITE_OK)
@@ -117,7 +121,7 @@ static bool commit(struct store *s, const struct batch *batch, int64_t limit, in
 
 bool store_writer_commit(struct store *s) {
     int64_t forgotten;
-    if (!commit(s, &s->given, 2 * (int64_t)s->given.results + FORGET_MORE, &forgotten))
+    if (!commit(s, &s->given, 2 * (int64_t)s->given.results + SLACK, &forgotten))
         return false;
     (void)pthread_mutex_lock(&s->mutex);
     s->committed = s->handed;

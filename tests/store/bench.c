@@ -1,10 +1,12 @@
-/* bench-store DIRECTORY [LIVES [BATCH [RESULTS [random]]]]: whole lives of traces a second in a
- * store of DIRECTORY: accepted, started, ended with a result of 1.1 KB, forgotten.
+/* bench-store DIRECTORY [LIVES [BATCH [RESULTS [random|backlog]]]]: whole lives of traces a second
+ * in a store of DIRECTORY: accepted, started, ended with a result of 1.1 KB, forgotten.
  *
- * Batches hold BATCH lives in each of three phases; a batch accepts the first, starts the one
- * before, ends the one before that. RESULTS are kept; the store is filled before, so that each life
- * forgets one. Prints one JSON object. */
+ * Each batch accepts BATCH traces, starts those of the batch before, and ends those of the one
+ * before that. RESULTS are kept, and there at the beginning, so that each life forgets one. random:
+ * ids that do not grow. backlog: 100,000 results too many are there at the beginning. Prints one
+ * JSON object. */
 #include "broker/store.h"
+#include "common/mem.h"
 #include "tests/store/sample.h"
 
 #include <bsd/stdlib.h>
@@ -16,6 +18,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#define FILL_BATCH 1000
 #define WALL_US INT64_C(1700000000000000)
 
 struct bench {
@@ -116,61 +119,85 @@ static void run(struct bench *b, int64_t from, int64_t lives, int64_t batch) {
     wait_for(b, waiting);
 }
 
+static void on_stream(void *context, const char *name, int64_t seq) {
+    (void)context;
+    (void)name;
+    (void)seq;
+}
+
 static int compare(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return x < y ? -1 : x > y;
 }
 
+static void store_begin(struct bench *b, const char *path, int64_t keep) {
+    const struct store_config config = {
+        .path = path, .keep_us = INT64_MAX / 4, .keep_results = keep};
+    const struct store_loader loader = {.stream = on_stream};
+    char error[STORE_ERROR_BYTES];
+    b->store = store_open(&config, WALL_US, error);
+    if (b->store != NULL && store_load(b->store, &loader, error))
+        return;
+    (void)fprintf(stderr, "bench-store: %s\n", error);
+    exit(1);
+}
+
+static void remove_old(const char *path) {
+    static const char *const files[] = {"", "-wal", "-shm", "-lock"};
+    char name[4200];
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        (void)snprintf(name, sizeof name, "%s%s", path, files[i]);
+        (void)remove(name);
+    }
+}
+
+static void measure(struct bench *b, int64_t from, int64_t lives, int64_t batch) {
+    struct store_counters before, after;
+    b->commits = 0;
+    store_counters(b->store, &before);
+    double process_us = cpu_us(RUSAGE_SELF), main_us = cpu_us(RUSAGE_THREAD);
+    int64_t started_us = now_us();
+    run(b, from, lives, batch);
+    double took_s = (double)(now_us() - started_us) / 1e6;
+    main_us = cpu_us(RUSAGE_THREAD) - main_us;
+    process_us = cpu_us(RUSAGE_SELF) - process_us;
+    store_counters(b->store, &after);
+    qsort(b->took_us, b->commits, sizeof *b->took_us, compare);
+    printf("{\"lives_per_s\": %.0f, \"store_cpu_us_per_life\": %.1f, \"batch\": %" PRId64
+           ", \"result_bytes\": %zu, \"commit_p50_us\": %" PRId64 ", \"commit_p99_us\": %" PRId64
+           ", \"commit_max_us\": %" PRId64 ", \"deleted\": %" PRId64 ", \"checkpoints\": %" PRId64
+           "}\n",
+        (double)lives / took_s, (process_us - main_us) / (double)lives, batch, b->result.size,
+        b->took_us[b->commits / 2], b->took_us[b->commits * 99 / 100], b->took_us[b->commits - 1],
+        after.deleted - before.deleted, after.checkpoints - before.checkpoints);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: bench-store DIRECTORY [LIVES [BATCH [RESULTS [random]]]]\n");
+        (void)fprintf(
+            stderr, "usage: bench-store DIRECTORY [LIVES [BATCH [RESULTS [random|backlog]]]]\n");
         return 64;
     }
     int64_t lives = argc > 2 ? strtonum(argv[2], 1, 100000000, NULL) : 200000;
     int64_t batch = argc > 3 ? strtonum(argv[3], 1, 100000, NULL) : 100;
     int64_t keep = argc > 4 ? strtonum(argv[4], 1, 100000000, NULL) : 20000;
-    char path[4096], error[STORE_ERROR_BYTES];
-    static const char *const files[] = {"", "-wal", "-shm", "-lock", "-reserve"};
     struct bench b = {.random = argc > 5 && strcmp(argv[5], "random") == 0};
-    struct store_config config = {.path = path, .keep_us = INT64_MAX / 4, .keep_results = keep};
-    const struct store_loader loader = {.context = NULL};
-    struct store_counters before, after;
-    for (size_t i = 0; i < 5; i++) {
-        (void)snprintf(path, sizeof path, "%s/bench.store%s", argv[1], files[i]);
-        (void)remove(path);
-    }
+    bool backlog = argc > 5 && strcmp(argv[5], "backlog") == 0;
+    int64_t fill = backlog ? keep + 100000 : keep;
+    char path[4096];
     (void)snprintf(path, sizeof path, "%s/bench.store", argv[1]);
-    b.store = store_open(&config, WALL_US, error);
-    if (b.store == NULL || !store_load(b.store, &loader, error)) {
-        (void)fprintf(stderr, "bench-store: %s\n", error);
-        return 1;
-    }
+    remove_old(path);
     msgpack_sbuffer_init(&b.trace);
     msgpack_sbuffer_init(&b.result);
     sample_trace(&b.trace, "192.0.2.1", false);
-    b.took_us = calloc((size_t)((lives > keep ? lives : keep) / batch + 8), sizeof *b.took_us);
-    if (b.took_us == NULL)
-        return 1;
-    run(&b, 1, keep, 1000);
-    b.commits = 0;
-    store_counters(b.store, &before);
-    double process_us = cpu_us(RUSAGE_SELF), main_us = cpu_us(RUSAGE_THREAD);
-    int64_t started_us = now_us();
-    run(&b, keep + 1, lives, batch);
-    main_us = cpu_us(RUSAGE_THREAD) - main_us;
-    process_us = cpu_us(RUSAGE_SELF) - process_us;
-    double took_s = (double)(now_us() - started_us) / 1e6;
-    store_counters(b.store, &after);
-    qsort(b.took_us, b.commits, sizeof *b.took_us, compare);
-    printf("{\"lives_per_s\": %.0f, \"store_cpu_us_per_life\": %.1f, \"batch\": %" PRId64
-           ", \"result_bytes\": %zu, "
-           "\"commit_p50_us\": %" PRId64 ", \"commit_p99_us\": %" PRId64
-           ", \"commit_max_us\": %" PRId64 ", \"deleted\": %" PRId64 ", \"checkpoints\": %" PRId64
-           ", \"wal_bytes\": %" PRId64 "}\n",
-        (double)lives / took_s, (process_us - main_us) / (double)lives, batch, b.result.size,
-        b.took_us[b.commits / 2], b.took_us[b.commits * 99 / 100], b.took_us[b.commits - 1],
-        after.deleted - before.deleted, after.checkpoints - before.checkpoints, after.wal_bytes);
+    b.took_us = mem_new((size_t)(lives / batch + fill / FILL_BATCH + 8), sizeof *b.took_us);
+    store_begin(&b, path, fill);
+    run(&b, 1, fill, FILL_BATCH);
     store_close(&b.store);
+    store_begin(&b, path, keep);
+    measure(&b, fill + 1, lives, batch);
+    store_close(&b.store);
+    remove_old(path);
     free(b.took_us);
     msgpack_sbuffer_destroy(&b.trace);
     msgpack_sbuffer_destroy(&b.result);

@@ -51,12 +51,16 @@ void worker_doom(struct sim *s, int process, int64_t steps) {
     worker_of(s, process)->crash_in = steps;
 }
 
-static void poisoned(struct sim *s, const struct event *event) {
+/* ---- the stand-in ----------------------------------------------------------------------- */
+
+/* What kills its worker, unless it was stopped before. */
+static void poison(struct sim *s, const struct event *event) {
+    const struct mux_job *job = event->data;
+    if (!job->used || job->execution != event->number)
+        return;
     SAY(s, "%s is poisoned", sim_name(event->process));
     worker_crash(s, event->process);
 }
-
-/* ---- the stand-in ----------------------------------------------------------------------- */
 
 struct mux_counters *mux_counters(struct mux *mux) {
     return &mux->counters;
@@ -73,10 +77,9 @@ struct mux_job *mux_add(struct mux *mux, const struct trace *options, const stru
     bool slow = sim_chance(s, s->quiet ? 2 : 10);
     int64_t work_us = slow ? NEVER / 2 : 1 + sim_draw(s, s->mix.work_us);
     const struct lease *lease = owner;
-    char poison[16];
-    (void)snprintf(poison, sizeof poison, "192.0.2.%d", s->mix.poison);
-    if (strcmp(options->target, poison) == 0)
-        sim_at(s, s->now_us + sim_draw(s, 50 * MS), mux->worker->process, poisoned, NULL, 0);
+    char target[16];
+    (void)snprintf(target, sizeof target, "192.0.2.%d", s->mix.poison);
+    bool kills = strcmp(options->target, target) == 0;
     *job = (struct mux_job){.used = true,
         .mux = mux,
         .owner = owner,
@@ -85,7 +88,10 @@ struct mux_job *mux_add(struct mux *mux, const struct trace *options, const stru
         .deadline_us = deadline_us,
         .progress = options->progress,
         .execution = history_execute(s, mux->worker->process, lease->id, options->id),
-        .ends_us = work_us > deadline_us - now_us ? deadline_us : now_us + work_us};
+        .ends_us = kills || work_us > deadline_us - now_us ? deadline_us : now_us + work_us};
+    if (kills)
+        sim_at(
+            s, s->now_us + sim_draw(s, 50 * MS), mux->worker->process, poison, job, job->execution);
     return job;
 }
 

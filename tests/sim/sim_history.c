@@ -235,7 +235,8 @@ static bool cancel_was_asked(const struct sim *s, const struct fact *fact) {
     return false;
 }
 
-/* Without other faults only the trace that kills its workers loses all of its runs. */
+/* Without other faults only the trace that kills its workers loses all of its runs, if all of them
+ * were begun: one that was on its way to a worker that had just died counts too. */
 static void check_neighbours(struct sim *s, const struct fact *fact) {
     char poison[16], whole[ID_ROOM];
     int64_t runs = 0;

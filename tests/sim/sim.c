@@ -112,8 +112,10 @@ static int run_job(struct report *report, unsigned job) {
         printf("seed %" PRIu64 ": %s\n", seed, s->why);
         (void)fflush(stdout);
     }
+    if (failures > 0)
+        _exit(1); /* what broken schedules had is no leak */
     sim_free(s);
-    return failures > 0;
+    return 0;
 }
 
 static bool wait_for(const struct report *reports, const pid_t *children) {

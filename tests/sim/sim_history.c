@@ -239,11 +239,14 @@ static bool cancel_was_asked(const struct sim *s, const struct fact *fact) {
  * were begun: one that was on its way to a worker that had just died counts too. */
 static void check_neighbours(struct sim *s, const struct fact *fact) {
     char poison[16], whole[ID_ROOM];
+    const char *place = strchr(fact->id, '/');
     int64_t runs = 0;
     (void)snprintf(poison, sizeof poison, "192.0.2.%d", s->mix.poison);
     (void)snprintf(whole, sizeof whole, "%.*s", (int)strcspn(fact->id, "/"), fact->id);
     for (int64_t i = 1; i <= s->history.execution_count; i++)
-        runs += strcmp(s->history.executions[i].id, whole) == 0;
+        runs +=
+            strcmp(s->history.executions[i].id, whole) == 0 &&
+            (place == NULL || strcmp(place + 1, sim_name(s->history.executions[i].process)) == 0);
     KEEP(s,
         s->mix.every_us > 0 || strcmp(fact->stop, "worker-lost") != 0 || runs < CORE_MAX_RUNS ||
             strcmp(fact->target, poison) == 0,

@@ -26,7 +26,8 @@ CLIENTS = 4
 STREAMS = 5
 WORKERS = ("w1", "w2", "w3")
 LINKS = ("submit", "results", "workers")
-GAP_S = 0.25  # between two faults, on average; they overlap
+GAP_S = 0.22  # between two faults, on average; they overlap
+CANNOT_OPEN = 73  # the broker's exit status
 SETTLE_S = 60  # after the last fault, until all is done; the longest lease without a worker and more
 DISK_BYTES = 256 * 1024 * 1024  # the broker keeps 64 MiB in reserve and wants 32 more
 
@@ -52,33 +53,37 @@ class Chaos:
             endpoint, self.dialled[link] = self.proxy.link(link)
             setattr(system, link, endpoint)
         self.prober_env = system.fakemtr(INTERNET)
+        self.faulty = {"disk"} if self.disk.why else set()  # what has a fault: it gets no other one
+        self.was_full = False  # the disk, since the broker's start
         self.running = {}
         for name in ("broker", *WORKERS):
             self.start(name)
-        self.faulty = {"disk"} if self.disk.why else set()  # what has a fault: it gets no other one
         self.ends = []  # heap of (when, number, what is to be undone)
         self.done = collections.Counter()
         self.wrong = []
 
     def start(self, name):
         if name == "broker":
+            self.was_full = "disk" in self.faulty
             argv = [program("hopmq-broker"), "--store", os.path.join(self.disk.path, "store")]
             argv += [word for link in LINKS for word in ("--" + link, getattr(self.system, link))]
             env = {}
         else:
             argv = [program("hopmq-worker"), "--broker", self.dialled["workers"], "--name", name]
-            argv += ["--pps", "max", "--capacity", "100"]
+            argv += ["--pps", "max", "--capacity", "50"]
             env = self.prober_env
         self.running[name] = self.system.run(self.disk.enter(argv), name, env={**os.environ, **env})
 
     def supervise(self):
-        """Starts again what has ended by itself, which nothing may do."""
+        """Starts again what has ended by itself, which nothing may do but a broker that was started on
+        a full disk, without even its reserve."""
         for name, process in list(self.running.items()):
             if name not in self.faulty and process.popen.poll() is not None:
-                if name == "broker" and "disk" in self.faulty and not self.disk.why:
-                    self.done["broker that ended with a full disk"] += 1
+                status = process.popen.returncode
+                if name == "broker" and status == CANNOT_OPEN and self.was_full:
+                    self.done["start with a full disk"] += 1
                 else:
-                    self.wrong.append(f"{name} ended with status {process.popen.returncode}")
+                    self.wrong.append(f"{name} ended with status {status}")
                 self.start(name)
 
     # ---- faults: each is given its target and returns how to end it, and after how long ----
@@ -142,6 +147,7 @@ class Chaos:
 
     def fault_fill(self, _):
         self.disk.fill()
+        self.was_full = True
         return self.disk.free, self.short(3)
 
     KINDS = [  # weight, kind, targets
@@ -154,7 +160,7 @@ class Chaos:
         (18, "cut", LINKS),
         (10, "delay", LINKS),
         (10, "swallow", LINKS),
-        (6, "fill", ("disk",)),
+        (4, "fill", ("disk",)),
     ]
 
     def strike(self):

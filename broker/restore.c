@@ -76,7 +76,10 @@ void core_restore_member(struct core *c, const struct record_result *result) {
 
 void core_restored(struct core *c, const struct core_time *now) {
     struct job *job, *next;
+    struct worker *w;
     c->now = *now;
+    RB_FOREACH(w, worker_name_tree, &c->names) /* loading may have taken its time */
+    timeline_set(&c->worker_times, &w->timer, now->mono_us + CORE_GHOST_US);
     RB_FOREACH_SAFE(job, job_id_tree, &c->jobs, next)
     if (job->state == JOB_SPREAD)
         fan_settle(c, job);

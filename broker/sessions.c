@@ -122,7 +122,7 @@ void sessions_due(struct core *c, struct worker *w) {
 static void heard(struct core *c, struct worker *w) {
     w->heard_us = c->now.mono_us;
     if (w->full) {
-        w->full = false;
+        w->full = w->gone = false;
         sessions_unload(c, w);
         sessions_load(c, w);
     }
@@ -231,7 +231,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     memcpy(key.name, msg->name, sizeof key.name);
     struct worker *old = RB_FIND(worker_name_tree, &c->names, &key);
     w = sessions_find(c, peer);
-    if (w == NULL && old != NULL && !old->ghost && contested(c, old, msg)) {
+    if (w == NULL && old != NULL && !old->ghost && !old->gone && contested(c, old, msg)) {
         reject(c, peer, "conflict", "name: %s: another worker uses it; give each its own --name",
             msg->name);
         return;
@@ -297,16 +297,15 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
     core_to_worker(c, w, &(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = c->config.epoch});
 }
 
+/* One whose connection is gone is mostly back in a moment, with what it runs: it keeps that until
+ * it is silent for too long. */
 void sessions_undelivered(
     struct core *c, struct worker *w, const struct session_msg *msg, enum core_sent sent) {
-    if (sent == CORE_FULL) {
-        sessions_unload(c, w);
-        w->full = true;
-        sessions_load(c, w);
-    }
+    sessions_unload(c, w);
+    w->full = true;
+    w->gone = sent == CORE_GONE;
+    sessions_load(c, w);
     leases_unsent(c, w, msg);
-    if (sent == CORE_GONE)
-        sessions_lost(c, w, "its connection is gone");
 }
 
 static void drain(struct core *c, struct worker *w) {

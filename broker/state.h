@@ -204,7 +204,8 @@ struct worker {
     bool serving; /* its edges count it as such */
     bool free;    /* its edges are among the free ones of their demands */
     bool ghost;   /* a name of before the restart that has not come back yet */
-    bool full;    /* took no more messages: nothing is given to it until it is heard again */
+    bool full;    /* took a message not: nothing is given to it until it is heard again */
+    bool gone;    /* that was because its connection is */
     void *stats;  /* the encoded map of its last heartbeat */
     size_t stats_size;
 };

@@ -91,7 +91,9 @@ zsock_t *sock_new_connected(int type, const char *endpoint) {
         return NULL;
     common_options(s);
     zsock_set_rcvhwm(s, 0);
-    zsock_set_immediate(s, 1);
+    /* A SUB with it aborts when its connection is cut between two frames (libzmq #3663, measured: 7
+     * of 10 runs with cuts, none without). */
+    zsock_set_immediate(s, type != ZMQ_SUB);
     zsock_set_reconnect_ivl(s, 100);
     zsock_set_reconnect_ivl_max(s, 5000);
     zsock_set_connect_timeout(s, 3000);

@@ -662,8 +662,7 @@ static inline void model_settle(struct model *m) {
         memmove(m->unsent, m->unsent + 1, --m->unsent_count * sizeof(struct unsent *));
         if (u->side == CORE_WORKER) {
             struct member *w = &m->members[model_number(&u->peer)];
-            w->full = w->joined && u->sent == CORE_FULL;
-            w->joined = w->joined && u->sent == CORE_FULL;
+            w->full = w->joined;
         }
         core_undelivered(m->core, u->side, &u->peer, u->bytes, u->size, u->sent, &m->now);
         free(u);

@@ -75,6 +75,33 @@ static void what_the_ghost_does_not_list_runs_anew(void **state) {
             GIVEN("w2", "200", "2", "120000", PROBE("a")));
 }
 
+/* A worker whose connection is cut comes back over another one with what it runs: it costs no run,
+ * but for the trace that it did not get. */
+static void a_cut_connection_costs_no_run(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "4", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    text_clear(&log_text);
+    gone = "w1";
+    say_to("c1", SUBMIT("", TRACE("b", "")));
+    EXPECT(ACCEPTED("c1", "'b'"));
+    gone = NULL;
+    say_to("w2", LISTING("one", "100"));
+    EXPECT("log worker-lost name=one running=0 why=\"its name joined anew\"\n" WELCOME("w2")
+            GIVEN("w2", "102", "1", "120000", PROBE("b")));
+    say_to("w2", RESULT("100", "192.0.2.1", "reached"));
+    assert_non_null(strstr(log_text.at, "'worker':'one','run':1"));
+    text_clear(&log_text);
+    /* It may be cut twice in a row; that is no fight for the name. */
+    gone = "w2";
+    say_to("c1", SUBMIT("", TRACE("c", "")));
+    gone = NULL;
+    text_clear(&log_text);
+    say_to("w3", HELLO("one", "4", ""));
+    assert_non_null(strstr(log_text.at, "welcome"));
+    text_clear(&log_text);
+}
+
 /* A worker that was asked more than once says hello more than once, the second time without what it
  * was given after the first. */
 static void a_hello_that_crossed_a_trace(void **state) {
@@ -375,6 +402,7 @@ int main(void) {
         CASE(a_restart_keeps_what_was_accepted),
         CASE(a_ghost_is_given_up_after_ten_seconds),
         CASE(what_the_ghost_does_not_list_runs_anew),
+        CASE(a_cut_connection_costs_no_run),
         CASE(a_hello_that_crossed_a_trace),
         CASE(a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it),
         CASE(a_cancel_outlives_the_broker),

@@ -631,8 +631,9 @@ static inline void model_keep_trace(void *context, const struct record_trace *tr
 
 static inline void model_keep_run(void *context, const struct record_run *run) {
     const struct model *m = context;
-    CHECK(run->number <= m->number && run->lease > 0 && run->worker[0] != '\0');
-    CHECK(run->run >= 1 && run->run <= CORE_MAX_RUNS);
+    CHECK(run->number <= m->number && run->run <= CORE_MAX_RUNS);
+    CHECK((run->lease > 0) == (run->worker[0] != '\0'));
+    CHECK(run->cancelling || (run->lease > 0 && run->run >= 1));
 }
 
 static inline void model_keep_result(void *context, const struct record_result *result) {

@@ -165,7 +165,8 @@ struct core *core_new(
     c->started_us = now->mono_us;
     c->next_lease = config->first_lease;
     c->next_id = 1;
-    c->seq = c->shell.kept_seq = config->seq;
+    c->seq = config->seq;
+    c->shell.kept_seq = config->seq;
     c->number = config->number;
     timeline_init(&c->job_times);
     timeline_init(&c->worker_times);

@@ -111,7 +111,10 @@ def test_sources(traced):
     nobody = {"client": traced, "stop": "no-worker", "code": "unavailable", "says": "no worker that fits"}
     fails(**nobody, target="20.0.0.1", source="203.0.113.9", deadline_ms=300)
     fails(**nobody, target="2001:db8:1::1", source="2001:db8::9", deadline_ms=300)
-    fails(**nobody, target="localhost", af=0, source="2001:db8:ffff::1", deadline_ms=300)
+    # Of a name only the worker knows the family.
+    end = fails(traced, "no-route", "bad-request", ("source: 2001:db8:ffff::1", "family"),
+                target="localhost", af=0, source="2001:db8:ffff::1")
+    assert end["dst"] == "127.0.0.1"
     end = traced.request("trace", target="20.0.0.1", source="198.18.0.1")
     assert (end["stop"], end["src"]) == ("reached", "198.18.0.1")
 

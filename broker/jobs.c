@@ -139,7 +139,9 @@ static struct demand *admitted_demand(
         wire_busy(err, "workers", "labels", RETRY_QUEUE_MS,
             "%d sets of labels and other needs: full; send again later", CORE_MAX_DEMANDS);
     } else if (!trace->wait && !pool_servable(demand)) {
-        wire_fail(err, "unavailable", "workers", "no worker that fits is there");
+        char wants[POOL_WANTS_BYTES];
+        pool_wants(demand, wants, sizeof wants);
+        wire_fail(err, "unavailable", "workers", "no worker that fits is there: %s", wants);
         demand = NULL;
     } else if (lanes_full(c, tag)) {
         c->counters.busy++;
@@ -405,11 +407,19 @@ void jobs_cancel(struct core *c, struct job *job) {
         fan_cancel(c, job);
 }
 
+static void end_queued(struct core *c, struct job *job) {
+    char message[POOL_WANTS_BYTES + 40] = "no worker that fits was there: ";
+    if (pool_was_servable(job)) {
+        jobs_end(c, job, STOP_DEADLINE, NULL, NULL);
+        return;
+    }
+    pool_wants(job->lane->demand, message + strlen(message), POOL_WANTS_BYTES);
+    jobs_end(c, job, STOP_NO_WORKER, "unavailable", message);
+}
+
 void jobs_due(struct core *c, struct job *job) {
     if (job->state == JOB_QUEUED) {
-        bool served = pool_was_servable(job);
-        jobs_end(c, job, served ? STOP_DEADLINE : STOP_NO_WORKER, served ? NULL : "unavailable",
-            "no worker that fits was there");
+        end_queued(c, job);
         return;
     }
     if (job->state == JOB_RIDING) {

@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +212,34 @@ void pool_hold(struct core *c, struct demand *demand) {
 void pool_drop(struct core *c, struct demand *demand) {
     if (--demand->lanes == 0)
         add_idle(c, demand);
+}
+
+static size_t add(char *text, size_t room, size_t at, const char *before, const char *what) {
+    int more = at < room ? snprintf(text + at, room - at, "%s%s", before, what) : 0;
+    return at + (size_t)more;
+}
+
+void pool_wants(const struct demand *demand, char *text, size_t room) {
+    const struct need *need = &demand->need;
+    char source[ADDR_TEXT], name[LABEL_BYTES + 1];
+    size_t at = add(text, room, 0, "", trace_protocol_names[need->protocol]);
+    if (need->family != 0)
+        at = add(text, room, at, need->family == 4 ? ", IPv4" : ", IPv6", "");
+    if (need->flow)
+        at = add(text, room, at, ", constant flows", "");
+    if (need->source.af != 0)
+        at = add(text, room, at, ", address ", addr_print(&need->source, source));
+    if (for_one(demand))
+        at = add(text, room, at, ", name ", need->worker);
+    for (uint32_t i = 0; demand->labels != NULL && i < demand->labels->via.map.size; i++) {
+        const msgpack_object_kv *label = &demand->labels->via.map.ptr[i];
+        (void)snprintf(
+            name, sizeof name, "%.*s", (int)label->key.via.str.size, label->key.via.str.ptr);
+        at = add(text, room, at, ", ", name);
+        (void)snprintf(
+            name, sizeof name, "%.*s", (int)label->val.via.str.size, label->val.via.str.ptr);
+        at = add(text, room, at, "=", name);
+    }
 }
 
 bool pool_servable(const struct demand *demand) { return demand->serving > 0; }

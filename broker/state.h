@@ -585,6 +585,10 @@ size_t pool_fitting(const struct demand *demand, struct worker **workers, size_t
 /* True if some worker, busy or not, serves the demand. */
 bool pool_servable(const struct demand *demand);
 
+/* What a worker must have, in words for people. */
+#define POOL_WANTS_BYTES 160
+void pool_wants(const struct demand *demand, char *text, size_t room);
+
 /* True if one did at any time since the job was accepted, or restored. */
 bool pool_was_servable(const struct job *job);
 

@@ -87,7 +87,7 @@ def test_what_the_prober_cannot_do(traced):
     assert end["dst"] == "20.0.0.1" and end["src"] == "198.18.0.1"
     fails(**how, code="bad-request", says="33000", protocol="udp", port=33000, **v4)
     # What no worker can do waits for one that can, or does not wait.
-    nobody = {"client": traced, "stop": "no-worker", "code": "unavailable", "says": "no worker that fits"}
+    nobody = {"client": traced, "stop": "no-worker", "code": "unavailable", "says": "no worker that fits was there: "}
     fails(**nobody, protocol="sctp", deadline_ms=300, **v4)
     reply = traced.request("trace", protocol="sctp", wait=False, **v4)
     assert (reply["op"], reply["code"], reply["field"]) == ("error", "unavailable", "workers")
@@ -108,7 +108,7 @@ def test_what_the_prober_cannot_do(traced):
 
 
 def test_sources(traced):
-    nobody = {"client": traced, "stop": "no-worker", "code": "unavailable", "says": "no worker that fits"}
+    nobody = {"client": traced, "stop": "no-worker", "code": "unavailable", "says": "no worker that fits was there: "}
     fails(**nobody, target="20.0.0.1", source="203.0.113.9", deadline_ms=300)
     fails(**nobody, target="2001:db8:1::1", source="2001:db8::9", deadline_ms=300)
     # Of a name only the worker knows the family.

@@ -365,7 +365,9 @@ static void after_ms(int64_t ms) {
 #define DONE(who, lease) who " {'v':1,'op':'done','lease':" lease "}\n"
 #define BEAT(leases) "{'v': 1, 'op': 'heartbeat', 'leases': [" leases "], 'stats': {}}"
 #define BEAT_BACK(who) who " {'v':1,'op':'heartbeat','epoch':9000}\n"
-#define NO_WORKER ",'error':{'code':'unavailable','message':'no worker that fits was there'}"
+#define NO_WORKER_WITH(wants)                                                                      \
+    ",'error':{'code':'unavailable','message':'no worker that fits was there: " wants "'}"
+#define NO_WORKER NO_WORKER_WITH("icmp, IPv4")
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 

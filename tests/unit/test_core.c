@@ -91,9 +91,9 @@ static void labels_decide_and_load_is_shared(void **state) {
         if (i < 29)
             text_clear(&log_text);
     }
-    EXPECT("result.default.b {'v':1,'op':'result'," HEAD(
-        "1", "default", "1", "b", ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1",
-        "125000000", "no-worker", NO_WORKER) "}\n" BEAT_BACK("w1") BEAT_BACK("w2"));
+    EXPECT("result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
+        ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "125000000", "no-worker",
+        NO_WORKER_WITH("icmp, IPv4, site=lon")) "}\n" BEAT_BACK("w1") BEAT_BACK("w2"));
 }
 
 static void a_lost_worker_is_replaced_three_times(void **state) {

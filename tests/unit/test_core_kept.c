@@ -331,9 +331,9 @@ static void a_fanout_outlives_the_broker(void **state) {
 static void a_trace_that_will_not_wait(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", ", 'wait': false")));
-    EXPECT(ACCEPTED("c1",
-        "{'code':'unavailable','message':'workers: no worker that fits is there','field':'workers'"
-        "}"));
+    EXPECT(ACCEPTED("c1", "{'code':'unavailable','message':'workers: no worker that fits is there: "
+                          "icmp, IPv4','field':'workers'"
+                          "}"));
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT("", TRACE("b", "") ", " TRACE("c", ", 'wait': false")));
     text_clear(&log_text);

@@ -85,6 +85,24 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     queue_dispatch(c);
 }
 
+/* When the rest of the results, that one answer of the store has no room for, can be asked for. */
+#define RETRY_REST_MS 100
+
+/* The client gets the result of a trace that has not ended; of one that has, later, or if the store
+ * has left it out of its answer, when it asks again. */
+static bool notify(struct core *c, const struct core_peer *peer, const struct request *request,
+    struct known known, struct wire_error *err) {
+    size_t size;
+    if (result_of(known, &size) != NULL)
+        return true;
+    if (known.row == NULL)
+        return jobs_wait(c, known.job, peer, request->req, err);
+    c->counters.busy++;
+    wire_busy(err, "id", "reads", RETRY_REST_MS, "%s: has ended; ask again for its result",
+        known.row->id);
+    return false;
+}
+
 /* Packs an id or an error. True if the client is to get a result that is there already. */
 static bool submit_one(struct core *c, const struct core_peer *peer, const struct request *request,
     uint32_t i, struct known *known, msgpack_packer *pk) {
@@ -100,12 +118,11 @@ static bool submit_one(struct core *c, const struct core_peer *peer, const struc
         request_put_error_map(pk, &err);
         return false;
     }
-    bool ended = result_of(*known, &size) != NULL;
-    if (waits && !ended && !jobs_wait(c, known->job, peer, request->req, &err))
+    if (waits && !notify(c, peer, request, *known, &err))
         request_put_error_map(pk, &err);
     else
         wire_put_text(pk, trace.id);
-    return waits && ended;
+    return waits && result_of(*known, &size) != NULL;
 }
 
 static void submit(struct core *c, const struct core_peer *peer, const struct request *request) {

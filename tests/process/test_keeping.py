@@ -128,6 +128,30 @@ def test_goes_on_where_it_stopped(system, fake, number):
     assert [r["seq"] for r in client.request("replay", after=0)["results"]] == [1, 2, 3]
 
 
+def test_all_that_had_ended_is_asked_for_again(system, fake):
+    """More results than one answer of the store may have: no trace is left without its result."""
+    broker = system.broker(store="store")
+    client = system.client()
+    traces = [{"target": TARGET, "id": f"t{i}", "meta": 900 * "x"} for i in range(1000)]
+    fake.hello(capacity=1000)
+    client.request("submit", traces=traces)
+    for _ in traces:
+        given = fake.expect("trace")
+        fake.result(given["lease"], body(given["trace"]))
+    for _ in traces:
+        fake.expect("done")
+    broker.stop()
+    system.broker(store="store")
+    left, seen = traces, []
+    while left:
+        ids = client.request("submit", notify=True, traces=left)["ids"]
+        later = [i for i, said in enumerate(ids) if isinstance(said, dict)]
+        assert all(ids[i]["code"] == "busy" and ids[i]["reason"] == "reads" for i in later)
+        seen += [client.receive()["id"] for _ in range(len(ids) - len(later))]
+        left = [left[i] for i in later]
+    assert sorted(seen) == sorted(trace["id"] for trace in traces)
+
+
 def test_memory_ends_with_its_broker(system):
     broker = system.broker()
     client = system.client()

@@ -208,6 +208,24 @@ static void replay_brings_what_was_published(void **state) {
     EXPECT("c1 {'v':1,'op':'results','results':[" REPLAY_END("false", ""));
 }
 
+/* The store leaves out what its answer has no room for. */
+static void repeated_with_more_results_than_fit(void **state) {
+    (void)state;
+    end_three();
+    restart(0);
+    text_clear(&log_text);
+    struct record_result *left_out = &kept_results[2].record, whole = *left_out;
+    left_out->result = NULL;
+    left_out->result_size = 0;
+    say_to("c1", SUBMIT(", 'notify': true", TRACE("a", "") ", " TRACE("c", "")));
+    EXPECT(ACCEPTED("c1", "'a',{'code':'busy','message':'id: c: has ended; ask again for its "
+                          "result','field':'id','reason':'reads','retry_ms':100}") "c1 " PLAYED("1",
+        "default", "1", "a") "\n");
+    *left_out = whole;
+    say_to("c1", SUBMIT(", 'notify': true", TRACE("c", "")));
+    EXPECT(ACCEPTED("c1", "'c'") "c1 " PLAYED("3", "default", "2", "c") "\n");
+}
+
 /* ---- coalesce --------------------------------------------------------------------------- */
 
 #define RIDER(id, more) TRACE(id, ", 'coalesce': true" more)
@@ -408,6 +426,7 @@ int main(void) {
         CASE(a_cancel_outlives_the_broker),
         CASE(runs_are_counted_across_restarts),
         CASE(replay_brings_what_was_published),
+        CASE(repeated_with_more_results_than_fit),
         CASE(riders_share_one_probing),
         CASE(a_rider_goes_on_when_its_leader_is_cancelled),
         CASE(riders_outlive_the_broker),

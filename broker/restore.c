@@ -68,8 +68,8 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
 void core_restore_member(struct core *c, const struct record_result *result) {
     struct wire_error err;
     struct job *whole = whole_of(c, result->id);
-    if (whole == NULL ||
-        !wire_doc_read(&c->doc, result->result, result->result_size, RESULT_MAX_VALUES, &err))
+    if (whole == NULL || !wire_doc_read(&c->doc, result->result, result->result_size,
+                             RESULT_MAX_PUBLISHED_VALUES, &err))
         return;
     fan_member(c, whole, fan_worker(result->id), result_stop_of(&c->doc.root), result->seq);
 }

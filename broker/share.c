@@ -58,15 +58,16 @@ static bool is_its_own(int stop) {
     return stop == STOP_CANCELLED || stop == STOP_DEADLINE || stop == STOP_NO_WORKER;
 }
 
-/* Ends the job with what a finished one found. */
-static void take_result(struct core *c, struct job *job, const struct job *from) {
+/* Ends the job with what a finished one found. False if that cannot be read, though we made it. */
+static bool take_result(struct core *c, struct job *job, const struct job *from) {
     struct wire_error err;
     struct result_head head;
     char id[RECORD_ID_BYTES + 1];
     msgpack_packer pk;
-    if (!wire_doc_read(&c->inner, from->result, from->result_size, RESULT_MAX_VALUES, &err) ||
+    if (!wire_doc_read(
+            &c->inner, from->result, from->result_size, RESULT_MAX_PUBLISHED_VALUES, &err) ||
         !result_get_head(&head, &c->inner.root, &err))
-        return; /* we made it */
+        return false;
     state_packer(&pk, &c->body);
     result_put_body_of(&pk, &c->inner.root);
     (void)snprintf(id, sizeof id, "%s", from->id);
@@ -77,6 +78,7 @@ static void take_result(struct core *c, struct job *job, const struct job *from)
             .worker = head.worker,
             .run = head.run,
             .shared = id});
+    return true;
 }
 
 static void ride(struct core *c, struct job *job, struct job *leader) {
@@ -93,10 +95,8 @@ bool share_board(struct core *c, struct job *job, int64_t max_age_us) {
     if (other == NULL)
         return false;
     if (other->state == JOB_DONE) {
-        if (!has_path(other->stop) || c->now.mono_us - other->done_us > max_age_us)
-            return false;
-        take_result(c, job, other);
-        return true;
+        bool fresh = c->now.mono_us - other->done_us <= max_age_us;
+        return fresh && has_path(other->stop) && take_result(c, job, other);
     }
     if (other->cancelling || (other->bond != NULL && other->bond->rider_count >= CORE_MAX_RIDERS))
         return false;

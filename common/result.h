@@ -123,6 +123,9 @@ bool result_get_body(struct result_body *body, const msgpack_object *map, struct
 #define RESULT_MAX_VALUES 500000
 #define RESULT_MAX_DEPTH 12
 
+/* And with what the broker puts before them: its keys, and `meta`, of a value a byte at most. */
+#define RESULT_MAX_PUBLISHED_VALUES (RESULT_MAX_VALUES + 2048)
+
 /* The stop of a body or whole result that was checked. */
 int result_stop_of(const msgpack_object *map);
 

@@ -1,6 +1,8 @@
 /* core: what outlives the broker, and what the store is asked; see core_rig.h. */
 #include "tests/unit/core_rig.h"
 
+#include "common/result.h"
+
 #define LISTING(name, leases)                                                                      \
     "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "              \
     "'capacity': 4, 'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': [" leases "]}"
@@ -263,6 +265,41 @@ static void riders_share_one_probing(void **state) {
         "'target':'192.0.2.1','id':'e','coalesce':true,'max_age_ms':900"));
 }
 
+/* As many values as a worker may send: with the broker's own they are more. */
+static void the_largest_result_is_shared(void **state) {
+    enum { VALUES = RESULT_MAX_VALUES - 26 };
+    static const char plain[] =
+        "{'target': '192.0.2.1', 'dst': null, 'src': null, 'protocol': 'icmp', 'first_ttl': 1, "
+        "'max_ttl': 30, 'started_us': 7, 'finished_us': 8, 'probes_sent': 1, 'stop': 'reached', "
+        "'hops': [], 'x': 0}";
+    msgpack_sbuffer body;
+    msgpack_packer pk;
+    (void)state;
+    say_to("w1", HELLO("one", "4", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    msgpack_sbuffer_init(&body);
+    note_pack(&body, plain);
+    body.size--; /* the 0 */
+    msgpack_packer_init(&pk, &body, msgpack_sbuffer_write);
+    msgpack_pack_array(&pk, VALUES);
+    for (int i = 0; i < VALUES; i++)
+        msgpack_pack_nil(&pk);
+    msgpack_sbuffer_clear(&bytes);
+    msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
+    session_put(
+        &pk, &(struct session_msg){
+                 .op = SESSION_RESULT, .lease = 100, .body = body.data, .body_size = body.size});
+    text_clear(&log_text);
+    say_bytes("w1", bytes.data, bytes.size);
+    msgpack_sbuffer_destroy(&body);
+    assert_non_null(strstr(log_text.at, "result.default.a"));
+    text_clear(&log_text);
+    say_to("c1", SUBMIT("", RIDER("b", ", 'max_age_ms': 1000")));
+    assert_non_null(strstr(log_text.at, "result.default.b"));
+    after_ms(200000);
+    text_clear(&log_text);
+}
+
 static void a_rider_goes_on_when_its_leader_is_cancelled(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", "") ", " RIDER("c", "")));
@@ -428,6 +465,7 @@ int main(void) {
         CASE(replay_brings_what_was_published),
         CASE(repeated_with_more_results_than_fit),
         CASE(riders_share_one_probing),
+        CASE(the_largest_result_is_shared),
         CASE(a_rider_goes_on_when_its_leader_is_cancelled),
         CASE(riders_outlive_the_broker),
         CASE(a_fanout_runs_at_each_worker),

@@ -451,6 +451,11 @@ void clients_request(struct core *c, const struct core_peer *peer, const void *b
         clients_error(c, peer, request.req, &err);
         return;
     }
+    if (c->answer != NULL && c->answer->failed) {
+        wire_fail(&err, "internal", "", "the store cannot be read; the broker's log tells why");
+        clients_error(c, peer, request.req, &err);
+        return;
+    }
     enum asked asked = ask(c, peer, bytes, size, &request, &err);
     if (asked == ASKED_NOTHING)
         handle(c, peer, &request);

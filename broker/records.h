@@ -66,6 +66,7 @@ struct record_answer {
     const struct record_result *rows;
     size_t count;
     bool more;         /* AFTER: there are rows behind the last one */
+    bool failed;       /* it could not be read: nobody knows what is there */
     int64_t first_seq; /* AFTER: the oldest result that is kept; the next seq if none is */
 };
 

@@ -28,7 +28,7 @@ void store_question_free(struct store_question *q) {
     free(q);
 }
 
-/* A read that fails, fails for the one who asked: what was found is the answer. */
+/* A read that fails, fails for the one who asked. */
 static struct store_news *answer(struct store *s, const struct store_question *q) {
     struct store_news *news = mem_new(1, sizeof *news);
     char why[STORE_ERROR_BYTES];
@@ -38,7 +38,9 @@ static struct store_news *answer(struct store *s, const struct store_question *q
     do
         code = store_reads_answer(&s->reads, &q->read, &news->rows, &news->answer);
     while (code == SQLITE_BUSY && news->rows.count == 0);
-    if (code != SQLITE_OK) {
+    news->answer.failed = code != SQLITE_OK;
+    if (news->answer.failed) {
+        batch_clear(&news->rows);
         store_schema_explain(s->path, s->reads.db, code, why, sizeof why);
         store_say(s, STORE_SAY, LOG_LEVEL_ERROR, "store-read", "code=%d why=\"%s\"", code, why);
     }

@@ -21,6 +21,7 @@ static struct text log_text; /* what the broker sent since it was last compared 
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
 static const char *gone, *full; /* peers that are not there, or do not read */
+static bool unreadable;         /* the store */
 
 #define MAX_SAID 64
 
@@ -171,8 +172,9 @@ static bool is_asked(const struct asked *a, const struct kept_result *k) {
 
 static void answer(const struct asked *a) {
     struct record_result rows[MAX_KEPT];
-    struct record_answer answer = {.ticket = a->read.ticket, .rows = rows, .first_seq = 1};
-    for (size_t i = 0; i < kept_result_count; i++) {
+    struct record_answer answer = {
+        .ticket = a->read.ticket, .rows = rows, .first_seq = 1, .failed = unreadable};
+    for (size_t i = 0; i < kept_result_count && !unreadable; i++) {
         struct kept_result *k = &kept_results[i];
         k->record.id = k->id;
         k->record.stream = k->stream;
@@ -290,6 +292,7 @@ static inline void restart(int64_t down_ms) {
 static int set_up(void **state) {
     (void)state;
     gone = full = NULL;
+    unreadable = false;
     said_count = 0;
     msgpack_sbuffer_init(&bytes);
     start(10);

@@ -210,6 +210,24 @@ static void replay_brings_what_was_published(void **state) {
     EXPECT("c1 {'v':1,'op':'results','results':[" REPLAY_END("false", ""));
 }
 
+/* What cannot be read is not taken for what is not there. */
+static void a_store_that_cannot_be_read(void **state) {
+    (void)state;
+    end_three();
+    restart(0);
+    text_clear(&log_text);
+    unreadable = true;
+    say_to("c1", "{'v': 1, 'op': 'replay', 'req': 5, 'after': 0}");
+    EXPECT("c1 {'v':1,'op':'error','req':5,'code':'internal','message':'the store cannot be read; "
+           "the broker\\'s log tells why'}\n");
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    assert_non_null(strstr(log_text.at, "'code':'internal'"));
+    text_clear(&log_text);
+    unreadable = false;
+    say_to("c1", SUBMIT("", TRACE("a", "")));
+    EXPECT(ACCEPTED("c1", "'a'"));
+}
+
 /* The store leaves out what its answer has no room for. */
 static void repeated_with_more_results_than_fit(void **state) {
     (void)state;
@@ -463,6 +481,7 @@ int main(void) {
         CASE(a_cancel_outlives_the_broker),
         CASE(runs_are_counted_across_restarts),
         CASE(replay_brings_what_was_published),
+        CASE(a_store_that_cannot_be_read),
         CASE(repeated_with_more_results_than_fit),
         CASE(riders_share_one_probing),
         CASE(the_largest_result_is_shared),

@@ -67,7 +67,7 @@ struct record_answer {
     size_t count;
     bool more;         /* AFTER: there are rows behind the last one */
     bool failed;       /* it could not be read: nobody knows what is there */
-    int64_t first_seq; /* AFTER: the oldest result that is kept; the next seq if none is */
+    int64_t first_seq; /* AFTER: none before this one can be had; the next seq if none at all */
 };
 
 #endif

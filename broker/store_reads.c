@@ -79,19 +79,25 @@ static int read_number(struct store_reads *r, enum reads_sql which, int64_t *val
     return done(s, code);
 }
 
+/* Rows up to one that is damaged: the next question begins with that one, and is told that it is
+ * lost. */
 static int read_after(struct store_reads *r, const struct record_read *read, struct batch *rows,
     struct record_answer *answer) {
     sqlite3_stmt *s = r->sql[read->stream == NULL ? READS_AFTER : READS_STREAM];
     struct record_result row;
+    int64_t damaged_seq = 0;
     int code;
     (void)sqlite3_bind_int64(s, 1, read->after);
     if (read->stream != NULL)
         (void)sqlite3_bind_text(s, 2, read->stream, -1, SQLITE_STATIC);
     while (step(s, &code)) {
-        if (!get_row(r, s, &row))
+        bool good = get_row(r, s, &row);
+        if (!good && rows->count == 0) {
+            damaged_seq = row.seq;
             continue;
-        answer->more =
-            (int64_t)rows->count == read->limit || !batch_has_room(rows, &row, read->max_bytes);
+        }
+        answer->more = !good || (int64_t)rows->count == read->limit ||
+                       !batch_has_room(rows, &row, read->max_bytes);
         if (answer->more)
             break;
         batch_add_result(rows, &row);
@@ -101,7 +107,11 @@ static int read_after(struct store_reads *r, const struct record_read *read, str
         return code;
     code = read_number(r, READS_SEQ, &answer->first_seq);
     answer->first_seq++;
-    return code == SQLITE_OK ? read_number(r, READS_OLDEST, &answer->first_seq) : code;
+    if (code == SQLITE_OK)
+        code = read_number(r, READS_OLDEST, &answer->first_seq);
+    if (answer->first_seq <= damaged_seq)
+        answer->first_seq = damaged_seq + 1;
+    return code;
 }
 
 int store_reads_answer(struct store_reads *r, const struct record_read *read, struct batch *rows,

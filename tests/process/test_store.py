@@ -318,15 +318,16 @@ def test_damaged_rows_pass_for_nothing(path, drive):
     db.close()
     store = drive(path)
     assert [line.split()[1] for line in store.loaded()] == ["6"]
-    assert store.rows(f"after 0 100 {ALL}") == [1, 3]
+    assert store(f"after 0 100 {ALL}") == "rows 1 1 1"
+    assert store(f"after 1 100 {ALL}") == "rows 3 0 3"
     assert store.rows(f"ids 1 3 {ALL}") == [1, 3]
-    assert store.counter("damaged") == 4
+    assert store.counter("damaged") == 5
     assert sqlite(path, "SELECT what, number, id FROM damaged ORDER BY number") == [
         "unfinished|4|id-4",
         "unfinished|5|id-5",
     ]
     store.close()
-    assert store.log.count("level=error event=store-damaged") == 4
+    assert store.log.count("level=error event=store-damaged") == 5
     assert drive(path).close() == 0
 
 

@@ -248,7 +248,7 @@ static void replay(struct core *c, const struct core_peer *peer, const struct re
     msgpack_packer pk;
     const struct record_answer nothing = {.first_seq = c->seq + 1};
     const struct record_answer *answer = c->answer != NULL ? c->answer : &nothing;
-    bool lost = request->after + 1 < answer->first_seq;
+    bool lost = request->after < answer->first_seq - 1;
     state_packer(&pk, &c->out);
     request_put_head(&pk, "results", request->req, 5U + lost);
     wire_put_text(&pk, "results");

@@ -208,6 +208,8 @@ static void replay_brings_what_was_published(void **state) {
             REPLAY_END("false", ",'lost':[1,2]"));
     say_to("c1", "{'v': 1, 'op': 'replay', 'after': 3}");
     EXPECT("c1 {'v':1,'op':'results','results':[" REPLAY_END("false", ""));
+    say_to("c1", "{'v': 1, 'op': 'replay', 'after': 9223372036854775807}");
+    EXPECT("c1 {'v':1,'op':'results','results':[" REPLAY_END("false", ""));
 }
 
 /* What cannot be read is not taken for what is not there. */

@@ -131,6 +131,8 @@ void leases_adopt(
 }
 
 void leases_disown(struct core *c, const struct worker *w, const struct session_msg *msg) {
+    if (c->stalled)
+        return; /* it will list them again; too many answers wait already */
     for (size_t i = 0; i < msg->lease_count; i++) {
         const struct job *job = leases_find(c, msg->leases[i]);
         if (job == NULL || job->lease->worker != w)

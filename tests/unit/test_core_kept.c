@@ -427,6 +427,8 @@ static void a_store_that_is_behind(void **state) {
     core_refuse(core, "store", "the disk is slow");
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
     EXPECT("");
+    say_to("w1", BEAT("100"));
+    EXPECT(BEAT_BACK("w1"));
     say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a']}");
     EXPECT(
         "c1 {'v':1,'op':'error','code':'busy','message':'the disk is too slow, or full','reason':"
@@ -438,6 +440,8 @@ static void a_store_that_is_behind(void **state) {
     core_refuse(core, NULL, NULL); /* room again; but it drains */
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
     EXPECT(DONE("w1", "100"));
+    say_to("w1", BEAT("100"));
+    EXPECT(DONE("w1", "100") BEAT_BACK("w1"));
     say_to("c1", SUBMIT("", TRACE("b", "")));
     assert_non_null(strstr(log_text.at, "'reason':'draining'"));
     text_clear(&log_text);

@@ -381,14 +381,15 @@ enum asked { ASKED_NOTHING, ASKED, ASKED_TOO_MUCH };
 static enum asked ask(struct core *c, const struct core_peer *peer, const void *bytes, size_t size,
     const struct request *request, struct wire_error *err) {
     const char *ids[REQUEST_MAX_ITEMS];
-    if (c->answer != NULL || request->op == REQUEST_PING || request->op == REQUEST_STATS ||
-        c->config.keep_results == 0)
+    if (c->answer != NULL || request->op == REQUEST_PING || request->op == REQUEST_STATS)
         return ASKED_NOTHING;
     if (c->stalled) {
         c->counters.busy++;
         wire_busy(err, "", "store", RETRY_STALLED_MS, "the disk is too slow, or full");
         return ASKED_TOO_MUCH;
     }
+    if (c->config.keep_results == 0)
+        return ASKED_NOTHING;
     struct record_read read = {.max_bytes = CORE_MAX_FETCH_BYTES};
     if (request->op == REQUEST_REPLAY) {
         read.query = RECORD_AFTER;

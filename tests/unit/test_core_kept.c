@@ -447,6 +447,19 @@ static void a_store_that_is_behind(void **state) {
     text_clear(&log_text);
 }
 
+/* Nor where no question is for the store. */
+static void a_store_that_is_behind_and_keeps_no_results(void **state) {
+    (void)state;
+    const struct core_config config = {.name = "b1", .version = "test", .max_queued = 10};
+    core_destroy(&core);
+    core = core_new(&config, &sink, &now);
+    core_refuse(core, "store", "the disk is slow");
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
+    EXPECT(
+        "c1 {'v':1,'op':'error','code':'busy','message':'the disk is too slow, or full','reason':"
+        "'store','retry_ms':1000}\n");
+}
+
 /* A worker cannot list what the store holds back; it has its time from when that leaves. */
 static void a_lease_that_has_not_left_is_not_lost(void **state) {
     (void)state;
@@ -497,6 +510,7 @@ int main(void) {
         CASE(a_fanout_outlives_the_broker),
         CASE(a_trace_that_will_not_wait),
         CASE(a_store_that_is_behind),
+        CASE(a_store_that_is_behind_and_keeps_no_results),
         CASE(a_lease_that_has_not_left_is_not_lost),
         CASE(an_id_like_our_own_is_refused),
     };

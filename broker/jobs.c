@@ -418,12 +418,8 @@ static void end_queued(struct core *c, struct job *job) {
 }
 
 void jobs_due(struct core *c, struct job *job) {
-    if (job->state == JOB_QUEUED) {
+    if (job->state == JOB_QUEUED || job->state == JOB_RIDING) {
         end_queued(c, job);
-        return;
-    }
-    if (job->state == JOB_RIDING) {
-        jobs_end(c, job, STOP_DEADLINE, NULL, NULL);
         return;
     }
     /* Its worker may forget the lease; the job's link to it is cut by who ends the job. */

@@ -337,6 +337,23 @@ static void a_rider_goes_on_when_its_leader_is_cancelled(void **state) {
             GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'b','coalesce':true"));
 }
 
+static void a_rider_that_no_worker_could_have_served(void **state) {
+    (void)state;
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", ", 'deadline_ms': 1000")));
+    text_clear(&log_text);
+    after_ms(1000);
+    assert_non_null(strstr(log_text.at, "result.default.b"));
+    assert_non_null(strstr(log_text.at, "'stop':'no-worker'"));
+    text_clear(&log_text);
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("c1", SUBMIT("", RIDER("c", ", 'deadline_ms': 1000")));
+    text_clear(&log_text);
+    after_ms(1000);
+    assert_non_null(strstr(log_text.at, "result.default.c"));
+    assert_non_null(strstr(log_text.at, "'stop':'deadline'"));
+    text_clear(&log_text);
+}
+
 static void riders_outlive_the_broker(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", "")));
@@ -505,6 +522,7 @@ int main(void) {
         CASE(riders_share_one_probing),
         CASE(the_largest_result_is_shared),
         CASE(a_rider_goes_on_when_its_leader_is_cancelled),
+        CASE(a_rider_that_no_worker_could_have_served),
         CASE(riders_outlive_the_broker),
         CASE(a_fanout_runs_at_each_worker),
         CASE(a_fanout_outlives_the_broker),

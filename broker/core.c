@@ -132,6 +132,11 @@ void core_undelivered(struct core *c, enum core_side side, const struct core_pee
     queue_dispatch(c);
 }
 
+void core_dropped(struct core *c, enum core_side side, int64_t count) {
+    *(side == CORE_CLIENT ? &c->counters.dropped_to_clients : &c->counters.dropped_to_workers) +=
+        count;
+}
+
 void core_refuse(struct core *c, const char *reason, const char *message) {
     c->stalled = reason != NULL && strcmp(reason, "store") == 0;
     if (c->draining)

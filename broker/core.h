@@ -124,6 +124,9 @@ void core_answer(
 void core_undelivered(struct core *core, enum core_side side, const struct core_peer *peer,
     const void *bytes, size_t size, enum core_sent sent, const struct core_time *now);
 
+/* So many messages were dropped whose peers did not read, and that nobody goes on from. */
+void core_dropped(struct core *core, enum core_side side, int64_t count);
+
 /* From now on new traces are `busy` with this reason, a word of docs/protocol.md, section 4, and
  * message; NULL: they are taken again. With reason "store" too much waits for the store: all
  * requests whose answer would wait too are busy. */

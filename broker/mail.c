@@ -31,12 +31,19 @@ static bool send_now(struct mail *mail, const struct outbox_message *m) {
     return sock_send(socket, (const struct sock_frame[]){id, body}, 2);
 }
 
-/* Sends at once what may leave, and puts the rest behind its records. What cannot be sent goes
- * there as well: it is tried again when the core may be told of it. */
+/* Sends at once what may leave, and puts the rest behind its records. What cannot be sent to a
+ * worker goes there as well: it is tried again when the core may be told of it. That it waits there
+ * for the disk is no reason to have no bound: peers can ask, and not read, for as long as that
+ * takes. */
 static void post(struct mail *mail, const struct outbox_message *m, enum core_when when) {
     uint64_t batch = store_batch(mail->store);
-    bool waits = outbox_bytes(mail->outbox) > 0 || batch > store_committed(mail->store);
-    if ((when == CORE_KEPT && waits) || !send_now(mail, m))
+    size_t waiting = outbox_bytes(mail->outbox);
+    bool waits = waiting > 0 || batch > store_committed(mail->store);
+    if ((when == CORE_NOW || !waits) && send_now(mail, m))
+        return;
+    if (when == CORE_NOW && (m->kind == OUTBOX_CLIENT || waiting > OUTBOX_MAX_BYTES))
+        mail->dropped[m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER]++;
+    else
         outbox_put(mail->outbox, batch, m);
 }
 
@@ -154,6 +161,10 @@ static void note_held(struct mail *mail) {
 void mail_settle(struct mail *mail) {
     struct store_counters counters;
     struct core_shell *shell = core_shell(mail->core);
+    for (int side = CORE_CLIENT; side <= CORE_WORKER; side++) {
+        core_dropped(mail->core, side, mail->dropped[side]);
+        mail->dropped[side] = 0;
+    }
     note_held(mail);
     do
         store_flush(mail->store);

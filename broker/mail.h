@@ -24,6 +24,7 @@ struct mail {
     int64_t committed_us; /* and when it was seen, or when nothing waited for the next */
     uint64_t marked;      /* when this batch is committed, */
     int64_t marked_seq;   /* all results up to this one are */
+    int64_t dropped[2];   /* messages to either side, not counted yet */
 };
 
 struct core_sink mail_sink(struct mail *mail);

@@ -5,7 +5,9 @@ import signal
 import sqlite3
 import subprocess
 
+import msgpack
 import pytest
+import zmq
 
 from fakeworker import FakeWorker, body
 from system import PATIENCE, program, until
@@ -261,6 +263,23 @@ def test_a_disk_that_does_not_keep_up(system):
             taken += sum(isinstance(i, str) for i in reply["ids"])
     assert 20_000 <= taken < 100_000
     until(lambda: other.request("submit", traces=traces[:1])["op"] == "accepted", "busy for ever")
+
+
+def test_who_does_not_read_while_the_disk_is_waited_for(system):
+    """Replies that depend on nothing kept do not pile up behind what does."""
+    system.broker(store="store")
+    client, deaf = system.client(), zmq.Context.instance().socket(zmq.DEALER)
+    deaf.rcvhwm, deaf.sndhwm, deaf.linger = 1, 0, 0
+    system.clients.append(deaf)
+    deaf.connect(system.submit)
+    assert client.request("ping")["op"] == "pong"
+    lock = Lock(system.path("store"))
+    client.send("submit", traces=[{"target": TARGET}])
+    for _ in range(60_000):
+        deaf.send(msgpack.packb({"v": 1, "op": "ping"}))
+    until(lambda: client.counters()["dropped_to_clients"] > 0, "all of them are kept")
+    lock.release()
+    assert client.receive()["op"] == "accepted"
 
 
 # ---- how it ends -----------------------------------------------------------------------------

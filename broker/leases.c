@@ -215,6 +215,7 @@ void leases_return(struct core *c, struct worker *w, const struct session_msg *m
     core_say(c, CORE_INFO, "trace-returned", "id=%s worker=%s why=\"%s\"", job->id, w->name,
         msg->reason);
     not_run(c, job);
+    sessions_rest(c, w);
 }
 
 void leases_unsent(struct core *c, struct worker *w, const struct session_msg *msg) {

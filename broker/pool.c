@@ -297,7 +297,7 @@ struct worker *pool_least(const struct demand *demand) {
     struct edge *edge;
     LIST_FOREACH(edge, &demand->edges, of_demand) {
         struct worker *w = edge->worker;
-        if (w->serving && !w->full && (least == NULL || sessions_compare_load(w, least) < 0))
+        if (sessions_takes(w) && (least == NULL || sessions_compare_load(w, least) < 0))
             least = w;
     }
     return least;

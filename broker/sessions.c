@@ -52,16 +52,24 @@ bool sessions_serves(const struct worker *w) {
     return !w->ghost && !w->draining && w->trouble[0] == '\0';
 }
 
+bool sessions_takes(const struct worker *w) { return w->serving && !w->full && !w->resting; }
+
 /* After running, capacity, draining or trouble changed; call unload() before they change. */
 void sessions_load(struct core *c, struct worker *w) {
     if (w->lost)
         return;
     pool_leave(c, w);
     pool_serve(w, sessions_serves(w));
-    if (!w->serving || w->full)
+    if (!sessions_takes(w))
         ward_lift(c, w);
-    if (w->serving && !w->full && w->running < w->capacity && !ward_is(c, w))
+    if (sessions_takes(w) && w->running < w->capacity && !ward_is(c, w))
         pool_enter(c, w);
+}
+
+void sessions_rest(struct core *c, struct worker *w) {
+    sessions_unload(c, w);
+    w->resting = true;
+    sessions_load(c, w);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -196,7 +204,7 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     free(w->sources);
     w->sources = mem_copy(msg->sources, msg->source_count * sizeof *msg->sources);
     w->source_count = msg->source_count;
-    w->draining = false;
+    w->draining = w->resting = false;
     set_trouble(c, w, msg->trouble);
     pool_meet(c, w);
     ward_lift(c, w);
@@ -284,6 +292,7 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
     leases_sweep(c, w, SESSION_DEAD_MS * 1000);
     leases_disown(c, w, msg);
     sessions_unload(c, w);
+    w->resting = false;
     set_trouble(c, w, msg->trouble);
     sessions_load(c, w);
     if (msg->stats != NULL) {

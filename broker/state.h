@@ -206,6 +206,7 @@ struct worker {
     bool ghost;   /* a name of before the restart that has not come back yet */
     bool full;    /* took a message not: nothing is given to it until it is heard again */
     bool gone;    /* that was because its connection is */
+    bool resting; /* handed a trace back: nothing is given to it until its next heartbeat */
     void *stats;  /* the encoded map of its last heartbeat */
     size_t stats_size;
 };
@@ -649,6 +650,12 @@ void sessions_bad(struct core *core, const struct worker *worker, const char *me
 
 /* True if it takes traces, unless it is busy. */
 bool sessions_serves(const struct worker *worker);
+
+/* True if it can be given some now, as soon as it has room. */
+bool sessions_takes(const struct worker *worker);
+
+/* After it handed a trace back: it would do the same with the next one at once. */
+void sessions_rest(struct core *core, struct worker *worker);
 
 /* An order of all workers by the share of their capacity that is in use. */
 int sessions_compare_load(const struct worker *a, const struct worker *b);

@@ -243,6 +243,21 @@ static void handed_back_goes_to_another(void **state) {
             GIVEN("w2", "102", "1", "120000", "'target':'192.0.2.1','id':'b'"));
 }
 
+/* Nor does a worker that hands everything back use up a trace's returns at once. */
+static void who_hands_back_gets_nothing_until_its_heartbeat(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "2", ""));
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
+    text_clear(&log_text);
+    say_to("w1", "{'v': 1, 'op': 'return', 'lease': 100, 'reason': 'no capacity'}");
+    EXPECT("");
+    say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'b', 'wait': false}"));
+    EXPECT(ACCEPTED("c1", "'b'"));
+    say_to("w1", BEAT(""));
+    EXPECT(BEAT_BACK("w1") GIVEN("w1", "101", "1", "120000", "'target':'192.0.2.1','id':'a'")
+            GIVEN("w1", "102", "1", "120000", "'target':'192.0.2.1','id':'b','wait':false"));
+}
+
 /* A worker that does not read is not lost: its traces go to others, and count no run. */
 static void a_full_worker_is_passed_over(void **state) {
     (void)state;
@@ -529,6 +544,7 @@ int main(void) {
         CASE(cancel_and_deadline),
         CASE(what_a_worker_must_not_say),
         CASE(handed_back_goes_to_another),
+        CASE(who_hands_back_gets_nothing_until_its_heartbeat),
         CASE(a_full_worker_is_passed_over),
         CASE(a_worker_in_trouble_gets_nothing),
         CASE(trouble_from_the_first_hello),

@@ -162,7 +162,10 @@ struct store *store_open(
         s->start = (struct store_start){.epoch = wall_us, .origin = wall_us};
         return s;
     }
-    s->path = mem_copy(config->path, strlen(config->path) + 1);
+    /* Its lock goes by its name: a link to it must not be another one. */
+    s->path = realpath(config->path, NULL);
+    if (s->path == NULL)
+        s->path = mem_copy(config->path, strlen(config->path) + 1);
     if (!open_all(s, error))
         store_close(&s);
     return s;

@@ -105,6 +105,14 @@ def test_a_store_is_one_brokers(system):
     assert client.request("ping")["epoch"] == epoch
 
 
+def test_a_link_to_a_store_is_that_store(system):
+    system.broker(store="store")
+    system.client().request("ping")
+    os.symlink("store", system.path("link"))
+    status, says = refused(*endpoints(system, "other-"), "--store", system.path("link"))
+    assert status == 73 and f"--store {system.path('store')}: " in says, says
+
+
 # ---- what is in it ---------------------------------------------------------------------------
 
 

@@ -269,6 +269,19 @@ static inline void rig_return(struct rig *rig, char worker, int64_t lease) {
     rig_tell(rig, worker, &(struct session_msg){.op = SESSION_RETURN, .lease = lease});
 }
 
+/* A heartbeat that lists all that it has. */
+static inline void rig_beat(struct rig *rig, char worker) {
+    struct session_msg msg = {.op = SESSION_HEARTBEAT};
+    int64_t leases[64];
+    struct job *job;
+    msg.leases = leases;
+    TAILQ_FOREACH(job, &rig_worker(rig, worker)->jobs, link) {
+        assert_true(msg.lease_count < 64);
+        leases[msg.lease_count++] = job->lease->number;
+    }
+    rig_tell(rig, worker, &msg);
+}
+
 /* The last event gave just one trace, this one. */
 #define RIG_GAVE(rig, to, id)                                                                      \
     do {                                                                                           \

@@ -137,6 +137,8 @@ static void what_comes_back_goes_to_its_old_place(void **state) {
     rig_submit(&rig, 'a', 1, 6, NULL);
     rig_join(&rig, 'w', 3, NULL);
     rig_return(&rig, 'w', 2);
+    assert_int_equal(rig.given_count, 0); /* it rests */
+    rig_beat(&rig, 'w');
     RIG_GAVE(&rig, 'w', 2);
     rig_join(&rig, 'v', 1, NULL);
     RIG_GAVE(&rig, 'v', 4);

@@ -25,6 +25,7 @@ static int job_count;
 
 static struct mworker {
     bool joined, draining, trouble;
+    bool resting; /* handed something back since its last heartbeat */
     int64_t capacity, running;
     int site;
     unsigned families, protocols;
@@ -63,7 +64,7 @@ static struct mworker *least(const struct mjob *job, bool with_room) {
     struct mworker *found = NULL;
     for (int i = 0; i < MAX_WORKERS; i++) {
         struct mworker *w = &workers[i];
-        if (!serves(w) || !fits(w, job) ||
+        if (!serves(w) || w->resting || !fits(w, job) ||
             (with_room && (w->running >= w->capacity || i == ward_worker)))
             continue;
         if (found == NULL || w->running * found->capacity < found->running * w->capacity)
@@ -131,11 +132,19 @@ static void again(struct mjob *job) {
         insert(job);
 }
 
-/* The first of the queued that has a worker. */
+static bool servable(const struct mjob *job) {
+    for (int i = 0; i < MAX_WORKERS; i++)
+        if (serves(&workers[i]) && fits(&workers[i], job))
+            return true;
+    return false;
+}
+
+/* The first of the queued that has a worker; of suspects, that will have one. */
 static struct mjob *first(bool suspects) {
     struct mjob *best = NULL;
     for (struct mjob *job = jobs; job < jobs + job_count; job++)
-        if (job->state == QUEUED && suspect(job) == suspects && least(job, !suspects) != NULL &&
+        if (job->state == QUEUED && suspect(job) == suspects &&
+            (suspects ? servable(job) : least(job, true) != NULL) &&
             (best == NULL || is_before(job, best)))
             best = job;
     return best;
@@ -145,7 +154,7 @@ static void dispatch(void) {
     struct mjob *job;
     while ((job = first(false)) != NULL)
         give(job, least(job, true));
-    if (ward_job < 0 && (job = first(true)) != NULL) {
+    if (ward_job < 0 && (job = first(true)) != NULL && least(job, false) != NULL) {
         ward_job = (int)(job - jobs);
         ward_worker = (int)(least(job, false) - workers);
     }
@@ -220,6 +229,8 @@ static void hand_back(void) {
     int64_t lease = job->lease;
     job->run--;
     job->returns++;
+    workers[job->worker].resting = true;
+    lift(job->worker);
     again(job);
     dispatch();
     rig_return(&rig, worker, lease);
@@ -247,7 +258,7 @@ static void put_leases(int worker, struct session_msg *msg) {
 static void hello(int i) {
     struct mworker *w = &workers[i];
     w->joined = true;
-    w->draining = w->trouble = false;
+    w->draining = w->trouble = w->resting = false;
     w->capacity = 1 + below(6);
     w->site = below(3);
     w->families = below(3) > 0 ? RIG_V4 : RIG_V4 | RIG_V6;
@@ -274,6 +285,7 @@ static void bye(int i) {
 static void beat(int i) {
     struct session_msg msg = {.op = SESSION_HEARTBEAT};
     workers[i].trouble = below(2) == 0;
+    workers[i].resting = false;
     if (workers[i].trouble)
         lift(i);
     (void)snprintf(msg.trouble, sizeof msg.trouble, "%s", workers[i].trouble ? "it died" : "");

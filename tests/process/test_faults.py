@@ -279,7 +279,8 @@ def test_second_sigterm_of_a_worker_hands_its_traces_back(system):
     client = system.client()
     client.wait_until(joined("w1"))
     client.request("submit", traces=[{"target": destination(4, 1), "id": "x", **ENDLESS}])
-    client.wait_until(lambda s: s["queue"]["running"] == 1)
+    # The broker has given it away; that the worker has it shows when it probes.
+    client.wait_until(lambda s: s["workers"][0].get("stats", {}).get("probes_sent", 0) > 0)
     worker.send_signal(signal.SIGTERM)
     client.wait_until(lambda s: s["workers"][0]["draining"])
     since = time.monotonic()

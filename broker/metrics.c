@@ -75,8 +75,8 @@ static void put_queue(const struct core *c, struct exposition *e) {
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_max_queued_traces",
         "How many may wait: beyond it the answer is busy.", c->config.max_queued);
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_running_traces", "Traces at workers.", c->running);
-    exposition_value(
-        e, EXPOSITION_GAUGE, "hopmq_streams", "Streams of this epoch.", c->stream_count);
+    exposition_value(e, EXPOSITION_GAUGE, "hopmq_streams",
+        "Streams that have had a trace, or a result before.", c->stream_count);
     exposition_value(
         e, EXPOSITION_GAUGE, "hopmq_result_seq", "Sequence number of the last result.", c->seq);
     exposition_value_us(e, EXPOSITION_GAUGE, "hopmq_epoch_timestamp_seconds",

@@ -194,8 +194,10 @@ static struct demand *get_demand(
     return demand;
 }
 
+/* Without labels and source there are few kinds: nobody's many labels may keep those out. */
 struct demand *pool_demand(struct core *c, const struct trace *trace, const char *worker) {
-    return get_demand(c, trace, worker, worker == NULL);
+    bool labels = trace->workers != NULL && trace->workers->via.map.size > 0;
+    return get_demand(c, trace, worker, worker == NULL && (labels || trace->source[0] != '\0'));
 }
 
 struct demand *pool_demand_again(struct core *c, const struct trace *trace, const char *worker) {

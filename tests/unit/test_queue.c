@@ -320,19 +320,23 @@ static void so_many_different_needs(void **state) {
         rig_submit(&rig, 'a', i, 1, &ask);
         assert_int_equal(rig.errors, 0);
     }
-    rig_submit(&rig, 'a', 5000, 1, NULL);
+    rig_submit(&rig, 'a', 5000, 1, &(struct rig_ask){.site = "another"});
     assert_int_equal(rig.errors, 1);
     rig_submit(&rig, 'a', 5001, 1, &ask); /* one that is known */
     assert_int_equal(rig.errors, 0);
+    rig_submit(&rig, 'a', 5000, 1, NULL); /* without labels, always */
+    assert_int_equal(rig.errors, 0);
     rig_cancel(&rig, 0);
-    rig_submit(&rig, 'a', 5000, 1, NULL);
+    rig_cancel(&rig, 1);
+    rig_submit(&rig, 'a', 5002, 1, &(struct rig_ask){.site = "another"});
     assert_int_equal(rig.errors, 0);
     rig_join(&rig, 'w', 2, "s7");
     assert_int_equal(rig.given_count, 2);
     assert_int_equal(rig.given[0].trace, 7);
     assert_int_equal(rig.given[1].trace, 5000);
-    for (int i = 1; i < CORE_MAX_DEMANDS; i++)
+    for (int i = 2; i < CORE_MAX_DEMANDS; i++)
         rig_cancel(&rig, i);
+    rig_cancel(&rig, 5002);
     assert_int_equal(rig.core->idle_count, CORE_IDLE_DEMANDS);
 }
 

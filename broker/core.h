@@ -151,7 +151,7 @@ void core_shutdown(struct core *core, const struct core_time *now);
 
 /* What the shell knows; counts are shown in stats. */
 struct core_shell {
-    int64_t held_us; /* when the store last held messages back for CORE_HELD_US; 0: never */
+    int64_t held_us;  /* when the store last held messages back for CORE_HELD_US; 0: never */
     int64_t kept_seq; /* the last seq that is on disk, or nearly */
     int64_t results_kept;
     int64_t publish_dropped; /* times that a subscriber began to lose publications */

@@ -71,7 +71,8 @@ struct promise {
 /* A worker as of its last hello. */
 struct member {
     bool joined, draining, trouble;
-    bool full; /* did not read, and was not heard since */
+    bool full;  /* did not read, and was not heard since */
+    bool rests; /* may have handed a trace back, and sent no heartbeat since */
     char name[SESSION_NAME_BYTES + 1];
     struct labels labels;
     unsigned families, protocols;
@@ -436,7 +437,7 @@ static inline void model_worker_stats(struct model *m, const msgpack_object *map
     CHECK(found != NULL && (wire_find(map, "trouble") != NULL) == found->trouble);
     CHECK(listed >= 0 && running >= listed && (m->nameless > 0 || running == listed));
     CHECK(given == 0 || running <= model_int(map, "capacity"));
-    if (!found->full)
+    if (!found->full && !found->rests)
         model_idle(m, found, map);
 }
 
@@ -795,8 +796,12 @@ static inline void model_worker_says(
         m->said.op = -1;
     if (m->said.op == SESSION_DRAIN)
         w->draining = true;
-    if (m->said.op == SESSION_HEARTBEAT && m->said.values.leases != NULL)
+    if (m->said.op == SESSION_HEARTBEAT && m->said.values.leases != NULL) {
         w->trouble = m->said.trouble[0] != '\0';
+        w->rests = false;
+    }
+    if (m->said.op == SESSION_RETURN)
+        w->rests = true;
     if (m->said.op >= 0 && m->said.op != SESSION_HELLO)
         w->full = false; /* a hello may be refused; if not, all is new */
     bool had_session = w->joined;

@@ -26,6 +26,7 @@
 
 /* And the store, to commit what they depend on. */
 #define FLUSH_US INT64_C(10000000)
+#define HURRY_US INT64_C(1000000) /* after a second signal */
 
 struct daemon {
     const struct daemon_config *config;
@@ -33,6 +34,7 @@ struct daemon {
     struct vitals *vitals;
     struct mail mail;
     int64_t drain_until_us; /* 0: not draining */
+    bool hurry;             /* a second signal came */
 };
 
 static struct core_time now(void) {
@@ -115,6 +117,7 @@ static void on_signal(void *context, int signal) {
         return;
     if (d->drain_until_us != 0) {
         log_event(LOG_LEVEL_WARN, "stop", "why=\"second signal\"");
+        d->hurry = true;
         reactor_stop(d->reactor);
         return;
     }
@@ -262,7 +265,9 @@ static int start(struct daemon *d) {
  * in the store for the next start, unless it ends with this process. */
 static void finish(struct daemon *d) {
     struct core_time t = now();
-    int64_t until_us = t.mono_us + FLUSH_US;
+    int64_t until_us = t.mono_us + (d->hurry ? HURRY_US : FLUSH_US);
+    /* From here on another signal ends the process at once. */
+    (void)sigprocmask(SIG_SETMASK, reactor_original_mask(d->reactor), NULL);
     struct pollfd wait = {.fd = store_fd(d->mail.store), .events = POLLIN};
     if (d->config->store == NULL)
         core_shutdown(d->mail.core, &t);

@@ -49,6 +49,12 @@ void fan_join(struct core *c, struct job *whole, struct job *place) {
     TAILQ_INSERT_TAIL(&whole->bond->places, bond, by_whole);
 }
 
+int64_t fan_places(const struct job *whole) {
+    int64_t most = whole->fans > 0 ? whole->fans : CORE_MAX_PLACES;
+    int64_t there = whole->lane->demand->serving;
+    return there < most ? there : most;
+}
+
 void fan_spread(struct core *c, struct job *whole) {
     struct trace trace;
     struct worker *workers[CORE_MAX_PLACES];

@@ -37,7 +37,7 @@ struct job *jobs_new(
     job->progress = trace->progress;
     job->has_meta = trace->meta != NULL;
     job->shares = trace->coalesce;
-    job->fans = trace->fanout != 0 && fan_worker(id) == NULL;
+    job->fans = fan_worker(id) == NULL ? (int16_t)trace->fanout : 0;
     job->stream = streams_get(c, trace->stream);
     const unsigned char *probing = trace_probing(job->trace, size, &probing_size);
     job->probing_at = (uint16_t)(probing - (const unsigned char *)job->trace);
@@ -115,13 +115,13 @@ static bool admitted(struct core *c, struct trace *trace, struct wire_error *err
         c->counters.bad_requests++;
         return false;
     }
-    if (c->queued + c->riding >= c->config.max_queued) {
+    if (c->queued + c->riding + c->owed >= c->config.max_queued) {
         c->counters.busy++;
         wire_busy(err, "queue", "queue", RETRY_QUEUE_MS, "%" PRId64 ": full; send again later",
             c->config.max_queued);
         return false;
     }
-    if (streams_get(c, trace->stream) == NULL) {
+    if (streams_full(c, trace->stream)) {
         c->counters.busy++;
         wire_busy(err, "streams", "streams", RETRY_REFUSED_MS,
             "%d: full; use one that there is already", CORE_MAX_STREAMS);
@@ -446,6 +446,10 @@ void jobs_hop(struct core *c, struct job *job, const struct session_msg *msg) {
     char topic[TRACE_ID_BYTES + RECORD_ID_BYTES + 16];
     if (!job->progress)
         return;
+    if (c->stalled) {
+        c->counters.hops_dropped++; /* too much waits for the store already */
+        return;
+    }
     c->counters.hops++;
     put_hop(c, job, msg, NULL);
     (void)snprintf(topic, sizeof topic, "hop.%s.%s", job->stream->name, job->id);

@@ -23,6 +23,7 @@ static const struct help {
     {"returned", "Traces that workers gave back."},
     {"late_results", "Results that were no longer waited for."},
     {"hops", "Hops that were passed on while traces ran."},
+    {"hops_dropped", "Hops that were not passed on, because the store was behind."},
     {"shared", "Traces that got the result of another one."},
     {"reads", "Questions to the store."},
     {"replays", "Requests for results by sequence number."},

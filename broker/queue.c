@@ -7,6 +7,8 @@ void queue_insert(struct core *c, struct job *job) {
     else
         lanes_add(c, job);
     job->state = JOB_QUEUED;
+    if (job->fans != 0)
+        c->owed += fan_bond(job)->owed = fan_places(job);
     c->queued++;
     c->queued_by_priority[job->priority]++;
 }
@@ -17,6 +19,8 @@ void queue_remove(struct core *c, struct job *job) {
         ward_take(c, job);
     else
         lanes_take(c, job);
+    if (job->fans != 0)
+        c->owed -= job->bond->owed;
     c->queued--;
     c->queued_by_priority[job->priority]--;
 }

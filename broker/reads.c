@@ -49,10 +49,10 @@ void core_answer(struct core *c, const struct record_answer *answer, const struc
     if (parked == NULL || parked->ticket != answer->ticket)
         abort(); /* answers come in the order of the questions */
     c->answer = answer;
-    c->rows = mem_new(answer->count + 1, sizeof *c->rows);
+    c->rows = mem_new(answer->count + 1, sizeof(struct record_result *));
     for (size_t i = 0; i < answer->count; i++)
         c->rows[i] = &answer->rows[i];
-    qsort(c->rows, answer->count, sizeof *c->rows, compare_rows);
+    qsort(c->rows, answer->count, sizeof(struct record_result *), compare_rows);
     struct core_peer peer = peer_id_get(&parked->peer);
     clients_request(c, &peer, parked->bytes, parked->size);
     free(c->rows);
@@ -80,6 +80,7 @@ const struct record_result *reads_row(const struct core *c, const char *id, size
 
 void reads_free_all(struct core *c) {
     struct parked *parked;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that forget() moves the head */
     while ((parked = TAILQ_FIRST(&c->parked)) != NULL)
         forget(c, parked);
 }

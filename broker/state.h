@@ -66,6 +66,7 @@ struct bond {
     TAILQ_ENTRY(bond) by_whole;
     TAILQ_HEAD(, bond) places;     /* of a whole: those that have not ended */
     struct result_member *members; /* of a whole: those that have */
+    int64_t owed;                  /* of a whole that is queued: places that it will make */
     size_t member_count, member_room;
 };
 
@@ -104,8 +105,9 @@ struct job {
     uint16_t probing_at, probing_size; /* the part of `trace` that says what is probed */
     uint8_t state;                     /* enum job_state */
     uint8_t priority, run, returns, waiter_count, stop;
-    bool progress, has_meta, cancelling, shares, fans, offered;
-    char id[]; /* NUL-ended */
+    bool progress, has_meta, cancelling, shares, offered;
+    int16_t fans; /* its `fanout`; 0: none, or a place */
+    char id[];    /* NUL-ended */
 };
 
 /* So that a queued trace with an id of 20 bytes and 50 of its own takes 340 bytes of heap. */
@@ -258,6 +260,7 @@ RB_PROTOTYPE(worker_name_tree, worker, by_name, )
     X(results)                                                                                     \
     X(late_results)                                                                                \
     X(hops)                                                                                        \
+    X(hops_dropped)                                                                                \
     X(shared)                                                                                      \
     X(reads)                                                                                       \
     X(replays)                                                                                     \
@@ -297,6 +300,7 @@ struct core {
     struct run_tree leases;
     struct job_share_tree shares;
     int64_t queued, running, riding;
+    int64_t owed; /* places of those queued that have not been spread */
     int64_t queued_by_priority[PRIORITIES];
     struct job_list recent; /* done, the oldest first */
     int64_t recent_count, recent_bytes;
@@ -444,6 +448,9 @@ void fan_member(struct core *core, struct job *whole, const char *worker, int st
 
 /* Ends a whole that has no places left. */
 void fan_settle(struct core *core, struct job *whole);
+
+/* How many places a queued whole will make, as far as is known. */
+int64_t fan_places(const struct job *whole);
 
 /* If the job is a place: it has ended with this seq. */
 void fan_ended(struct core *core, struct job *job, int64_t seq);
@@ -664,8 +671,9 @@ void sessions_put_stats(struct core *core, msgpack_packer *pk);
 
 /* ---- streams ---- */
 
-/* NULL if there are too many. */
+/* NULL if there are too many; streams_full() tells before. */
 struct stream *streams_get(struct core *core, const char *name);
+bool streams_full(struct core *core, const char *name);
 void streams_count(struct core *core, struct stream *stream);
 void streams_alive(struct core *core);
 void streams_free_all(struct core *core);

@@ -27,6 +27,14 @@ struct stream *streams_get(struct core *c, const char *name) {
     return made;
 }
 
+bool streams_full(struct core *c, const char *name) {
+    struct stream *at = RB_ROOT(&c->streams);
+    int order;
+    while (at != NULL && (order = strcmp(name, at->name)) != 0)
+        at = order < 0 ? RB_LEFT(at, by_name) : RB_RIGHT(at, by_name);
+    return at == NULL && c->stream_count >= CORE_MAX_STREAMS;
+}
+
 void streams_count(struct core *c, struct stream *stream) {
     stream->seq++;
     stream->last_result_us = c->now.mono_us;

@@ -38,9 +38,12 @@ static void forget(struct core *c, struct parked *parked) {
     free(parked);
 }
 
+/* An id that was asked for twice has two rows, and perhaps no room for the second result: first
+ * the one that has it. */
 static int compare_rows(const void *a, const void *b) {
     const struct record_result *const *x = a, *const *y = b;
-    return strcmp((*x)->id, (*y)->id);
+    int order = strcmp((*x)->id, (*y)->id);
+    return order != 0 ? order : ((*x)->result == NULL) - ((*y)->result == NULL);
 }
 
 void core_answer(struct core *c, const struct record_answer *answer, const struct core_time *now) {
@@ -63,19 +66,20 @@ void core_answer(struct core *c, const struct record_answer *answer, const struc
 }
 
 const struct record_result *reads_row(const struct core *c, const char *id, size_t size) {
+    const struct record_result *found = NULL;
     size_t low = 0, high = c->answer != NULL ? c->answer->count : 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const char *at = c->rows[middle]->id;
         int order = strncmp(at, id, size);
         if (order == 0 && at[size] == '\0')
-            return c->rows[middle];
+            found = c->rows[middle];
         if (order < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return NULL;
+    return found;
 }
 
 void reads_free_all(struct core *c) {

@@ -162,6 +162,25 @@ def test_all_that_had_ended_is_asked_for_again(system, fake):
     assert sorted(seen) == sorted(trace["id"] for trace in traces)
 
 
+def test_an_id_that_is_fetched_twice(system, fake):
+    """Its result does not fit into one answer twice; it comes once at least."""
+    broker = system.broker(store="store")
+    client = system.client()
+    assert fake.hello()["op"] == "welcome"
+    client.submit([{"id": "t", "target": TARGET}])
+    probe = {"attempt": 1, "addr": "10.0.0.1", "rtt_us": 1, "sent_us": 0, "verdict": "ttl-expired"}
+    hops = [{"ttl": ttl, "probes": [probe] * 16} for ttl in range(1, 256)]
+    given = fake.expect("trace")
+    fake.result(given["lease"], body(given["trace"], hops=hops, max_ttl=255))
+    client.collect(1)
+    broker.stop()
+    system.broker(store="store")
+    client = system.client()
+    for count in range(1, 6):
+        reply = client.request("fetch", ids=["t"] * count)
+        assert len(reply["results"]) + len(reply["more"]) == count and reply["results"], reply["more"]
+
+
 def test_memory_ends_with_its_broker(system):
     broker = system.broker()
     client = system.client()

@@ -127,7 +127,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         config->keep_results = option_number(state, "--keep-results", arg, 0, 100000000);
         break;
     case OPT_DRAIN:
-        config->drain_ms = option_number(state, "--drain", arg, 0, 3600) * 1000;
+        config->drain_ms = option_seconds(state, "--drain", arg, 0, 3600) * 1000;
         break;
     case OPT_METRICS:
         if (listen_wrong(arg) != NULL)

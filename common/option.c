@@ -20,6 +20,15 @@ int64_t option_number(
     return value;
 }
 
+int64_t option_seconds(
+    struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s) {
+    char number[32];
+    size_t size = strlen(arg);
+    bool suffix = size > 1 && size < sizeof number && arg[size - 1] == 's';
+    (void)snprintf(number, sizeof number, "%.*s", (int)(size - suffix), arg);
+    return option_number(state, option, suffix ? number : arg, min_s, max_s);
+}
+
 int64_t option_age(
     struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s) {
     static const struct {

@@ -10,6 +10,10 @@
 int64_t option_number(
     struct argp_state *state, const char *option, const char *arg, int64_t min, int64_t max);
 
+/* Seconds: a number, with or without s behind it. */
+int64_t option_seconds(
+    struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s);
+
 /* An age in seconds: a number and s, m, h or d. The limits are whole days, or under a minute. */
 int64_t option_age(
     struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s);

@@ -99,7 +99,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         config->agent.capacity = option_number(state, "--capacity", arg, 1, SESSION_MAX_CAPACITY);
         break;
     case OPT_DRAIN:
-        config->drain_ms = option_number(state, "--drain", arg, 0, 3600) * 1000;
+        config->drain_ms = option_seconds(state, "--drain", arg, 0, 3600) * 1000;
         break;
     case OPT_INSECURE:
         config->insecure = true;

@@ -77,6 +77,29 @@ static void what_the_ghost_does_not_list_runs_anew(void **state) {
             GIVEN("w2", "200", "2", "120000", PROBE("a")));
 }
 
+/* A whole counts as the places that it will make. */
+static void fanouts_fill_the_queue(void **state) {
+    (void)state;
+    say_to("w1", HELLO("one", "1", ""));
+    say_to("w2", HELLO("two", "1", ""));
+    say_to("w3", HELLO("three", "1", ""));
+    say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "") ", " TRACE("c", "")));
+    text_clear(&log_text);
+    for (int i = 0; i < 3; i++) {
+        char submit[128];
+        (void)snprintf(submit, sizeof submit, SUBMIT("", TRACE("f%d", ", 'fanout': 'all'")), i);
+        say_to("c1", submit);
+    }
+    EXPECT(ACCEPTED("c1", "'f0'") ACCEPTED("c1", "'f1'") ACCEPTED("c1", "'f2'"));
+    say_to("c1", SUBMIT("", TRACE("d", "")));
+    assert_non_null(strstr(log_text.at, "'reason':'queue'"));
+    text_clear(&log_text);
+    say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['f0', 'f1']}");
+    text_clear(&log_text);
+    say_to("c1", SUBMIT("", TRACE("d", "")));
+    EXPECT(ACCEPTED("c1", "'d'"));
+}
+
 /* A worker whose connection is cut comes back over another one with what it runs: it costs no run,
  * but for the trace that it did not get. */
 static void a_cut_connection_costs_no_run(void **state) {
@@ -511,6 +534,7 @@ int main(void) {
         CASE(a_restart_keeps_what_was_accepted),
         CASE(a_ghost_is_given_up_after_ten_seconds),
         CASE(what_the_ghost_does_not_list_runs_anew),
+        CASE(fanouts_fill_the_queue),
         CASE(a_cut_connection_costs_no_run),
         CASE(a_hello_that_crossed_a_trace),
         CASE(a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it),

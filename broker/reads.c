@@ -84,7 +84,8 @@ const struct record_result *reads_row(const struct core *c, const char *id, size
 
 void reads_free_all(struct core *c) {
     struct parked *parked;
-    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that forget() moves the head */
+    /* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see that forget() moves the head */
     while ((parked = TAILQ_FIRST(&c->parked)) != NULL)
         forget(c, parked);
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
 }

@@ -161,7 +161,7 @@ static void note_held(struct mail *mail) {
 void mail_settle(struct mail *mail) {
     struct store_counters counters;
     struct core_shell *shell = core_shell(mail->core);
-    for (int side = CORE_CLIENT; side <= CORE_WORKER; side++) {
+    for (enum core_side side = CORE_CLIENT; side <= CORE_WORKER; side++) {
         core_dropped(mail->core, side, mail->dropped[side]);
         mail->dropped[side] = 0;
     }

@@ -28,7 +28,7 @@ class Disk:
         if self.why:
             return argv
         user = ["-U", "--preserve-credentials"] if self.user else []
-        return ["nsenter", "-t", str(self.process.pid), *user, "-m", *argv]
+        return ["nsenter", "-t", str(self.process.pid), *user, "-m", "-r", "-w", *argv]
 
     def outside(self, name):
         """The path by which the test gets there."""

@@ -416,11 +416,15 @@ def test_a_full_disk_keeps_no_broker_from_starting(path, small_disk, drive):
     store, disk = small_disk
     store("accept 1 10", "commit")
     fill(f"{disk}/theirs", free_bytes(disk))
+    # Its root too: that of the namespace is another one where this test runs in a chroot.
     namespace = os.open(f"/proc/{store.popen.pid}/ns/mnt", os.O_RDONLY)
+    root = os.open(f"/proc/{store.popen.pid}/root", os.O_PATH)
     store.kill()
-    prefix = ["nsenter", f"--mount=/proc/{os.getpid()}/fd/{namespace}"]
+    own = f"/proc/{os.getpid()}/fd"
+    prefix = ["nsenter", f"--mount={own}/{namespace}", f"--root={own}/{root}"]
     again = drive(os.path.join(os.path.dirname(path), "disk", "hopmq.store"), prefix=prefix)
     os.close(namespace)
+    os.close(root)
     assert len(again.loaded()) == 10
     again.until(lambda: again("wait 100") == "full")
     assert again("finish 1 10", "commit") == "full"

@@ -223,6 +223,8 @@ def test_nobody_sees_what_is_not_on_disk(system, fake):
     given = fake.expect("trace")
     lock = Lock(system.path("store"))
     client.send("submit", traces=[{"target": TARGET, "id": "y"}])
+    # Before the result: else what is known of its id waits for the disk as well.
+    other.wait_until(lambda s: s["counters"]["accepted"] == 2)
     fake.result(given["lease"], body(given["trace"]))
     # Heartbeats and stats depend on nothing that is kept.
     client.wait_until(lambda s: s["counters"]["accepted"] == 2 and s["counters"]["results"] == 1)

@@ -224,6 +224,7 @@ def test_trace_that_comes_back_keeps_its_place(client, fake):
     given = worker.expect("trace")
     assert (given["trace"]["id"], given["run"]) == ("a", 1)
     worker.send("return", lease=given["lease"], reason="not me")
+    worker.silent()  # it gets nothing more until its next heartbeat, which this was
     given = worker.expect("trace")
     assert (given["trace"]["id"], given["run"]) == ("a", 1), "it was never started"
     worker.send("bye")

@@ -33,7 +33,7 @@ DISK_BYTES = 256 * 1024 * 1024  # the broker keeps 64 MiB in reserve and wants 3
 
 # Traces take a tenth of a second, some more; a prober that does wrong now and then.
 INTERNET = """hops 2..4
-rtt 20000
+rtt 32000
 on probe chance=0.01: silent
 on probe chance=0.002: repeat 1
 on probe chance=0.0005: garbage

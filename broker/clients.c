@@ -64,27 +64,6 @@ static bool take(struct core *c, const struct core_peer *peer, struct trace *tra
     return known->job != NULL;
 }
 
-/* Now, or when the job has ended. */
-static bool answer(struct core *c, const struct core_peer *peer, const msgpack_object *req,
-    struct known known, struct wire_error *err) {
-    size_t size;
-    const void *result = result_of(known, &size);
-    if (result == NULL)
-        return jobs_wait(c, known.job, peer, req, err);
-    jobs_send_result(c, result, size, peer, req);
-    return true;
-}
-
-static void trace(struct core *c, const struct core_peer *peer, const struct request *request) {
-    struct wire_error err;
-    struct trace trace;
-    struct known known;
-    if (!trace_get(&trace, request->root, "", &err) || !take(c, peer, &trace, &known, &err) ||
-        !answer(c, peer, request->req, known, &err))
-        clients_error(c, peer, request->req, &err);
-    queue_dispatch(c);
-}
-
 /* When the rest of the results, that one answer of the store has no room for, can be asked for. */
 #define RETRY_REST_MS 100
 
@@ -101,6 +80,28 @@ static bool notify(struct core *c, const struct core_peer *peer, const struct re
     wire_busy(err, "id", "reads", RETRY_REST_MS, "%s: has ended; ask again for its result",
         known.row->id);
     return false;
+}
+
+/* Now, or when the job has ended. */
+static bool answer(struct core *c, const struct core_peer *peer, const struct request *request,
+    struct known known, struct wire_error *err) {
+    size_t size;
+    if (!notify(c, peer, request, known, err))
+        return false;
+    const void *result = result_of(known, &size);
+    if (result != NULL)
+        jobs_send_result(c, result, size, peer, request->req);
+    return true;
+}
+
+static void trace(struct core *c, const struct core_peer *peer, const struct request *request) {
+    struct wire_error err;
+    struct trace trace;
+    struct known known;
+    if (!trace_get(&trace, request->root, "", &err) || !take(c, peer, &trace, &known, &err) ||
+        !answer(c, peer, request, known, &err))
+        clients_error(c, peer, request->req, &err);
+    queue_dispatch(c);
 }
 
 /* Packs an id or an error. True if the client is to get a result that is there already. */

@@ -1,4 +1,4 @@
-/* sessions: workers, their credit, and the leases that they hold. */
+/* sessions: workers come, tell how they are, and go. */
 #include "broker/state.h"
 
 #include "common/mem.h"

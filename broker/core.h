@@ -154,7 +154,8 @@ struct core_shell {
     int64_t held_us;  /* when the store last held messages back for CORE_HELD_US; 0: never */
     int64_t kept_seq; /* the last seq that is on disk, or nearly */
     int64_t results_kept;
-    int64_t publish_dropped; /* times that a subscriber began to lose publications */
+    int64_t
+        publish_dropped; /* times that a subscriber began to lose publications, or nobody got one */
 };
 
 /* The last seq that was given. */

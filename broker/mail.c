@@ -173,7 +173,7 @@ void mail_settle(struct mail *mail) {
     mail_admit(mail);
     store_counters(mail->store, &counters);
     shell->results_kept = counters.results;
-    shell->publish_dropped = mail->publisher.overruns;
+    shell->publish_dropped = mail->publisher.overruns + mail->publisher.failed;
 }
 
 struct core_sink mail_sink(struct mail *mail) {

@@ -1,0 +1,96 @@
+"""What all benchmarks share: figures of interleaved rounds, rows with a bound, the table.
+
+A row compares two figures of the same run, or one figure with a bound that the machine hardly
+moves (memory, a share of a core). No absolute rate is judged.
+"""
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import asdict, dataclass
+
+
+@dataclass
+class Row:
+    """One line of the table. `ours`, `theirs`: medians (theirs None: the figure stands alone)."""
+
+    what: str
+    unit: str
+    ours: float
+    theirs: float | None
+    against: str  # what `theirs` is: "floor", "scamper", ...
+    judged: float  # the ratio or the figure that the bound is about
+    bound: float | None  # None: for context only
+    at_least: bool = True  # the bound is a least, else a most
+    note: str = ""
+
+    def met(self):
+        if self.bound is None:
+            return True
+        return self.judged >= self.bound if self.at_least else self.judged <= self.bound
+
+
+def ratio(what, unit, ours, theirs, against, bound, at_least=True, note=""):
+    """A row of two lists of figures: the ratio of their medians is judged."""
+    a, b = statistics.median(ours), statistics.median(theirs)
+    return Row(what, unit, a, b, against, a / b, bound, at_least, note)
+
+
+def alone(what, unit, ours, bound, at_least=False, note=""):
+    """A row of one list of figures: their median is judged."""
+    a = statistics.median(ours)
+    return Row(what, unit, a, None, "", a, bound, at_least, note)
+
+
+def interleaved(rounds, **sides):
+    """Calls each side in turn, so many rounds: {name: [what it returned, ...]}."""
+    figures = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            figures[name].append(run())
+    return figures
+
+
+def cpu_s(*pids):
+    """User and system time of processes, and of those of their children that they waited for."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            total += sum(int(n) for n in f.read().rpartition(")")[2].split()[11:15])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def machine():
+    model = "unknown processor"
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return f"{os.cpu_count()} cores, {model}, Linux {platform.release()}"
+
+
+def table(rows):
+    """The rows as lines of text."""
+    lines = [f"{'what':44} {'ours':>12} {'against':>24} {'judged':>9}  must be"]
+    for r in rows:
+        against = "" if r.theirs is None else f"{r.against} {r.theirs:,.6g}"
+        bound = ""
+        if r.bound is not None:
+            bound = f"{'>=' if r.at_least else '<='} {r.bound:,.6g}" + ("" if r.met() else "  NOT MET")
+        lines.append(
+            f"{r.what:44} {r.ours:>12,.6g} {against:>24} {r.judged:>9.4g}  {bound}"
+            f"  {r.unit}{'; ' + r.note if r.note else ''}"
+        )
+    return "\n".join(lines)
+
+
+def write(path, rows):
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(
+            {"machine": machine(), "rows": [dict(asdict(r), met=r.met()) for r in rows]},
+            f,
+            indent=1,
+        )
+        f.write("\n")

@@ -28,6 +28,9 @@
 #define FLUSH_US INT64_C(10000000)
 #define HURRY_US INT64_C(1000000) /* after a second signal */
 
+/* A busy broker takes what comes in batches of this time. */
+#define GATHER_US 2000
+
 struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
@@ -242,7 +245,7 @@ static int start(struct daemon *d) {
     const struct listeners_events events = {d, on_client, on_worker, on_connection};
     const struct vitals_sink vitals = {d, unready, put_metrics};
     raise_descriptor_limit();
-    d->reactor = reactor_new();
+    d->reactor = reactor_new(GATHER_US);
     d->mail.outbox = outbox_new();
     d->mail.listeners = listeners_new(config, d->reactor, &events);
     if (d->mail.listeners == NULL)

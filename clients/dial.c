@@ -266,7 +266,7 @@ struct dial *dial_new(const struct command_options *options, const struct dial_e
     d->started_us = d->ping_at_us = now_us();
     d->send_at_us = d->give_up_us = INT64_MAX;
     STAILQ_INIT(&d->unsent);
-    d->reactor = reactor_new();
+    d->reactor = reactor_new(0);
     if (!wire_doc_init(&d->doc))
         abort();
     d->socket = sock_new_connected(ZMQ_DEALER, options->broker);

@@ -2,7 +2,6 @@
 
 #include "common/mem.h"
 
-#include <bsd/sys/queue.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,18 +16,17 @@
 #define READ_TRIES 4
 
 struct watch {
-    TAILQ_ENTRY(watch) link;
-    struct reactor *reactor;
     zsock_t *socket; /* or NULL, then: */
-    int fd;
+    int fd;          /* -1: ended */
     void (*on_socket)(void *context);
     void (*on_fd)(void *context, int fd, short events);
     void *context;
 };
 
 struct reactor {
-    zloop_t *loop;
-    TAILQ_HEAD(, watch) watches;
+    struct watch *watches;
+    zmq_pollitem_t *items; /* of the same */
+    int count;
     int signal_fd, timer_fd;
     sigset_t original_mask;
     void (*on_signal)(void *context, int signal);
@@ -38,6 +36,8 @@ struct reactor {
     void *tick_context;
     int64_t armed_us; /* 0: not armed */
     int64_t asked_us; /* when next() was asked last */
+    int64_t woken_us; /* when the last pass began */
+    int64_t gather_us;
     struct histogram lag;
     bool stopped;
 };
@@ -70,11 +70,9 @@ static void arm(struct reactor *r, int64_t due_us) {
 
 /* Ticks if it is time, and sets the timer for the next. A tick that leaves work due at once (a
  * rate without limit) waits for the timer all the same, so that sockets get their turn. */
-static int settle(struct reactor *r) {
-    if (r->stopped)
-        return -1;
-    if (r->next == NULL)
-        return 0;
+static void settle(struct reactor *r) {
+    if (r->stopped || r->next == NULL)
+        return;
     int64_t due_us = r->next(r->tick_context), now_us = clock_us(CLOCK_MONOTONIC);
     if (due_us <= now_us) {
         histogram_add(&r->lag, now_us - (due_us > r->asked_us ? due_us : r->asked_us));
@@ -82,42 +80,26 @@ static int settle(struct reactor *r) {
     }
     r->asked_us = now_us;
     if (r->stopped)
-        return -1;
+        return;
     int64_t next = r->next(r->tick_context);
     arm(r, next == INT64_MAX ? 0 : next < 1 ? 1 : next);
-    return 0;
 }
 
-static int on_timer(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
-    (void)loop;
-    (void)item;
-    struct reactor *r = arg;
+static void on_timer(void *context, int fd, short events) {
+    struct reactor *r = context;
     uint64_t expirations;
-    if (read(r->timer_fd, &expirations, sizeof expirations) > 0)
+    (void)events;
+    if (read(fd, &expirations, sizeof expirations) > 0)
         r->armed_us = 0;
-    return settle(r);
 }
 
-static int on_signal_fd(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
-    (void)loop;
-    (void)item;
-    struct reactor *r = arg;
+static void on_signal_fd(void *context, int fd, short events) {
+    struct reactor *r = context;
     struct signalfd_siginfo info;
-    while (read(r->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+    (void)events;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
         if (r->on_signal != NULL)
             r->on_signal(r->signal_context, (int)info.ssi_signo);
-    return settle(r);
-}
-
-static int on_item(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
-    (void)loop;
-    struct watch *w = arg;
-    struct reactor *r = w->reactor; /* the handler may end, and so free, its own watch */
-    if (w->socket != NULL)
-        w->on_socket(w->context);
-    else
-        w->on_fd(w->context, w->fd, item->revents);
-    return settle(r);
 }
 
 static void fatal(const char *what) {
@@ -125,8 +107,9 @@ static void fatal(const char *what) {
     exit(EX_OSERR);
 }
 
-struct reactor *reactor_new(void) {
+struct reactor *reactor_new(int64_t gather_us) {
     struct reactor *r = mem_new(1, sizeof *r);
+    r->gather_us = gather_us;
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
@@ -139,17 +122,8 @@ struct reactor *reactor_new(void) {
     r->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (r->signal_fd < 0 || r->timer_fd < 0)
         fatal("signalfd, timerfd");
-    TAILQ_INIT(&r->watches);
-    r->loop = zloop_new();
-    if (r->loop == NULL)
-        fatal("zloop_new");
-    zloop_set_nonstop(r->loop, true);
-    zmq_pollitem_t signals = {.fd = r->signal_fd, .events = ZMQ_POLLIN};
-    zmq_pollitem_t timer = {.fd = r->timer_fd, .events = ZMQ_POLLIN};
-    (void)zloop_poller(r->loop, &signals, on_signal_fd, r);
-    (void)zloop_poller(r->loop, &timer, on_timer, r);
-    zloop_poller_set_tolerant(r->loop, &signals);
-    zloop_poller_set_tolerant(r->loop, &timer);
+    reactor_fd(r, r->signal_fd, ZMQ_POLLIN, on_signal_fd, r);
+    reactor_fd(r, r->timer_fd, ZMQ_POLLIN, on_timer, r);
     return r;
 }
 
@@ -157,60 +131,57 @@ void reactor_destroy(struct reactor **reactor) {
     struct reactor *r = *reactor;
     if (r == NULL)
         return;
-    zloop_destroy(&r->loop);
-    while (!TAILQ_EMPTY(&r->watches)) {
-        struct watch *w = TAILQ_FIRST(&r->watches);
-        TAILQ_REMOVE(&r->watches, w, link);
-        free(w);
-    }
     (void)close(r->signal_fd);
     (void)close(r->timer_fd);
+    free(r->watches);
+    free(r->items);
     free(r);
     *reactor = NULL;
 }
 
-static void add(struct reactor *r, struct watch *w, zmq_pollitem_t *item) {
-    w->reactor = r;
-    TAILQ_INSERT_TAIL(&r->watches, w, link);
-    (void)zloop_poller(r->loop, item, on_item, w);
-    zloop_poller_set_tolerant(r->loop, item);
+/* ---- what is watched -------------------------------------------------------------------- */
+
+static void add(struct reactor *r, const struct watch *w, short events) {
+    r->watches = mem_grow(r->watches, (size_t)r->count + 1, sizeof *r->watches);
+    r->items = mem_grow(r->items, (size_t)r->count + 1, sizeof *r->items);
+    r->items[r->count] =
+        (zmq_pollitem_t){.socket = w->socket != NULL ? zsock_resolve(w->socket) : NULL,
+            .fd = w->fd,
+            .events = events};
+    r->watches[r->count++] = *w;
 }
 
 void reactor_socket(
     struct reactor *r, zsock_t *socket, void (*handler)(void *context), void *context) {
-    struct watch *w = mem_new(1, sizeof *w);
-    w->socket = socket;
-    w->on_socket = handler;
-    w->context = context;
-    zmq_pollitem_t item = {.socket = zsock_resolve(socket), .events = ZMQ_POLLIN};
-    add(r, w, &item);
+    add(r, &(struct watch){.socket = socket, .on_socket = handler, .context = context}, ZMQ_POLLIN);
 }
 
 void reactor_fd(struct reactor *r, int fd, short events,
     void (*handler)(void *context, int fd, short events), void *context) {
     reactor_fd_end(r, fd);
-    struct watch *w = mem_new(1, sizeof *w);
-    w->fd = fd;
-    w->on_fd = handler;
-    w->context = context;
-    zmq_pollitem_t item = {.fd = fd, .events = events};
-    add(r, w, &item);
+    add(r, &(struct watch){.fd = fd, .on_fd = handler, .context = context}, events);
 }
 
-/* zloop ends its pass when a poller was removed, so that no stale watch is called. */
+/* Its place is freed between two passes, so that no handler moves what the pass goes over. */
 static void end(struct reactor *r, const zsock_t *socket, int fd) {
-    struct watch *w, *next;
-    TAILQ_FOREACH_SAFE(w, &r->watches, link, next)
-    if (w->socket == socket && (socket != NULL || w->fd == fd)) {
-        zmq_pollitem_t item = {
-            .socket = socket != NULL ? zsock_resolve(w->socket) : NULL, .fd = fd};
-        zloop_poller_end(r->loop, &item);
-        TAILQ_REMOVE(&r->watches, w, link);
-        free(w);
-    }
+    for (int i = 0; i < r->count; i++)
+        if (r->watches[i].socket == socket && (socket != NULL || r->watches[i].fd == fd)) {
+            r->watches[i].socket = NULL;
+            r->watches[i].fd = -1;
+        }
 }
 
-void reactor_socket_end(struct reactor *r, zsock_t *socket) { end(r, socket, 0); }
+static void forget_ended(struct reactor *r) {
+    int kept = 0;
+    for (int i = 0; i < r->count; i++)
+        if (r->watches[i].fd >= 0) {
+            r->watches[kept] = r->watches[i];
+            r->items[kept++] = r->items[i];
+        }
+    r->count = kept;
+}
+
+void reactor_socket_end(struct reactor *r, zsock_t *socket) { end(r, socket, -1); }
 
 void reactor_fd_end(struct reactor *r, int fd) { end(r, NULL, fd); }
 
@@ -229,10 +200,46 @@ void reactor_on_tick(
 
 const struct histogram *reactor_lag(const struct reactor *r) { return &r->lag; }
 
+/* ---- the loop --------------------------------------------------------------------------- */
+
+/* A wake-up for each message costs more than most messages do. So a process that has much to do
+ * waits for more of it before the next pass, REACTOR_REST times as long as the last one took: what
+ * comes now and then is served at once, and what comes thick in batches. */
+static void gather(struct reactor *r) {
+    int64_t rest_us = (clock_us(CLOCK_MONOTONIC) - r->woken_us) * REACTOR_REST;
+    int64_t until_us = r->woken_us + (rest_us < r->gather_us ? rest_us : r->gather_us);
+    const struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
+    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+static void pass(struct reactor *r) {
+    int count = r->count; /* what handlers add has no events yet */
+    for (int i = 0; i < count && !r->stopped; i++) {
+        const struct watch w = r->watches[i];
+        if (r->items[i].revents == 0 || w.fd < 0)
+            continue;
+        if (w.socket != NULL)
+            w.on_socket(w.context);
+        else
+            w.on_fd(w.context, w.fd, r->items[i].revents);
+    }
+}
+
 void reactor_run(struct reactor *r) {
     r->asked_us = clock_us(CLOCK_MONOTONIC);
-    if (settle(r) == 0)
-        (void)zloop_start(r->loop);
+    settle(r);
+    while (!r->stopped) {
+        forget_ended(r);
+        if (zmq_poll(r->items, r->count, -1) < 0) {
+            if (errno != EINTR)
+                fatal("zmq_poll");
+            continue;
+        }
+        r->woken_us = clock_us(CLOCK_MONOTONIC);
+        pass(r);
+        settle(r);
+        gather(r);
+    }
 }
 
 void reactor_stop(struct reactor *r) { r->stopped = true; }

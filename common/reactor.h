@@ -1,7 +1,8 @@
-/* reactor: the one event loop of both daemons and of the client, around zloop.
+/* reactor: the one event loop of both daemons and of the client, around zmq_poll().
  *
- * One wake-up timer (a timerfd, exact to the microsecond; zloop's own count milliseconds and are
- * scanned linearly) and signals read from a signalfd, since a handled signal would end zloop.
+ * One wake-up timer (a timerfd, exact to the microsecond) and signals read from a signalfd. An idle
+ * process answers at once; a busy one works in batches: not czmq's zloop, which has no place to
+ * wait for more between two passes.
  * Make the reactor before anything else of ZeroMQ, so that its threads inherit the mask.
  */
 #ifndef HOPMQ_REACTOR_H
@@ -16,6 +17,9 @@
 /* What one callback takes from a socket or pipe before others get their turn. */
 #define REACTOR_DRAIN 256
 
+/* After a pass that took so long the next one begins so many times as much later. */
+#define REACTOR_REST 16
+
 struct reactor;
 
 /* Monotonic and wall clock, read together. */
@@ -26,8 +30,10 @@ struct reactor_time {
 
 struct reactor_time reactor_now(void);
 
-/* Ends the process with a message if the kernel refuses a descriptor. */
-struct reactor *reactor_new(void);
+/* gather_us: where something is always there, passes of the loop begin so far apart at most, and a
+ * busy process lets more come in between; 0: it does not. Ends the process with a message if the
+ * kernel refuses a descriptor. */
+struct reactor *reactor_new(int64_t gather_us);
 void reactor_destroy(struct reactor **reactor);
 
 /* Calls handler when the socket has messages; it should take up to REACTOR_DRAIN of them. */

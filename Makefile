@@ -11,6 +11,7 @@ VERSION := 0.1.0
 DEBS := gcc libc6-dev pkg-config libczmq-dev libzmq3-dev libmsgpack-dev libbsd-dev libc-ares-dev \
 	libjansson-dev libsqlite3-dev zlib1g-dev sqlite3 libmicrohttpd-dev libcmocka-dev mtr-tiny \
 	python3-pytest python3-zmq python3-msgpack util-linux iproute2 procps dnsmasq-base
+BENCH_DEBS := scamper traceroute
 LINT_DEBS := clang clang-format clang-tidy cppcheck mandoc shellcheck libclang-rt-dev
 
 LIBS := libczmq libzmq msgpack libbsd
@@ -81,6 +82,7 @@ help:
 	  'make demo                a trace and a live stream in a simulated internet, no network needed' \
 	  'make run                 a broker and one worker a core, until Ctrl-C' \
 	  'make deps                install what is missing (Debian, apt-get)' \
+	  'make bench               against floors and Debian peers, interleaved; writes bench.json' \
 	  'make bench-quick         traces/s, probes a trace, broker messages/s' \
 	  'make sim                 simulated schedules of faults, SEEDS=1-1000000' \
 	  'make fuzz                run the fuzzers, FUZZ_SECONDS=60 each' \
@@ -237,11 +239,29 @@ compilers: lint-deps
 
 # ---- benchmark -------------------------------------------------------------------------------
 
-.PHONY: bench-quick
+# A peer that cannot be had is left out, and said so.
+.PHONY: bench bench-deps bench-quick
+bench-deps: deps
+	@for deb in $(BENCH_DEBS); do $(MAKE) -s --no-print-directory deps DEBS=$$deb || true; done
+	@$(MAKE) -s --no-print-directory $(BUILD)/peers/beanstalkd || true
+bench: bench-deps
+	@$(MAKE) -s --no-print-directory all $(BENCHES)
+	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
+# Unpacked, not installed: that would start a server.
+$(BUILD)/peers/beanstalkd:
+	@mkdir -p $@.deb
+	cd $@.deb && apt-get download -qq beanstalkd && dpkg -x beanstalkd_*.deb .
+	mv $@.deb/usr/bin/beanstalkd $@ && rm -r $@.deb
+
+BENCHES := $(BUILD)/bench-broker $(BUILD)/bench-floor $(BUILD)/bench-load
 bench-quick: deps
 	@$(MAKE) -s --no-print-directory all $(BUILD)/bench-broker
 	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py
 $(BUILD)/bench-broker: $(call obj,tests/bench/broker.c) $(COMMON)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+$(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/child.c)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+$(BUILD)/bench-load: $(call obj,tests/bench/load.c) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 
 .PHONY: bench-store

@@ -216,7 +216,7 @@ $(BUILD)/promtool:
 C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/*.c tests/unit/*.c \
 	tests/fuzz/*.c tests/bench/*.c tests/process/*.c tests/sim/*.c tests/store/*.c)
 H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
-	tests/fuzz/*.h tests/sim/*.h tests/store/*.h)
+	tests/fuzz/*.h tests/bench/*.h tests/sim/*.h tests/store/*.h)
 LINTED := $(filter-out tests/%,$(C_FILES)) $(filter-out tests/simnet/test_%.c,$(wildcard tests/simnet/*.c))
 
 .PHONY: lint lint-deps compilers
@@ -257,7 +257,7 @@ BENCHES := $(BUILD)/bench-broker $(BUILD)/bench-floor $(BUILD)/bench-load
 bench-quick: deps
 	@$(MAKE) -s --no-print-directory all $(BUILD)/bench-broker
 	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py
-$(BUILD)/bench-broker: $(call obj,tests/bench/broker.c) $(COMMON)
+$(BUILD)/bench-broker: $(call obj,tests/bench/broker.c tests/bench/peer.c) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/child.c)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@

@@ -70,7 +70,8 @@ def broker_alone():
     system = System()
     try:
         system.broker()
-        argv = [program("bench-broker"), system.submit, system.workers, str(BROKER_TRACES)]
+        ends = [system.submit, system.results, system.workers]
+        argv = [program("bench-broker"), *ends, str(BROKER_TRACES)]
         figures = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
         print(
             f"broker alone, null worker, 12-hop results: {figures['traces_per_s']:.0f} traces/s, "

@@ -257,7 +257,9 @@ BENCHES := $(BUILD)/bench-broker $(BUILD)/bench-floor $(BUILD)/bench-load
 bench-quick: deps
 	@$(MAKE) -s --no-print-directory all $(BUILD)/bench-broker
 	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py
-$(BUILD)/bench-broker: $(call obj,tests/bench/broker.c tests/bench/peer.c) $(COMMON)
+# What loads a broker, or beanstalkd, and measures it.
+BENCH_LOADS := $(BUILD)/bench-broker $(BUILD)/bench-beanstalk $(BUILD)/bench-codec
+$(BENCH_LOADS): $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(call obj,tests/bench/peer.c) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/child.c)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@

@@ -1,0 +1,99 @@
+/* bench-codec: what a result of 15 hops costs to encode and to decode, in CPU time of this process,
+ * medians of 5 x 200,000. Prints one JSON object.
+ *
+ * encode: the worker makes the body, the broker puts its keys before it. check: the broker reads
+ * the body that a worker sent. decode: a client reads the whole. */
+#include "tests/bench/peer.h"
+
+#include "common/result.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define HOPS 15
+#define ROUNDS 5
+#define TIMES 200000
+
+struct bench {
+    struct hop_probe probes[PEER_MAX_HOPS];
+    size_t count;
+    msgpack_sbuffer body, whole;
+    struct wire_doc doc;
+};
+
+static void encode(struct bench *b) {
+    static const struct result_head head = {.seq = 123456,
+        .stream_seq = 12345,
+        .epoch = INT64_C(1700000000000000),
+        .accepted_us = INT64_C(1700000001000000),
+        .run = 1,
+        .id = "60b2a8e4c0d-123456",
+        .stream = "default",
+        .worker = "ams1"};
+    msgpack_packer pk;
+    msgpack_sbuffer_clear(&b->body);
+    msgpack_packer_init(&pk, &b->body, msgpack_sbuffer_write);
+    peer_put_body(&pk, b->probes, b->count);
+    msgpack_sbuffer_clear(&b->whole);
+    msgpack_packer_init(&pk, &b->whole, msgpack_sbuffer_write);
+    result_merge(&pk, &head, b->body.data, b->body.size);
+}
+
+static void check(struct bench *b) {
+    struct wire_error err;
+    if (!wire_doc_read(&b->doc, b->body.data, b->body.size, RESULT_MAX_VALUES, &err) ||
+        !result_check_body(&b->doc.root, &err))
+        peer_fail(err.message);
+}
+
+static void decode(struct bench *b) {
+    struct wire_error err;
+    struct result_head head;
+    struct result_body body;
+    if (!wire_doc_read(&b->doc, b->whole.data, b->whole.size, RESULT_MAX_PUBLISHED_VALUES, &err) ||
+        !result_get_head(&head, &b->doc.root, &err) || !result_get_body(&body, &b->doc.root, &err))
+        peer_fail(err.message);
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double cpu_us(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static double median_us(struct bench *b, void (*step)(struct bench *b)) {
+    double each[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        double started_us = cpu_us();
+        for (int i = 0; i < TIMES; i++)
+            step(b);
+        each[round] = (cpu_us() - started_us) / TIMES;
+    }
+    qsort(each, ROUNDS, sizeof each[0], compare);
+    return each[ROUNDS / 2];
+}
+
+int main(void) {
+    struct bench b = {.count = 0};
+    b.count = peer_probes(b.probes, HOPS);
+    msgpack_sbuffer_init(&b.body);
+    msgpack_sbuffer_init(&b.whole);
+    if (!wire_doc_init(&b.doc))
+        peer_fail("no memory");
+    double encode_us = median_us(&b, encode);
+    double check_us = median_us(&b, check);
+    double decode_us = median_us(&b, decode);
+    printf(
+        "{\"encode_us\": %.3f, \"check_us\": %.3f, \"decode_us\": %.3f, \"result_bytes\": %zu}\n",
+        encode_us, check_us, decode_us, b.whole.size);
+    wire_doc_free(&b.doc);
+    msgpack_sbuffer_destroy(&b.body);
+    msgpack_sbuffer_destroy(&b.whole);
+    return 0;
+}

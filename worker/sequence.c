@@ -110,6 +110,8 @@ bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *
         int64_t free_us = s->free_us[(s->position + *skip + ahead) % s->count];
         if (free_us < *wait_us)
             *wait_us = free_us;
+        if (free_us <= now_us + SEQUENCE_SOON_US)
+            return false;
         looked += ahead + 1;
         *skip += ahead + 1;
     }

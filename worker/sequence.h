@@ -33,9 +33,16 @@
 #define SEQUENCE_SOUND_NUMBERS 1024
 
 /* A late or repeated answer must not find a newer probe under its number: so long after its answer,
- * or after its timeout if there was none, a probe's number is kept from others. */
-#define SEQUENCE_LATE_US 1000000
+ * or after its timeout if there was none, a probe's number is kept from others. An answer repeats
+ * what came before by way of the same routers, milliseconds later; and as numbers are used in a
+ * circle, a lone worker's rest for longer than this at all rates below 60,000 probes/s. */
+#define SEQUENCE_LATE_US 500000
 #define SEQUENCE_SILENT_US 10000000
+
+/* A number that is free so soon is waited for: at full rate numbers become free about in the order
+ * in which they are used, and to skip one costs as much as a probe. What is not free for longer is
+ * skipped where others are free. */
+#define SEQUENCE_SOON_US 50000
 
 /* Numbers looked at for one that is free before it is better to wait. */
 #define SEQUENCE_LOOK 64

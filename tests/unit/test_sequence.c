@@ -86,12 +86,58 @@ static void all_owned_skips_nothing(void **state) {
     assert_int_equal(wait_us, 2000000 + SEQUENCE_SILENT_US);
     /* An answer frees its number earlier; it is far off, and others are not skipped for it. */
     sequence_answered(s, 100, 500000);
-    assert_false(sequence_plan(s, 1500000, &skip, &wait_us));
+    int64_t free_us = 500000 + SEQUENCE_LATE_US;
+    assert_false(sequence_plan(s, free_us, &skip, &wait_us));
     sequence_answered(s, 3, 500000);
-    assert_true(sequence_plan(s, 1500000, &skip, &wait_us));
+    assert_false(sequence_plan(s, free_us - 1, &skip, &wait_us));
+    assert_int_equal(wait_us, free_us);
+    assert_true(sequence_plan(s, free_us, &skip, &wait_us));
     assert_int_equal(skip, 3);
     assert_true(sequence_plan(s, 2000000 + SEQUENCE_SILENT_US, &skip, &wait_us));
     assert_int_equal(skip, 0);
+    free(s);
+}
+
+/* At full rate, with answers that come in batches and not in order, numbers are waited for and none
+ * is skipped; a lone worker gets 60,000 a second. */
+static void what_rests_for_short_is_waited_for(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    uint64_t rng = rng_seed("rest");
+    int64_t now_us = 1000000;
+    int64_t *answered_us = calloc(COUNT, sizeof *answered_us);
+    assert_non_null(answered_us);
+    for (uint32_t i = 0; i < 4 * COUNT;) {
+        uint32_t skip;
+        int64_t wait_us;
+        if (!sequence_plan(s, now_us, &skip, &wait_us)) {
+            assert_true(wait_us > now_us);
+            now_us = wait_us;
+            continue;
+        }
+        assert_int_equal(skip, 0);
+        assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_LATE_US <= now_us);
+        assert_int_equal(sequence_use(s, now_us + 1000000, false), i);
+        answered_us[i % COUNT] = now_us + 3000 + 1000 * rng_below(&rng, 20);
+        sequence_answered(s, i, answered_us[i % COUNT]);
+        now_us += i++ % 2; /* it could send two a microsecond */
+    }
+    assert_true(now_us - 1000000 < INT64_C(3) * COUNT * 1000000 / 60000);
+    free(answered_us);
+    free(s);
+}
+
+/* One that is not free for longer is skipped while others are free. */
+static void what_is_long_busy_is_skipped(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    uint32_t skip;
+    int64_t wait_us;
+    s->free_us[0] = s->free_us[1] = 1000000;
+    assert_true(sequence_plan(s, 1000000 - SEQUENCE_SOON_US - 1, &skip, &wait_us));
+    assert_int_equal(skip, 2);
+    assert_false(sequence_plan(s, 1000000 - SEQUENCE_SOON_US, &skip, &wait_us));
+    assert_int_equal(wait_us, 1000000);
     free(s);
 }
 
@@ -235,7 +281,7 @@ static void what_was_unknown_is_kept(void **state) {
     uint64_t next = sequence_use(s, 5000000, true);
     assert_int_equal(next, 6);
     sequence_answered(s, next, 500);
-    assert_int_equal(s->free_us[6], 1000500);
+    assert_int_equal(s->free_us[6], 500 + SEQUENCE_LATE_US);
     free(s);
 }
 
@@ -392,6 +438,8 @@ int main(void) {
         cmocka_unit_test(ranges_of_versions),
         cmocka_unit_test(plans_from_everywhere),
         cmocka_unit_test(all_owned_skips_nothing),
+        cmocka_unit_test(what_rests_for_short_is_waited_for),
+        cmocka_unit_test(what_is_long_busy_is_skipped),
         cmocka_unit_test(begins_where_it_is_told),
         cmocka_unit_test(nothing_owned_never_sends),
         cmocka_unit_test(a_slice_becomes_free),

@@ -35,7 +35,7 @@ WORKER_LDLIBS := $(ALL_LDLIBS) $(HTTP) $(CARES) $(RESOLV)
 BROKER_SHELL := main daemon mail listeners place publisher store%
 
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
-PURE := common/addr common/exposition common/histogram common/hop common/labels common/logfmt \
+PURE := common/addr common/decimal common/exposition common/histogram common/hop common/labels common/logfmt \
 	common/mem common/notation common/request common/result common/session common/timeline \
 	common/trace common/wire \
 	worker/agent worker/cache worker/distance worker/doctor worker/fit worker/flows \

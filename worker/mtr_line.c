@@ -1,5 +1,6 @@
 #include "worker/mtr_line.h"
 
+#include "common/decimal.h"
 #include "common/trace.h"
 
 #include <errno.h>
@@ -28,25 +29,41 @@ static const struct meaning {
     {"command-buffer-overflow", MTR_TROUBLE},                               /* with token 0 */
 };
 
+static char *put_text(char *at, const char *text) {
+    size_t size = strlen(text);
+    memcpy(at, text, size);
+    return at + size;
+}
+
+static char *put_number(char *at, const char *name, uint32_t value) {
+    return decimal_put(put_text(at, name), value);
+}
+
+static char *put_addr(char *at, const char *name, const struct addr *addr) {
+    char text[ADDR_TEXT];
+    at = put_text(put_text(at, name), addr->af == 4 ? "4 " : "6 ");
+    return put_text(at, addr_print(addr, text));
+}
+
 size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) {
-    char target[ADDR_TEXT], local[ADDR_TEXT];
-    int ip = probe->target.af;
-    int n = snprintf(line, MTR_LINE_BYTES,
-        "%d send-probe ip-%d %s local-ip-%d %s protocol %s ttl %d timeout %d", probe->token, ip,
-        addr_print(&probe->target, target), ip, addr_print(&probe->local, local),
-        trace_protocol_names[probe->protocol], probe->ttl, probe->timeout_s);
+    char *at = decimal_put(line, (uint32_t)probe->token);
+    at = put_addr(at, " send-probe ip-", &probe->target);
+    at = put_addr(at, " local-ip-", &probe->local);
+    at = put_text(put_text(at, " protocol "), trace_protocol_names[probe->protocol]);
+    at = put_number(at, " ttl ", probe->ttl);
+    at = put_number(at, " timeout ", probe->timeout_s);
     if (probe->port != 0)
-        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " port %d", probe->port);
+        at = put_number(at, " port ", probe->port);
     if (probe->local_port != 0)
-        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " local-port %d", probe->local_port);
+        at = put_number(at, " local-port ", probe->local_port);
     if (probe->size != 64)
-        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " size %d", probe->size);
+        at = put_number(at, " size ", probe->size);
     if (probe->tos != 0)
-        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " tos %d", probe->tos);
+        at = put_number(at, " tos ", probe->tos);
     if (probe->bit_pattern != 0)
-        n += snprintf(line + n, MTR_LINE_BYTES - (size_t)n, " bit-pattern %d", probe->bit_pattern);
-    line[n++] = '\n';
-    return (size_t)n;
+        at = put_number(at, " bit-pattern ", probe->bit_pattern);
+    *at++ = '\n';
+    return (size_t)(at - line);
 }
 
 size_t mtr_line_feature(char line[MTR_LINE_BYTES], int32_t token, const char *feature) {
@@ -178,8 +195,10 @@ static bool read_argument(
 static enum mtr_class meaning_of(const struct mtr_reply *reply) {
     enum mtr_class class = MTR_TROUBLE;
     for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
-        if (strcmp(reply->word, meanings[i].word) == 0)
+        if (strcmp(reply->word, meanings[i].word) == 0) {
             class = meanings[i].class;
+            break;
+        }
     if (reply->error_number == EMSGSIZE)
         return MTR_TOO_LONG;
     bool answered = reply->addr.af != 0 && reply->rtt_us >= 0;

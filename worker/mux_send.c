@@ -134,7 +134,7 @@ static bool number_free(struct mux *m, int64_t now_us) {
         m->counters.sequence_waits++;
         return false;
     }
-    size_t size = mtr_line_skip(line, MUX_SKIP_TOKEN);
+    size_t size = skip > 0 ? mtr_line_skip(line, MUX_SKIP_TOKEN) : 0;
     for (; skip > 0; skip--) {
         if (m->skips_out == MUX_MAX_SKIPS)
             return false;

@@ -104,16 +104,25 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     queue_dispatch(c);
 }
 
+/* The path is written only for what is refused. */
+static bool get_trace(
+    struct trace *trace, const struct request *request, uint32_t i, struct wire_error *err) {
+    char path[24];
+    const msgpack_object *map = &request->traces->via.array.ptr[i];
+    if (trace_get(trace, map, "", err))
+        return true;
+    (void)snprintf(path, sizeof path, "traces[%u].", i);
+    return trace_get(trace, map, path, err);
+}
+
 /* Packs an id or an error. True if the client is to get a result that is there already. */
 static bool submit_one(struct core *c, const struct core_peer *peer, const struct request *request,
     uint32_t i, struct known *known, msgpack_packer *pk) {
-    char path[24];
     struct wire_error err;
     struct trace trace;
     size_t size;
-    (void)snprintf(path, sizeof path, "traces[%u].", i);
     bool waits = request->notify && !peer->enveloped;
-    bool good = trace_get(&trace, &request->traces->via.array.ptr[i], path, &err);
+    bool good = get_trace(&trace, request, i, &err);
     c->counters.bad_requests += !good;
     if (!good || !take(c, peer, &trace, known, &err)) {
         request_put_error_map(pk, &err);

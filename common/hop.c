@@ -215,22 +215,41 @@ bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
     return true;
 }
 
-bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err) {
+static bool check_probe(const msgpack_object *map, const char *path, struct wire_error *err) {
     struct hop_probe probe;
     struct mpls_label mpls[HOP_MPLS_MAX];
+    return hop_get_probe(map, &probe, mpls, path, err);
+}
+
+/* Paths are written for those only that are refused: it takes longer than to check them. */
+bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err) {
     char field[64];
-    (void)snprintf(field, sizeof field, "%sprobes", path);
     if (probes->type != MSGPACK_OBJECT_ARRAY || probes->via.array.size < 1 ||
         probes->via.array.size > 32) {
+        (void)snprintf(field, sizeof field, "%sprobes", path);
         wire_fail(err, "bad-request", field, "must be an array of 1..32 probes");
         return false;
     }
-    for (uint32_t i = 0; i < probes->via.array.size; i++) {
-        (void)snprintf(field, sizeof field, "%sprobes[%u].", path, i);
-        if (!hop_get_probe(&probes->via.array.ptr[i], &probe, mpls, field, err))
-            return false;
-    }
+    for (uint32_t i = 0; i < probes->via.array.size; i++)
+        if (!check_probe(&probes->via.array.ptr[i], "", err)) {
+            (void)snprintf(field, sizeof field, "%sprobes[%u].", path, i);
+            return check_probe(&probes->via.array.ptr[i], field, err);
+        }
     return true;
+}
+
+static bool check_hop(
+    const msgpack_object *hop, int64_t ttl, const char *path, struct wire_error *err) {
+    int64_t got;
+    const msgpack_object *probes;
+    if (!hop_get(hop, &got, &probes, path, err) || !hop_check_probes(probes, path, err))
+        return false;
+    if (got == ttl)
+        return true;
+    char field[64];
+    (void)snprintf(field, sizeof field, "%sttl", path);
+    wire_fail(err, "bad-request", field, "%d: must be %d", (int)got, (int)ttl);
+    return false;
 }
 
 bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_error *err) {
@@ -238,19 +257,11 @@ bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_e
         wire_fail(err, "bad-request", "hops", "must be an array of at most 255 hops");
         return false;
     }
-    for (uint32_t i = 0; i < hops->via.array.size; i++) {
-        char path[32];
-        int64_t ttl;
-        const msgpack_object *probes;
-        (void)snprintf(path, sizeof path, "hops[%u].", i);
-        if (!hop_get(&hops->via.array.ptr[i], &ttl, &probes, path, err) ||
-            !hop_check_probes(probes, path, err))
-            return false;
-        if (ttl != first_ttl + i) {
-            (void)snprintf(path, sizeof path, "hops[%u].ttl", i);
-            wire_fail(err, "bad-request", path, "%d: must be %d", (int)ttl, (int)(first_ttl + i));
-            return false;
+    for (uint32_t i = 0; i < hops->via.array.size; i++)
+        if (!check_hop(&hops->via.array.ptr[i], first_ttl + i, "", err)) {
+            char path[32];
+            (void)snprintf(path, sizeof path, "hops[%u].", i);
+            return check_hop(&hops->via.array.ptr[i], first_ttl + i, path, err);
         }
-    }
     return true;
 }

@@ -1,8 +1,8 @@
 /* wire: msgpack maps, checked against tables of fields.
  *
  * Pure: bytes in, value or error out. Everything that comes from a peer passes wire_doc_read()
- * first, which bounds what a hostile frame can make msgpack-c allocate (it trusts the element
- * counts that a frame claims), and then a table, which names every field's type and range.
+ * first, which bounds what a hostile frame can make us allocate (msgpack-c's own reader trusts the
+ * element counts that a frame claims), and then a table, which names every field's type and range.
  * The same table encodes, so that both directions agree.
  */
 #ifndef HOPMQ_WIRE_H

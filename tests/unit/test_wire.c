@@ -199,6 +199,38 @@ static void garbage(void **state) {
     assert_true(accepted > 0);
 }
 
+/* What is read is what msgpack-c reads: a value of each first byte, with all lengths behind it. */
+static void another_reader_finds_the_same(void **state) {
+    struct fixture *f = *state;
+    uint64_t rng = rng_seed("another reader");
+    unsigned accepted[256] = {0};
+    msgpack_unpacked theirs;
+    msgpack_unpacked_init(&theirs);
+    for (int run = 0; run < 256 * 200; run++) {
+        unsigned char bytes[64] = {0x81, 0xa1, 'a', (unsigned char)(run % 256)};
+        struct wire_error err;
+        size_t size = 4 + rng_below(&rng, 40), off = 0;
+        for (size_t i = 4; i < size; i++) {
+            bytes[i] = (unsigned char)(rng_below(&rng, 5) > 0 ? 0 : rng_below(&rng, 256));
+            if ((bytes[i] & 0x7f) == 0x7f)
+                bytes[i] = 0; /* no NaN, which equals nothing */
+        }
+        for (size_t end = 4; end <= size; end++) {
+            if (!wire_doc_read(&f->doc, bytes, end, 64, &err))
+                continue;
+            accepted[bytes[3]]++;
+            off = 0;
+            assert_int_equal(msgpack_unpack_next(&theirs, (const char *)bytes, end, &off),
+                MSGPACK_UNPACK_SUCCESS);
+            assert_int_equal(off, end);
+            assert_true(msgpack_object_equal(f->doc.root, theirs.data));
+        }
+    }
+    msgpack_unpacked_destroy(&theirs);
+    for (unsigned first = 0; first < 256; first++)
+        assert_int_equal(accepted[first] > 0, first != 0xc1);
+}
+
 static void a_document_is_read_again_and_again(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
@@ -650,6 +682,7 @@ int main(void) {
         TEST(number_of_values),
         TEST(truncation),
         TEST(garbage),
+        TEST(another_reader_finds_the_same),
         TEST(a_document_is_read_again_and_again),
         TEST(ranges),
         TEST(values_arrive),

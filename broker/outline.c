@@ -29,40 +29,11 @@ static const struct key keys[] = {
     NUMBER(probes_sent),
 };
 
-static struct outline_text text_of(const msgpack_object *o) {
-    if (o == NULL || o->type != MSGPACK_OBJECT_STR)
-        return (struct outline_text){NULL, 0};
-    return (struct outline_text){o->via.str.ptr, o->via.str.size};
-}
+#define KEYS (sizeof keys / sizeof keys[0])
 
-static int64_t number_of(const msgpack_object *o) {
-    if (o == NULL || o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 > INT64_MAX)
-        return -1;
-    return (int64_t)o->via.u64;
-}
-
-void outline_read(struct outline *outline, const msgpack_object *map) {
-    *outline = (struct outline){
-        .accepted_us = -1, .started_us = -1, .finished_us = -1, .run = -1, .probes_sent = -1};
-    for (uint32_t i = 0; map->type == MSGPACK_OBJECT_MAP && i < map->via.map.size; i++) {
-        const msgpack_object *name = &map->via.map.ptr[i].key, *value = &map->via.map.ptr[i].val;
-        if (name->type != MSGPACK_OBJECT_STR)
-            continue;
-        if (wire_is(name, "error"))
-            outline->error = text_of(wire_find(value, "code"));
-        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
-            if (name->via.str.size != keys[k].size ||
-                memcmp(name->via.str.ptr, keys[k].name, keys[k].size) != 0)
-                continue;
-            char *member = (char *)outline + keys[k].offset;
-            if (keys[k].text)
-                *(struct outline_text *)(void *)member = text_of(value);
-            else
-                *(int64_t *)(void *)member = number_of(value);
-            break;
-        }
-    }
-}
+/* Of a literal, so that the compiler needs no call. */
+#define IS(text, literal)                                                                          \
+    ((text).size == sizeof(literal) - 1 && memcmp((text).at, (literal), sizeof(literal) - 1) == 0)
 
 /* ---- hops --------------------------------------------------------------------------------- */
 
@@ -91,7 +62,7 @@ static char *put_number(char *to, int64_t value) {
 }
 
 /* Strings of a result have no control characters; see wire_allowed(). */
-static char *put_text(char *to, struct outline_text text) {
+static char *put_text(char *to, struct walk_text text) {
     if (text.at == NULL || text.size > STRING_BYTES)
         return put_null(to);
     *to++ = '"';
@@ -104,74 +75,126 @@ static char *put_text(char *to, struct outline_text text) {
     return to;
 }
 
-static bool is_key(const msgpack_object *key, const char *name, size_t size) {
-    return key->type == MSGPACK_OBJECT_STR && key->via.str.size == size &&
-           memcmp(key->via.str.ptr, name, size) == 0;
+struct probe {
+    int64_t attempt, rtt_us, sent_us;
+    struct walk_text addr, verdict;
+};
+
+static struct probe read_probe(struct walk *w) {
+    struct probe p = {-1, -1, -1, {NULL, 0}, {NULL, 0}};
+    for (uint32_t left = walk_map(w); left > 0; left--) {
+        struct walk_text key = walk_text(w);
+        if (IS(key, "attempt"))
+            p.attempt = walk_number(w);
+        else if (IS(key, "addr"))
+            p.addr = walk_text(w);
+        else if (IS(key, "rtt_us"))
+            p.rtt_us = walk_number(w);
+        else if (IS(key, "sent_us"))
+            p.sent_us = walk_number(w);
+        else if (IS(key, "verdict"))
+            p.verdict = walk_text(w);
+        else
+            walk_skip(w);
+    }
+    return p;
 }
 
-/* The values of these keys, NULL where one is absent. In a map as our programs write it each comes
- * behind the one before. */
-static void find(const msgpack_object *map, const struct key *names, size_t count,
-    const msgpack_object **values) {
-    size_t next = 0;
-    for (size_t i = 0; i < count; i++)
-        values[i] = NULL;
-    for (uint32_t i = 0; map->type == MSGPACK_OBJECT_MAP && i < map->via.map.size; i++)
-        for (size_t tried = 0; tried < count; tried++, next = (next + 1) % count)
-            if (is_key(&map->via.map.ptr[i].key, names[next].name, names[next].size)) {
-                values[next] = &map->via.map.ptr[i].val;
-                break;
-            }
+static void put_probes(msgpack_sbuffer *json, int64_t ttl, struct walk *w) {
+    char text[PROBE_BYTES];
+    for (uint32_t left = walk_array(w); left > 0; left--) {
+        const struct probe p = read_probe(w);
+        char *to = text;
+        *to++ = json->size == 0 ? '[' : ',';
+        *to++ = '[';
+        to = put_number(to, ttl);
+        *to++ = ',';
+        to = put_number(to, p.attempt);
+        *to++ = ',';
+        to = put_text(to, p.addr);
+        *to++ = ',';
+        to = put_number(to, p.rtt_us);
+        *to++ = ',';
+        to = put_number(to, p.sent_us);
+        *to++ = ',';
+        to = put_text(to, p.verdict);
+        *to++ = ']';
+        (void)msgpack_sbuffer_write(json, text, (size_t)(to - text));
+    }
 }
 
-static char *put_probe(char *to, int64_t ttl, const msgpack_object *probe) {
-    static const struct key names[] = {
-        {.name = "attempt", .size = 7},
-        {.name = "addr", .size = 4},
-        {.name = "rtt_us", .size = 6},
-        {.name = "sent_us", .size = 7},
-        {.name = "verdict", .size = 7},
-    };
-    const msgpack_object *values[5];
-    find(probe, names, 5, values);
-    *to++ = '[';
-    to = put_number(to, ttl);
-    *to++ = ',';
-    to = put_number(to, number_of(values[0]));
-    *to++ = ',';
-    to = put_text(to, text_of(values[1]));
-    *to++ = ',';
-    to = put_number(to, number_of(values[2]));
-    *to++ = ',';
-    to = put_number(to, number_of(values[3]));
-    *to++ = ',';
-    to = put_text(to, text_of(values[4]));
-    *to++ = ']';
-    return to;
-}
-
-static const msgpack_object *elements(const msgpack_object *array, uint32_t *count) {
-    bool is = array != NULL && array->type == MSGPACK_OBJECT_ARRAY;
-    *count = is ? array->via.array.size : 0;
-    return is ? array->via.array.ptr : NULL;
-}
-
-void outline_hops(msgpack_sbuffer *json, const msgpack_object *map) {
-    uint32_t hop_count, probe_count;
-    const msgpack_object *hops = elements(wire_find(map, "hops"), &hop_count);
-    char text[PROBE_BYTES + 1] = "[";
-    char *end = text + 1; /* what comes before the next probe */
-    for (uint32_t h = 0; h < hop_count; h++) {
-        int64_t ttl = number_of(wire_find(&hops[h], "ttl"));
-        const msgpack_object *probes = elements(wire_find(&hops[h], "probes"), &probe_count);
-        for (uint32_t p = 0; p < probe_count; p++) {
-            end = put_probe(end, ttl, &probes[p]);
-            (void)msgpack_sbuffer_write(json, text, (size_t)(end - text));
-            text[0] = ',';
-            end = text + 1;
+static void put_hop(msgpack_sbuffer *json, struct walk *w) {
+    struct walk early = {NULL, NULL}; /* probes that stand before their ttl */
+    int64_t ttl = -1;
+    for (uint32_t left = walk_map(w); left > 0; left--) {
+        struct walk_text key = walk_text(w);
+        if (IS(key, "ttl")) {
+            ttl = walk_number(w);
+        } else if (IS(key, "probes") && ttl >= 0) {
+            put_probes(json, ttl, w);
+        } else {
+            if (IS(key, "probes"))
+                early = *w;
+            walk_skip(w);
         }
     }
-    if (text[0] == '[')
+    if (early.at != NULL)
+        put_probes(json, ttl, &early);
+}
+
+/* ---- columns ------------------------------------------------------------------------------ */
+
+static struct walk_text read_code(struct walk *w) {
+    struct walk_text code = {NULL, 0};
+    for (uint32_t left = walk_map(w); left > 0; left--) {
+        struct walk_text key = walk_text(w);
+        if (IS(key, "code"))
+            code = walk_text(w);
+        else
+            walk_skip(w);
+    }
+    return code;
+}
+
+/* The entry of that name, whose value comes next. */
+static void read_entry(struct outline *outline, struct walk_text name, struct walk *w) {
+    for (size_t k = 0; k < KEYS; k++) {
+        if (name.size != keys[k].size || memcmp(name.at, keys[k].name, name.size) != 0)
+            continue;
+        void *member = (char *)outline + keys[k].offset;
+        if (keys[k].text)
+            *(struct walk_text *)member = walk_text(w);
+        else
+            *(int64_t *)member = walk_number(w);
+        return;
+    }
+    walk_skip(w);
+}
+
+static void read_map(struct outline *outline, msgpack_sbuffer *json, struct walk w) {
+    *outline = (struct outline){
+        .accepted_us = -1, .started_us = -1, .finished_us = -1, .run = -1, .probes_sent = -1};
+    for (uint32_t left = walk_map(&w); left > 0; left--) {
+        struct walk_text name = walk_text(&w);
+        if (IS(name, "error"))
+            outline->error = read_code(&w);
+        else if (json != NULL && IS(name, "hops"))
+            for (uint32_t hops = walk_array(&w); hops > 0; hops--)
+                put_hop(json, &w);
+        else
+            read_entry(outline, name, &w);
+    }
+}
+
+void outline_read(struct outline *outline, const void *bytes, size_t size) {
+    read_map(outline, NULL, walk_begin(bytes, size));
+}
+
+void outline_read_result(
+    struct outline *outline, msgpack_sbuffer *json, const void *bytes, size_t size) {
+    msgpack_sbuffer_clear(json);
+    read_map(outline, json, walk_begin(bytes, size));
+    if (json->size == 0)
         (void)msgpack_sbuffer_write(json, "[", 1);
     (void)msgpack_sbuffer_write(json, "]", 1);
 }

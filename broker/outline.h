@@ -4,23 +4,21 @@
 #ifndef HOPMQ_OUTLINE_H
 #define HOPMQ_OUTLINE_H
 
-#include "common/wire.h"
+#include "common/walk.h"
 
-struct outline_text {
-    const char *at; /* points into the document; NULL: absent or nil */
-    size_t size;
-};
+#include <msgpack.h>
 
 struct outline {
-    struct outline_text target, stream, dst, src, protocol, worker, stop, error;
+    struct walk_text target, stream, dst, src, protocol, worker, stop, error;
     int64_t accepted_us, started_us, finished_us, run, probes_sent; /* -1: absent */
 };
 
-/* Of an encoded trace or result, both as maps. */
-void outline_read(struct outline *outline, const msgpack_object *map);
+/* Of an encoded trace or result, both maps; it points into the bytes. */
+void outline_read(struct outline *outline, const void *bytes, size_t size);
 
-/* Appends the probes of a result as compact JSON,
+/* The same of a result, whose probes are put into *json, which it empties before,
  * [[ttl,attempt,"addr"|null,rtt_us|null,sent_us,"verdict"],...]. */
-void outline_hops(msgpack_sbuffer *json, const msgpack_object *map);
+void outline_read_result(
+    struct outline *outline, msgpack_sbuffer *json, const void *bytes, size_t size);
 
 #endif

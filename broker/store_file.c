@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_VALUES 1000000 /* twice what common/result.h lets a worker send */
-
 static const char *const statements[SQL_STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -42,7 +40,7 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text) {
     (void)sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
 }
 
-static void bind_outline(sqlite3_stmt *s, int at, struct outline_text text) {
+static void bind_outline(sqlite3_stmt *s, int at, struct walk_text text) {
     if (text.at != NULL)
         (void)sqlite3_bind_text(s, at, text.at, (int)text.size, SQLITE_STATIC);
     else
@@ -58,19 +56,6 @@ static void bind_number(sqlite3_stmt *s, int at, int64_t value) {
 
 static void bind_blob(sqlite3_stmt *s, int at, const void *bytes, size_t size) {
     (void)sqlite3_bind_blob64(s, at, size > 0 ? bytes : "", size, SQLITE_STATIC);
-}
-
-/* What the columns need of an encoded map. */
-static void outline(
-    struct store_file *f, struct outline *outline, const void *bytes, size_t size, bool hops) {
-    struct wire_error err;
-    const msgpack_object nothing = {.type = MSGPACK_OBJECT_NIL};
-    bool read = wire_doc_read(&f->doc, bytes, size, MAX_VALUES, &err);
-    const msgpack_object *map = read ? &f->doc.root : &nothing;
-    outline_read(outline, map);
-    msgpack_sbuffer_clear(&f->json);
-    if (hops)
-        outline_hops(&f->json, map);
 }
 
 /* ---- records ------------------------------------------------------------------------------ */
@@ -90,7 +75,7 @@ static int keep_trace(struct store_file *f, const struct record_trace *trace) {
     struct record_run first = trace->run;
     struct outline o;
     first.number = trace->number;
-    outline(f, &o, trace->trace, trace->trace_size, false);
+    outline_read(&o, trace->trace, trace->trace_size);
     bind_run(s, &first);
     bind_text(s, 2, trace->id);
     bind_text(s, 3, trace->client);
@@ -160,7 +145,7 @@ static int keep_result(struct store_file *f, const struct record_result *result)
     int code = use_stream(f, result->stream, result->stream_seq);
     if (code != SQLITE_OK)
         return code;
-    outline(f, &o, result->result, result->result_size, true);
+    outline_read_result(&o, &f->json, result->result, result->result_size);
     (void)sqlite3_bind_int64(s, 1, result->seq);
     bind_text(s, 2, result->id);
     (void)sqlite3_bind_int64(s, 3, f->stream.id);
@@ -168,7 +153,7 @@ static int keep_result(struct store_file *f, const struct record_result *result)
     (void)sqlite3_bind_int64(s, 5, result->number);
     (void)sqlite3_bind_int64(s, 6, result->finished_us);
     (void)sqlite3_bind_int64(s, 7, store_sum_result(result));
-    const struct outline_text texts[] = {o.target, o.dst, o.src, o.protocol, o.worker};
+    const struct walk_text texts[] = {o.target, o.dst, o.src, o.protocol, o.worker};
     for (int i = 0; i < 5; i++)
         bind_outline(s, 8 + i, texts[i]);
     bind_number(s, 13, o.run);
@@ -324,8 +309,6 @@ int store_file_init(struct store_file *f, sqlite3 *db) {
     int code = SQLITE_OK;
     *f = (struct store_file){.db = db};
     msgpack_sbuffer_init(&f->json);
-    if (!wire_doc_init(&f->doc))
-        return SQLITE_NOMEM;
     for (int i = 0; i < SQL_STATEMENTS && code == SQLITE_OK; i++)
         code =
             sqlite3_prepare_v3(db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &f->sql[i], NULL);
@@ -342,7 +325,6 @@ void store_file_free(struct store_file *f) {
     for (int i = 0; i < SQL_STATEMENTS; i++)
         (void)sqlite3_finalize(f->sql[i]);
     (void)sqlite3_close(f->db);
-    wire_doc_free(&f->doc);
     msgpack_sbuffer_destroy(&f->json);
     *f = (struct store_file){.db = NULL};
 }

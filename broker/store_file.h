@@ -8,7 +8,6 @@
 #include "broker/batch.h"
 #include "broker/outline.h"
 #include "broker/store_lock.h"
-#include "common/wire.h"
 
 #include <sqlite3.h>
 
@@ -33,7 +32,6 @@ enum store_sql {
 struct store_file {
     sqlite3 *db;
     sqlite3_stmt *sql[SQL_STATEMENTS];
-    struct wire_doc doc;
     msgpack_sbuffer json;
     struct store_mark mark; /* of the last commit */
     int64_t results;        /* that are in it */

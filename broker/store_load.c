@@ -5,6 +5,7 @@
 #include "broker/store_sum.h"
 
 #include "common/mem.h"
+#include "common/wire.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

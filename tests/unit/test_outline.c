@@ -24,20 +24,26 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static const msgpack_object *map(const char *text) {
+static void read_columns(struct outline *outline, const char *map_text) {
     struct wire_error err;
-    assert_true(note_read(&doc, &bytes, text, &err));
-    return &doc.root;
+    assert_true(note_read(&doc, &bytes, map_text, &err));
+    outline_read(outline, bytes.data, bytes.size);
 }
 
-static void hops_are(const char *map_text, const char *expected) {
-    msgpack_sbuffer_clear(&json);
-    outline_hops(&json, map(map_text));
+static void json_is(const char *expected) {
     assert_int_equal(json.size, strlen(expected));
     assert_memory_equal(json.data, expected, json.size);
 }
 
-static bool is(struct outline_text text, const char *expected) {
+static void hops_are(const char *map_text, const char *expected) {
+    struct outline o;
+    struct wire_error err;
+    assert_true(note_read(&doc, &bytes, map_text, &err));
+    outline_read_result(&o, &json, bytes.data, bytes.size);
+    json_is(expected);
+}
+
+static bool is(struct walk_text text, const char *expected) {
     return expected == NULL ? text.at == NULL
                             : text.at != NULL && text.size == strlen(expected) &&
                                   memcmp(text.at, expected, text.size) == 0;
@@ -46,10 +52,10 @@ static bool is(struct outline_text text, const char *expected) {
 static void columns(void **state) {
     (void)state;
     struct outline o;
-    outline_read(&o, map("{'target': 'a.example', 'stream': 's', 'dst': null, 'src': '192.0.2.7',"
-                         " 'protocol': 'udp', 'worker': 'w', 'stop': 'unresolved',"
-                         " 'error': {'code': 'not-found', 'message': 'm'}, 'accepted_us': 1,"
-                         " 'started_us': 2, 'finished_us': 3, 'run': 4, 'probes_sent': 5}"));
+    read_columns(&o, "{'target': 'a.example', 'stream': 's', 'dst': null, 'src': '192.0.2.7',"
+                     " 'protocol': 'udp', 'worker': 'w', 'stop': 'unresolved',"
+                     " 'error': {'code': 'not-found', 'message': 'm'}, 'accepted_us': 1,"
+                     " 'started_us': 2, 'finished_us': 3, 'run': 4, 'probes_sent': 5}");
     assert_true(is(o.target, "a.example") && is(o.stream, "s") && is(o.dst, NULL));
     assert_true(is(o.src, "192.0.2.7") && is(o.protocol, "udp") && is(o.worker, "w"));
     assert_true(is(o.stop, "unresolved") && is(o.error, "not-found"));
@@ -61,7 +67,7 @@ static void columns(void **state) {
 static void what_is_not_there_or_wrong_is_left_out(void **state) {
     (void)state;
     struct outline o;
-    outline_read(&o, map("{'target': 7, 'run': 'x', 'started_us': -1, 'error': 'e'}"));
+    read_columns(&o, "{'target': 7, 'run': 'x', 'started_us': -1, 'error': 'e'}");
     assert_true(is(o.target, NULL) && is(o.error, NULL) && is(o.stop, NULL));
     assert_int_equal(o.run, -1);
     assert_int_equal(o.started_us, -1);
@@ -82,6 +88,29 @@ static void hops(void **state) {
         "[2,2,\"::1\",2000035,9,\"reply\"]]");
 }
 
+static void the_ttl_may_come_behind(void **state) {
+    (void)state;
+    hops_are("{'hops': [{'probes': [{'attempt': 1}, {'attempt': 2}], 'x': {'y': [1, 2]}, 'ttl': 3},"
+             " {'ttl': 4, 'probes': [{'attempt': 1}]}]}",
+        "[[3,1,null,null,null,null],[3,2,null,null,null,null],[4,1,null,null,null,null]]");
+}
+
+/* A row with broken JSON would spoil each question that reads it. */
+static void what_is_cut_off_is_still_json(void **state) {
+    (void)state;
+    struct outline o;
+    struct wire_error err;
+    assert_true(note_read(&doc, &bytes,
+        "{'worker': 'w', 'hops': [{'ttl': 1, 'probes': [{'attempt': 1, 'addr': 'a'}]}]}", &err));
+    outline_read_result(&o, &json, bytes.data, bytes.size - 1);
+    assert_true(is(o.worker, "w"));
+    json_is("[[1,1,null,null,null,null]]");
+    outline_read_result(&o, &json, "\xc1", 1);
+    json_is("[]");
+    outline_read_result(&o, &json, "", 0);
+    json_is("[]");
+}
+
 static void strings_are_quoted(void **state) {
     (void)state;
     hops_are("{'hops': [{'ttl': 1, 'probes': [{'verdict': '\"a\\x5cb\"'}]}]}",
@@ -94,6 +123,8 @@ int main(void) {
         TEST(columns),
         TEST(what_is_not_there_or_wrong_is_left_out),
         TEST(hops),
+        TEST(the_ttl_may_come_behind),
+        TEST(what_is_cut_off_is_still_json),
         TEST(strings_are_quoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ VERSION := 0.1.0
 
 # What the programs and their tests need, as Debian packages; `make deps` installs what is missing.
 DEBS := gcc libc6-dev pkg-config libczmq-dev libzmq3-dev libmsgpack-dev libbsd-dev libc-ares-dev \
-	libjansson-dev libsqlite3-dev zlib1g-dev sqlite3 libmicrohttpd-dev libcmocka-dev mtr-tiny \
+	libjansson-dev libsqlite3-dev libdeflate-dev sqlite3 libmicrohttpd-dev libcmocka-dev mtr-tiny \
 	python3-pytest python3-zmq python3-msgpack util-linux iproute2 procps dnsmasq-base
 BENCH_DEBS := scamper traceroute
 LINT_DEBS := clang clang-format clang-tidy cppcheck mandoc shellcheck libclang-rt-dev
@@ -27,7 +27,7 @@ ALL_LDLIBS := $(LDLIBS) $(call pkg,--libs,$(LIBS))
 CARES := $(call pkg,--libs,libcares)
 HTTP := $(call pkg,--libs,libmicrohttpd)
 JANSSON := $(call pkg,--libs,jansson)
-STORE := $(call pkg,--libs,sqlite3 zlib)
+STORE := $(call pkg,--libs,sqlite3 libdeflate)
 RESOLV := -lresolv
 BROKER_LDLIBS := $(ALL_LDLIBS) $(STORE) $(HTTP)
 WORKER_LDLIBS := $(ALL_LDLIBS) $(HTTP) $(CARES) $(RESOLV)

@@ -4,20 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define LINE_BYTES 96
 #define DIGITS 20
 #define FIELDS "mark batch=%020" PRId64 " seq=%020" PRId64 " number=%020" PRId64
 
-static uint32_t sum(const char *line) {
-    return (uint32_t)crc32(0, (const unsigned char *)line, (unsigned)strlen(line));
-}
+static uint32_t sum(const char *line) { return libdeflate_crc32(0, line, strlen(line)); }
 
 static void write_line(const struct store_lock *lock, int line, const char *text) {
     char padded[LINE_BYTES + 1];

@@ -1,10 +1,10 @@
 #include "broker/store_sum.h"
 
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 static uint32_t add(uint32_t sum, const void *bytes, size_t size) {
-    return (uint32_t)crc32_z(sum, bytes, size);
+    return libdeflate_crc32(sum, bytes, size);
 }
 
 /* With its NUL, so that "a" "bc" is not "ab" "c". */

@@ -1,5 +1,5 @@
 /* store_sum: checksums (CRC-32) of what stands in a row, so that damage does not pass for a trace
- * or a result. Shell, for zlib only. */
+ * or a result. Shell, for libdeflate only. */
 #ifndef HOPMQ_STORE_SUM_H
 #define HOPMQ_STORE_SUM_H
 

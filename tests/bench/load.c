@@ -1,5 +1,5 @@
-/* bench-load [--one] SUBMIT FILE WINDOW: submits the targets in FILE, one a line, and takes their
- * results, with little work of its own.
+/* bench-load [--one] SUBMIT FILE WINDOW: submits the targets in FILE, one a line (`ADDRESS` or
+ * `ADDRESS PROTOCOL`), and takes their results, with little work of its own.
  *
  * At most WINDOW traces are submitted and without a result, in batches of up to 1,000. Prints one
  * JSON object. With --one each trace is submitted when the one before it has ended, and its time
@@ -46,9 +46,14 @@ static void submit(struct load *l, int64_t most) {
         l->at_end = fgets(line, sizeof line, l->targets) == NULL;
         if (l->at_end)
             break;
-        line[strcspn(line, " \n")] = '\0';
-        msgpack_pack_map(&pk, 1);
+        line[strcspn(line, "\n")] = '\0';
+        char *protocol = strchr(line, ' ');
+        if (protocol != NULL)
+            *protocol++ = '\0';
+        msgpack_pack_map(&pk, protocol != NULL ? 2 : 1);
         wire_put_key_text(&pk, "target", line);
+        if (protocol != NULL)
+            wire_put_key_text(&pk, "protocol", protocol);
         count++;
     }
     if (count == 0)

@@ -1,15 +1,10 @@
 #include "common/decimal.h"
 
-#define DIGITS 10
-
 char *decimal_put(char *at, uint32_t value) {
-    char digits[DIGITS];
-    int first = DIGITS;
-    do {
-        digits[--first] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    while (first < DIGITS)
-        *at++ = digits[first++];
-    return at;
+    int size = 1;
+    for (uint32_t rest = value; rest >= 10; rest /= 10)
+        size++;
+    for (char *digit = at + size; digit > at; value /= 10)
+        *--digit = (char)('0' + value % 10);
+    return at + size;
 }

@@ -10,7 +10,8 @@ static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
     struct mux *m = mem_new(1, sizeof *m);
     m->sink = *sink;
-    timeline_init(&m->slot_times);
+    timeline_init(&m->patience);
+    timeline_init(&m->settled);
     timeline_init(&m->deadlines);
     timeline_init(&m->wakes);
     slots_init(&m->slots);
@@ -138,14 +139,14 @@ static void slot_stop_asking(struct mux *m, struct slot *slot) {
 static void slot_settle(struct mux *m, struct slot *slot) {
     slot_stop_asking(m, slot);
     slot->settled = true;
-    timeline_set(&m->slot_times, &slot->timer, slot->give_up_us);
+    timeline_set(&m->settled, &slot->timer, slot->give_up_us);
 }
 
 static void slot_release(struct mux *m, struct slot *slot) {
     slot_stop_asking(m, slot);
     if (slot->job != NULL)
         TAILQ_REMOVE(&slot->job->slots, slot, sibling);
-    timeline_unset(&m->slot_times, &slot->timer);
+    timeline_unset(&m->settled, &slot->timer);
     slots_release(&m->slots, slot);
 }
 
@@ -166,6 +167,7 @@ void mux_forget(struct mux *m, struct mux_job *job) {
         slot_settle(m, slot);
     }
     mux_not_ready(m, job);
+    timeline_unset(&m->patience, &job->patience);
     timeline_unset(&m->deadlines, &job->deadline);
     TAILQ_REMOVE(&m->jobs, job, link);
     free_port(m, job);
@@ -254,6 +256,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
         lose(m, TAILQ_FIRST(&m->slots.in_use));
     struct mux_job *culprit = m->trial;
     TAILQ_FOREACH_SAFE(job, &m->jobs, link, next) {
+        timeline_unset(&m->patience, &job->patience);
         if (job->deaths == MUX_MAX_DEATHS || job == culprit)
             tracer_end(job->tracer, STOP_PROBER_ERROR, "internal",
                 "mtr-packet died again and again while it had probes of this trace");
@@ -304,6 +307,21 @@ static void answered(struct mux *m, int64_t now_us) {
 static void slot_due(struct mux *m, struct slot *slot) {
     slot->wait = WAITS_TO_ASK;
     TAILQ_INSERT_TAIL(&m->to_ask, slot, overdue);
+}
+
+/* The job's time for its oldest probe may be over. Its probes all have equally long, and it has
+ * them in the order of sending; nothing is set anew with each answer. */
+static void job_due(struct mux *m, struct mux_job *job, int64_t now_us) {
+    struct slot *slot;
+    TAILQ_FOREACH(slot, &job->slots, sibling) {
+        if (slot->settled || slot->wait != WAITS_FOR_LINE)
+            continue;
+        if (slot->sent_us + job->timeout_us > now_us) {
+            timeline_set(&m->patience, &job->patience, slot->sent_us + job->timeout_us);
+            return;
+        }
+        slot_due(m, slot);
+    }
 }
 
 void mux_sounded(struct mux *m, uint16_t port, int64_t now_us) {
@@ -404,10 +422,13 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
 
 void mux_tick(struct mux *m, int64_t now_us) {
     struct timeline_entry *due;
-    while ((due = timeline_pop(&m->slot_times, now_us)) != NULL)
+    while ((due = timeline_pop(&m->patience, now_us)) != NULL)
+        job_due(m, (struct mux_job *)due, now_us);
+    while ((due = timeline_pop(&m->settled, now_us)) != NULL)
         slot_due(m, (struct slot *)due);
     while ((due = timeline_pop(&m->deadlines, now_us)) != NULL) {
-        struct mux_job *job = (struct mux_job *)due;
+        struct mux_job *job =
+            (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, deadline));
         tracer_end(job->tracer, STOP_DEADLINE, NULL, "");
         follow_up(m, job, now_us);
     }
@@ -420,7 +441,8 @@ void mux_tick(struct mux *m, int64_t now_us) {
 int64_t mux_timeout_us(struct mux *m) {
     bool asks = m->up && !m->stuck;
     int64_t pulse_us = asks ? pulse_next_us(&m->pulse, m->slots.in_flight > 0) : INT64_MAX;
-    return earlier(pulse_us, earlier(timeline_next(&m->slot_times), timeline_next(&m->deadlines)));
+    int64_t probe_us = earlier(timeline_next(&m->patience), timeline_next(&m->settled));
+    return earlier(pulse_us, earlier(probe_us, timeline_next(&m->deadlines)));
 }
 
 int64_t mux_next(struct mux *m, int64_t now_us) {

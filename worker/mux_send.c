@@ -178,7 +178,8 @@ static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64
     slot->wall_offset_us = m->wall_offset_us;
     slot->position = sequence_use(&m->sequence, forgotten_us, job->kind == SLOT_STREAM);
     TAILQ_INSERT_TAIL(&job->slots, slot, sibling);
-    timeline_set(&m->slot_times, &slot->timer, now_us + job->timeout_us);
+    if (!job->patience.set)
+        timeline_set(&m->patience, &job->patience, now_us + job->timeout_us);
     job->probe.token = slots_token(&m->slots, slot);
     m->sink.send(m->sink.context, line, mtr_line_probe(line, &job->probe));
     m->counters.probes_sent++;

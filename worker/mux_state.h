@@ -21,6 +21,7 @@ enum mux_turn {
 };
 
 struct mux_job {
+    struct timeline_entry patience;       /* not later than its time for a probe is over */
     struct timeline_entry deadline, wake; /* wake: it needs more without having heard anything */
     TAILQ_ENTRY(mux_job) turns;
     TAILQ_ENTRY(mux_job) nears;
@@ -46,7 +47,8 @@ TAILQ_HEAD(job_list, mux_job);
 
 struct mux {
     struct mux_sink sink;
-    struct timeline slot_times, deadlines, wakes;
+    struct timeline patience, deadlines, wakes; /* of jobs */
+    struct timeline settled; /* when the prober should have forgotten the slot's probe */
     struct slots slots;
     struct slot_list to_ask, asked; /* their trace's time is over; see mux_tick() */
     struct job_list jobs;

@@ -33,14 +33,14 @@ enum slot_kind { SLOT_PLAIN, SLOT_STREAM, SLOT_SLOW, SLOT_KINDS };
 struct mux_job;
 
 struct slot {
-    struct timeline_entry timer;
-    TAILQ_ENTRY(slot) age;     /* free slots, or those in use from the oldest on */
-    TAILQ_ENTRY(slot) sibling; /* of the same job */
-    TAILQ_ENTRY(slot) overdue; /* while it waits for the prober's word */
-    struct mux_job *job;       /* NULL: nobody waits for it any more */
-    unsigned probe;            /* the tracer's index */
-    uint32_t use;              /* tells this use of the slot from earlier ones */
-    uint64_t position;         /* of its sequence number: sequence_use() */
+    struct timeline_entry timer; /* while it is settled */
+    TAILQ_ENTRY(slot) age;       /* free slots, or those in use from the oldest on */
+    TAILQ_ENTRY(slot) sibling;   /* of the same job */
+    TAILQ_ENTRY(slot) overdue;   /* while it waits for the prober's word */
+    struct mux_job *job;         /* NULL: nobody waits for it any more */
+    unsigned probe;              /* the tracer's index */
+    uint32_t use;                /* tells this use of the slot from earlier ones */
+    uint64_t position;           /* of its sequence number: sequence_use() */
     int64_t sent_us, give_up_us;
     int64_t wall_offset_us; /* wall clock less monotonic clock when it was sent */
     uint8_t ttl;

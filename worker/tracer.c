@@ -347,22 +347,26 @@ static bool in_view(const struct record *r, int from, int to) {
 /* Copies the finished probes of from..to into the view, in order of ttl and, within one, of
  * sending: a counting sort. Attempts are numbered here, where the void ones are known. */
 static const struct hop_probe *view(struct tracer *t, int from, int to, size_t *count) {
-    unsigned at[NO_END + 1] = {0}, start[NO_END + 1];
+    unsigned at[NO_END + 1];
+    memset(at + from, 0, (size_t)(to - from + 2) * sizeof at[0]);
     for (unsigned i = 0; i < t->record_count; i++)
         if (in_view(&t->records[i], from, to))
             at[t->records[i].probe.ttl + 1]++;
-    for (int ttl = 1; ttl <= NO_END; ttl++)
-        at[ttl] += at[ttl - 1];
-    memcpy(start, at, sizeof start);
-    *count = at[NO_END];
-    t->view = mem_grow(t->view, *count, sizeof *t->view);
+    for (int ttl = from; ttl <= to; ttl++)
+        at[ttl + 1] += at[ttl];
+    *count = at[to + 1];
+    if (t->view == NULL || t->view_room < *count) {
+        t->view_room = *count;
+        t->view = mem_grow(t->view, t->view_room, sizeof *t->view);
+    }
     for (unsigned i = 0; i < t->record_count; i++) {
         const struct record *r = &t->records[i];
-        if (!in_view(r, from, to))
-            continue;
-        unsigned place = at[r->probe.ttl]++;
-        t->view[place] = r->probe;
-        t->view[place].attempt = (uint8_t)(place - start[r->probe.ttl] + 1);
+        if (in_view(r, from, to))
+            t->view[at[r->probe.ttl]++] = r->probe;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        bool again = i > 0 && t->view[i].ttl == t->view[i - 1].ttl;
+        t->view[i].attempt = again ? (uint8_t)(t->view[i - 1].attempt + 1) : 1;
     }
     return t->view;
 }

@@ -53,7 +53,8 @@ struct tracer {
     const char *error_code;          /* static */
     char error_message[160];
     struct hop_probe *view; /* what tracer_settled() and tracer_result() returned last */
-    struct hop hops[];      /* by ttl - first_ttl */
+    size_t view_room;
+    struct hop hops[]; /* by ttl - first_ttl */
 };
 
 /* Beyond an answer of the target, be it confirmed or not, no probe is sent. */

@@ -37,7 +37,7 @@ BROKER_SHELL := main daemon mail listeners place publisher store%
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
 PURE := common/addr common/decimal common/exposition common/histogram common/hop common/labels common/logfmt \
 	common/mem common/notation common/request common/result common/session common/timeline \
-	common/trace common/walk common/wire \
+	common/trace common/walk common/wire common/wire_doc \
 	worker/agent worker/cache worker/distance worker/doctor worker/fit worker/flows \
 	worker/interview worker/lease worker/metrics worker/mtr_line worker/mux worker/mux_send \
 	worker/names worker/near \

@@ -119,10 +119,11 @@ static bool print_state(
     } in = {.position = -1};
 #define AT(member) offsetof(struct state, member)
     static const struct wire_field fields[] = {
-        {"id", WIRE_TEXT, AT(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
-        {"state", WIRE_TEXT, AT(state), 1, 32, NULL, NULL, true, false},
-        {"position", WIRE_INT, AT(position), 0, INT64_MAX, NULL, NULL, false, false},
-        {"worker", WIRE_TEXT, AT(worker), 1, 64, NULL, NULL, false, false},
+        {WIRE_NAME("id"), WIRE_TEXT, AT(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true,
+            false},
+        {WIRE_NAME("state"), WIRE_TEXT, AT(state), 1, 32, NULL, NULL, true, false},
+        {WIRE_NAME("position"), WIRE_INT, AT(position), 0, INT64_MAX, NULL, NULL, false, false},
+        {WIRE_NAME("worker"), WIRE_TEXT, AT(worker), 1, 64, NULL, NULL, false, false},
     };
     struct lines text = {0};
     if (!wire_get(map, fields, sizeof fields / sizeof fields[0], &in, "", err))

@@ -7,13 +7,13 @@
 #define AT(member) offsetof(struct pong, member)
 
 static const struct wire_field fields[] = {
-    {"broker", WIRE_TEXT, AT(broker), 0, 64, NULL, NULL, true, false},
-    {"version", WIRE_TEXT, AT(version), 0, 32, NULL, NULL, true, false},
-    {"versions", WIRE_VALUE, AT(versions), 0, 0, NULL, NULL, true, false},
-    {"epoch", WIRE_INT, AT(epoch), 0, INT64_MAX, NULL, NULL, true, false},
-    {"origin", WIRE_INT, AT(origin), 0, INT64_MAX, NULL, NULL, false, false},
-    {"seq", WIRE_INT, AT(seq), 0, INT64_MAX, NULL, NULL, true, false},
-    {"results", WIRE_VALUE, AT(results), 0, 0, NULL, NULL, true, false},
+    {WIRE_NAME("broker"), WIRE_TEXT, AT(broker), 0, 64, NULL, NULL, true, false},
+    {WIRE_NAME("version"), WIRE_TEXT, AT(version), 0, 32, NULL, NULL, true, false},
+    {WIRE_NAME("versions"), WIRE_VALUE, AT(versions), 0, 0, NULL, NULL, true, false},
+    {WIRE_NAME("epoch"), WIRE_INT, AT(epoch), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("origin"), WIRE_INT, AT(origin), 0, INT64_MAX, NULL, NULL, false, false},
+    {WIRE_NAME("seq"), WIRE_INT, AT(seq), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("results"), WIRE_VALUE, AT(results), 0, 0, NULL, NULL, true, false},
 };
 
 static bool version_number(const msgpack_object *object, int64_t *out) {

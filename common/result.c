@@ -27,42 +27,44 @@ const char *const result_stop_names[] = {
 
 /* `error`, `hops`, `names` and `members` come last and are packed by hand. */
 static const struct wire_field body_fields[] = {
-    {"target", WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, NULL, NULL, true, false},
-    {"dst", WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
-    {"src", WIRE_TEXT, BODY(src), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
-    {"protocol", WIRE_CHOICE, BODY(protocol), 0, 0, NULL, trace_protocol_names, true, false},
-    {"port", WIRE_INT, BODY(port), 1, 65535, NULL, NULL, false, false},
-    {"flow", WIRE_INT, BODY(flow), 0, 1023, NULL, NULL, false, false},
-    {"constant_flow", WIRE_BOOL, BODY(constant_flow), 0, 0, NULL, NULL, false, false},
-    {"src_port", WIRE_INT, BODY(src_port), 1, 65535, NULL, NULL, false, false},
-    {"first_ttl", WIRE_INT, BODY(first_ttl), 1, 255, NULL, NULL, true, false},
-    {"max_ttl", WIRE_INT, BODY(max_ttl), 1, 255, NULL, NULL, true, false},
-    {"started_us", WIRE_INT, BODY(started_us), 0, INT64_MAX, NULL, NULL, true, false},
-    {"finished_us", WIRE_INT, BODY(finished_us), 0, INT64_MAX, NULL, NULL, true, false},
-    {"prober", WIRE_TEXT, BODY(prober), 1, 64, NULL, NULL, false, false},
-    {"probes_sent", WIRE_INT, BODY(probes_sent), 0, INT64_MAX, NULL, NULL, true, false},
-    {"stop", WIRE_CHOICE, BODY(stop), 0, 0, NULL, result_stop_names, true, false},
-    {"error", WIRE_VALUE, BODY(error), 0, 0, NULL, NULL, false, false},
-    {"hops", WIRE_VALUE, BODY(hops), 0, 0, NULL, NULL, true, false},
-    {"names", WIRE_VALUE, BODY(names), 0, 0, NULL, NULL, false, false},
-    {"members", WIRE_VALUE, BODY(members), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("target"), WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, NULL, NULL, true, false},
+    {WIRE_NAME("dst"), WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
+    {WIRE_NAME("src"), WIRE_TEXT, BODY(src), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
+    {WIRE_NAME("protocol"), WIRE_CHOICE, BODY(protocol), 0, 0, NULL, trace_protocol_names, true,
+        false},
+    {WIRE_NAME("port"), WIRE_INT, BODY(port), 1, 65535, NULL, NULL, false, false},
+    {WIRE_NAME("flow"), WIRE_INT, BODY(flow), 0, 1023, NULL, NULL, false, false},
+    {WIRE_NAME("constant_flow"), WIRE_BOOL, BODY(constant_flow), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("src_port"), WIRE_INT, BODY(src_port), 1, 65535, NULL, NULL, false, false},
+    {WIRE_NAME("first_ttl"), WIRE_INT, BODY(first_ttl), 1, 255, NULL, NULL, true, false},
+    {WIRE_NAME("max_ttl"), WIRE_INT, BODY(max_ttl), 1, 255, NULL, NULL, true, false},
+    {WIRE_NAME("started_us"), WIRE_INT, BODY(started_us), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("finished_us"), WIRE_INT, BODY(finished_us), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("prober"), WIRE_TEXT, BODY(prober), 1, 64, NULL, NULL, false, false},
+    {WIRE_NAME("probes_sent"), WIRE_INT, BODY(probes_sent), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("stop"), WIRE_CHOICE, BODY(stop), 0, 0, NULL, result_stop_names, true, false},
+    {WIRE_NAME("error"), WIRE_VALUE, BODY(error), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("hops"), WIRE_VALUE, BODY(hops), 0, 0, NULL, NULL, true, false},
+    {WIRE_NAME("names"), WIRE_VALUE, BODY(names), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("members"), WIRE_VALUE, BODY(members), 0, 0, NULL, NULL, false, false},
 };
 
 #define BODY_FIELDS (sizeof body_fields / sizeof body_fields[0])
 #define PLAIN_BODY_FIELDS (BODY_FIELDS - 4)
 
 static const struct wire_field error_fields[] = {
-    {"code", WIRE_TEXT, BODY(error_code), 1, 32, NULL, NULL, true, false},
-    {"message", WIRE_TEXT, BODY(error_message), 0, 224, NULL, NULL, true, false},
+    {WIRE_NAME("code"), WIRE_TEXT, BODY(error_code), 1, 32, NULL, NULL, true, false},
+    {WIRE_NAME("message"), WIRE_TEXT, BODY(error_message), 0, 224, NULL, NULL, true, false},
 };
 
 #define MEMBER(member) offsetof(struct result_member, member)
 
 static const struct wire_field member_fields[] = {
-    {"worker", WIRE_TEXT, MEMBER(worker), 1, 64, WIRE_ID_CHARS, NULL, true, false},
-    {"id", WIRE_TEXT, MEMBER(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
-    {"stop", WIRE_CHOICE, MEMBER(stop), 0, 0, NULL, result_stop_names, true, false},
-    {"seq", WIRE_INT, MEMBER(seq), 1, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("worker"), WIRE_TEXT, MEMBER(worker), 1, 64, WIRE_ID_CHARS, NULL, true, false},
+    {WIRE_NAME("id"), WIRE_TEXT, MEMBER(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true,
+        false},
+    {WIRE_NAME("stop"), WIRE_CHOICE, MEMBER(stop), 0, 0, NULL, result_stop_names, true, false},
+    {WIRE_NAME("seq"), WIRE_INT, MEMBER(seq), 1, INT64_MAX, NULL, NULL, true, false},
 };
 
 #define MEMBER_FIELDS (sizeof member_fields / sizeof member_fields[0])
@@ -70,17 +72,19 @@ static const struct wire_field member_fields[] = {
 #define HEAD(member) offsetof(struct result_head, member)
 
 static const struct wire_field head_fields[] = {
-    {"req", WIRE_VALUE, HEAD(req), 0, 0, NULL, NULL, false, false},
-    {"seq", WIRE_INT, HEAD(seq), 1, INT64_MAX, NULL, NULL, true, false},
-    {"stream", WIRE_TEXT, HEAD(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, true, false},
-    {"stream_seq", WIRE_INT, HEAD(stream_seq), 1, INT64_MAX, NULL, NULL, true, false},
-    {"epoch", WIRE_INT, HEAD(epoch), 0, INT64_MAX, NULL, NULL, true, false},
-    {"id", WIRE_TEXT, HEAD(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
-    {"meta", WIRE_VALUE, HEAD(meta), 0, 0, NULL, NULL, false, false},
-    {"accepted_us", WIRE_INT, HEAD(accepted_us), 0, INT64_MAX, NULL, NULL, true, false},
-    {"worker", WIRE_TEXT, HEAD(worker), 1, 64, WIRE_ID_CHARS, NULL, false, false},
-    {"run", WIRE_INT, HEAD(run), 0, 1000, NULL, NULL, true, false},
-    {"shared", WIRE_TEXT, HEAD(shared), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, false, false},
+    {WIRE_NAME("req"), WIRE_VALUE, HEAD(req), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("seq"), WIRE_INT, HEAD(seq), 1, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("stream"), WIRE_TEXT, HEAD(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, true,
+        false},
+    {WIRE_NAME("stream_seq"), WIRE_INT, HEAD(stream_seq), 1, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("epoch"), WIRE_INT, HEAD(epoch), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("id"), WIRE_TEXT, HEAD(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
+    {WIRE_NAME("meta"), WIRE_VALUE, HEAD(meta), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("accepted_us"), WIRE_INT, HEAD(accepted_us), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("worker"), WIRE_TEXT, HEAD(worker), 1, 64, WIRE_ID_CHARS, NULL, false, false},
+    {WIRE_NAME("run"), WIRE_INT, HEAD(run), 0, 1000, NULL, NULL, true, false},
+    {WIRE_NAME("shared"), WIRE_TEXT, HEAD(shared), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, false,
+        false},
 };
 
 #define HEAD_FIELDS (sizeof head_fields / sizeof head_fields[0])
@@ -256,7 +260,7 @@ int result_stop_of(const msgpack_object *map) {
 
 static bool is_head(const msgpack_object *key) {
     for (size_t i = 0; i < HEAD_FIELDS; i++)
-        if (wire_is(key, head_fields[i].name))
+        if (wire_is_name(key, &head_fields[i]))
             return true;
     return wire_is(key, "v") || wire_is(key, "op");
 }

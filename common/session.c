@@ -21,18 +21,21 @@ static const char *const op_names[] = {
 
 #define MSG(member) offsetof(struct session_msg, member)
 #define TEXT(name, min, max, allowed)                                                              \
-    { #name, WIRE_TEXT, MSG(name), min, max, allowed, NULL, true, false }
+    { WIRE_NAME(#name), WIRE_TEXT, MSG(name), min, max, allowed, NULL, true, false }
 #define INT(name, min, max)                                                                        \
-    { #name, WIRE_INT, MSG(name), min, max, NULL, NULL, true, false }
+    { WIRE_NAME(#name), WIRE_INT, MSG(name), min, max, NULL, NULL, true, false }
 #define VALUE(name, member, required)                                                              \
-    { name, WIRE_VALUE, MSG(member), 0, 0, NULL, NULL, required, false }
+    { WIRE_NAME(name), WIRE_VALUE, MSG(member), 0, 0, NULL, NULL, required, false }
 
 #define LEASE INT(lease, 1, INT64_MAX)
 #define TROUBLE                                                                                    \
-    { "trouble", WIRE_TEXT, MSG(trouble), 1, SESSION_TROUBLE_BYTES, NULL, NULL, false, false }
+    {                                                                                              \
+        WIRE_NAME("trouble"), WIRE_TEXT, MSG(trouble), 1, SESSION_TROUBLE_BYTES, NULL, NULL,       \
+            false, false                                                                           \
+    }
 
 static const struct wire_field op_field = {
-    "op", WIRE_CHOICE, MSG(op), 0, 0, NULL, op_names, true, false};
+    WIRE_NAME("op"), WIRE_CHOICE, MSG(op), 0, 0, NULL, op_names, true, false};
 
 static const struct wire_field hello[] = {
     TEXT(name, 1, SESSION_NAME_BYTES, WIRE_ID_CHARS),
@@ -52,7 +55,7 @@ static const struct wire_field heartbeat[] = {
     VALUE("leases", values.leases, false),
     TROUBLE,
     VALUE("stats", stats, false),
-    {"epoch", WIRE_INT, MSG(epoch), 0, INT64_MAX, NULL, NULL, false, false},
+    {WIRE_NAME("epoch"), WIRE_INT, MSG(epoch), 0, INT64_MAX, NULL, NULL, false, false},
 };
 static const struct wire_field hop[] = {
     LEASE,
@@ -65,8 +68,8 @@ static const struct wire_field welcome[] = {
     INT(epoch, 0, INT64_MAX),
     INT(heartbeat_ms, 10, 3600000),
     INT(dead_ms, 10, 3600000),
-    {"version", WIRE_INT, MSG(version), SESSION_VERSION_MIN, SESSION_VERSION_MAX, NULL, NULL, false,
-        false},
+    {WIRE_NAME("version"), WIRE_INT, MSG(version), SESSION_VERSION_MIN, SESSION_VERSION_MAX, NULL,
+        NULL, false, false},
 };
 static const struct wire_field reject[] = {TEXT(code, 1, 32, NULL), TEXT(message, 0, 224, NULL)};
 static const struct wire_field dispatch[] = {

@@ -1,6 +1,5 @@
 #include "common/wire.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,267 +41,32 @@ void wire_busy(struct wire_error *err, const char *field, const char *reason, in
     err->retry_ms = retry_ms;
 }
 
-/* ---- reading ---------------------------------------------------------------------------- */
-
-static uint64_t big_endian(const uint8_t *at, size_t bytes) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
-/* One value, without the children that come behind it. */
-struct value {
-    msgpack_object object;
-    uint64_t bytes; /* with its own content */
-    uint64_t children;
-};
-
-/* The msgpack specification's first bytes from 0xc0 on: the type, and the bytes of the number or
- * size that follows, or of an ext its size. An int is signed, but may be positive. */
-static const struct head {
-    uint8_t type, bytes, size;
-} heads[] = {
-    [0xc0 - 0xc0] = {MSGPACK_OBJECT_NIL, 0, 0},
-    [0xc2 - 0xc0] = {MSGPACK_OBJECT_BOOLEAN, 0, 0},
-    [0xc3 - 0xc0] = {MSGPACK_OBJECT_BOOLEAN, 0, 0},
-    [0xc4 - 0xc0] = {MSGPACK_OBJECT_BIN, 1, 0},
-    [0xc5 - 0xc0] = {MSGPACK_OBJECT_BIN, 2, 0},
-    [0xc6 - 0xc0] = {MSGPACK_OBJECT_BIN, 4, 0},
-    [0xc7 - 0xc0] = {MSGPACK_OBJECT_EXT, 1, 0},
-    [0xc8 - 0xc0] = {MSGPACK_OBJECT_EXT, 2, 0},
-    [0xc9 - 0xc0] = {MSGPACK_OBJECT_EXT, 4, 0},
-    [0xca - 0xc0] = {MSGPACK_OBJECT_FLOAT32, 4, 0},
-    [0xcb - 0xc0] = {MSGPACK_OBJECT_FLOAT64, 8, 0},
-    [0xcc - 0xc0] = {MSGPACK_OBJECT_POSITIVE_INTEGER, 1, 0},
-    [0xcd - 0xc0] = {MSGPACK_OBJECT_POSITIVE_INTEGER, 2, 0},
-    [0xce - 0xc0] = {MSGPACK_OBJECT_POSITIVE_INTEGER, 4, 0},
-    [0xcf - 0xc0] = {MSGPACK_OBJECT_POSITIVE_INTEGER, 8, 0},
-    [0xd0 - 0xc0] = {MSGPACK_OBJECT_NEGATIVE_INTEGER, 1, 0},
-    [0xd1 - 0xc0] = {MSGPACK_OBJECT_NEGATIVE_INTEGER, 2, 0},
-    [0xd2 - 0xc0] = {MSGPACK_OBJECT_NEGATIVE_INTEGER, 4, 0},
-    [0xd3 - 0xc0] = {MSGPACK_OBJECT_NEGATIVE_INTEGER, 8, 0},
-    [0xd4 - 0xc0] = {MSGPACK_OBJECT_EXT, 0, 1},
-    [0xd5 - 0xc0] = {MSGPACK_OBJECT_EXT, 0, 2},
-    [0xd6 - 0xc0] = {MSGPACK_OBJECT_EXT, 0, 4},
-    [0xd7 - 0xc0] = {MSGPACK_OBJECT_EXT, 0, 8},
-    [0xd8 - 0xc0] = {MSGPACK_OBJECT_EXT, 0, 16},
-    [0xd9 - 0xc0] = {MSGPACK_OBJECT_STR, 1, 0},
-    [0xda - 0xc0] = {MSGPACK_OBJECT_STR, 2, 0},
-    [0xdb - 0xc0] = {MSGPACK_OBJECT_STR, 4, 0},
-    [0xdc - 0xc0] = {MSGPACK_OBJECT_ARRAY, 2, 0},
-    [0xdd - 0xc0] = {MSGPACK_OBJECT_ARRAY, 4, 0},
-    [0xde - 0xc0] = {MSGPACK_OBJECT_MAP, 2, 0},
-    [0xdf - 0xc0] = {MSGPACK_OBJECT_MAP, 4, 0},
-};
-
-static void set_signed(msgpack_object *o, uint64_t bits, unsigned bytes) {
-    unsigned unused = 64 - 8 * bytes;
-    o->via.i64 = (int64_t)(bits << unused) >> unused;
-    if (o->via.i64 >= 0)
-        o->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
-}
-
-static double real(uint64_t bits, unsigned bytes) {
-    uint32_t narrow_bits = (uint32_t)bits;
-    float narrow;
-    double wide;
-    memcpy(&narrow, &narrow_bits, sizeof narrow);
-    memcpy(&wide, &bits, sizeof wide);
-    return bytes == sizeof narrow ? (double)narrow : wide;
-}
-
-/* What its content is; v->bytes are those before it, n the number or size that they hold. */
-static bool read_content(
-    struct value *v, const uint8_t *at, size_t left, uint64_t n, unsigned number_bytes) {
-    msgpack_object *o = &v->object;
-    const char *content = (const char *)at + v->bytes;
-    switch (o->type) {
-    case MSGPACK_OBJECT_NIL:
-        break;
-    case MSGPACK_OBJECT_BOOLEAN:
-        o->via.boolean = at[0] == 0xc3;
-        break;
-    case MSGPACK_OBJECT_POSITIVE_INTEGER:
-        o->via.u64 = n;
-        break;
-    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-        set_signed(o, n, number_bytes);
-        break;
-    case MSGPACK_OBJECT_FLOAT32:
-    case MSGPACK_OBJECT_FLOAT64:
-        o->via.f64 = real(n, number_bytes);
-        break;
-    case MSGPACK_OBJECT_STR:
-        o->via.str = (msgpack_object_str){(uint32_t)n, content};
-        v->bytes += n;
-        break;
-    case MSGPACK_OBJECT_BIN:
-        o->via.bin = (msgpack_object_bin){(uint32_t)n, content};
-        v->bytes += n;
-        break;
-    case MSGPACK_OBJECT_EXT:
-        if (v->bytes >= left)
-            return false;
-        o->via.ext = (msgpack_object_ext){(int8_t)*content, (uint32_t)n, content + 1};
-        v->bytes += 1 + n;
-        break;
-    case MSGPACK_OBJECT_ARRAY:
-        o->via.array = (msgpack_object_array){(uint32_t)n, NULL};
-        v->children = n;
-        break;
-    case MSGPACK_OBJECT_MAP:
-        o->via.map = (msgpack_object_map){(uint32_t)n, NULL};
-        v->children = 2 * n;
-        break;
-    }
-    return v->bytes <= left && v->children <= left - v->bytes;
-}
-
-/* False if it is none, or claims more bytes or children than there are bytes left: what no
- * memory may be asked for. */
-static bool read_value(struct value *v, const uint8_t *at, size_t left) {
-    uint8_t first = at[0];
-    unsigned number_bytes = 0;
-    uint64_t n = first;
-    v->bytes = 1;
-    v->children = 0;
-    if (first <= 0x7f) {
-        v->object.type = MSGPACK_OBJECT_POSITIVE_INTEGER;
-    } else if (first <= 0x8f) {
-        v->object.type = MSGPACK_OBJECT_MAP;
-        n &= 0x0f;
-    } else if (first <= 0x9f) {
-        v->object.type = MSGPACK_OBJECT_ARRAY;
-        n &= 0x0f;
-    } else if (first <= 0xbf) {
-        v->object.type = MSGPACK_OBJECT_STR;
-        n &= 0x1f;
-    } else if (first >= 0xe0) {
-        v->object.type = MSGPACK_OBJECT_NEGATIVE_INTEGER;
-        number_bytes = 1;
-    } else {
-        const struct head *head = &heads[first - 0xc0];
-        number_bytes = head->bytes;
-        if (first == 0xc1 || left < 1 + number_bytes)
-            return false;
-        v->object.type = (msgpack_object_type)head->type;
-        v->bytes += number_bytes;
-        n = head->size + big_endian(at + 1, number_bytes);
-    }
-    return read_content(v, at, left, n, number_bytes);
-}
-
-size_t wire_value_size(const void *data, size_t size) {
-    const uint8_t *at = data;
-    size_t off = 0;
-    for (uint64_t open = 1; open > 0; open--) {
-        struct value v;
-        if (off >= size || !read_value(&v, at + off, size - off))
-            return 0;
-        off += (size_t)v.bytes;
-        open += v.children;
-    }
-    return off;
-}
-
-bool wire_doc_init(struct wire_doc *doc) {
-    memset(doc, 0, sizeof *doc);
-    doc->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
-    return doc->zone != NULL;
-}
-
-void wire_doc_free(struct wire_doc *doc) {
-    if (doc->zone != NULL)
-        msgpack_zone_free(doc->zone);
-    doc->zone = NULL;
-}
-
-/* A map's keys and values lie in turn. */
-static_assert(sizeof(msgpack_object_kv) == 2 * sizeof(msgpack_object), "pairs have gaps");
-
-/* Room for the children of an array or map; NULL: no memory. */
-static msgpack_object *new_children(msgpack_zone *zone, const struct value *v, msgpack_object *o) {
-    msgpack_object *children = msgpack_zone_malloc(zone, (size_t)v->children * sizeof *children);
-    if (o->type == MSGPACK_OBJECT_MAP)
-        o->via.map.ptr = (msgpack_object_kv *)(void *)children;
-    else
-        o->via.array.ptr = children;
-    return children;
-}
-
-/* Children count when they are claimed, so that max_values bounds the memory too. */
-static bool read_tree(struct wire_doc *doc, const uint8_t *data, size_t size, uint32_t max_values,
-    struct wire_error *err) {
-    struct {
-        msgpack_object *next, *end;
-    } open[WIRE_MAX_DEPTH + 1] = {{&doc->root, &doc->root + 1}};
-    unsigned depth = 0;
-    uint64_t values = 1;
-    size_t off = 0;
-    for (;;) {
-        while (open[depth].next == open[depth].end) {
-            if (depth == 0) {
-                if (off == size)
-                    return true;
-                wire_fail(err, "bad-request", "", "%zu bytes after the message", size - off);
-                return false;
-            }
-            depth--;
-        }
-        struct value v;
-        if (off >= size || !read_value(&v, data + off, size - off)) {
-            wire_fail(err, "bad-request", "", "not a msgpack message: broken at byte %zu", off);
-            return false;
-        }
-        off += (size_t)v.bytes;
-        msgpack_object *o = open[depth].next++;
-        *o = v.object;
-        if (v.children == 0)
-            continue;
-        if ((values += v.children) > max_values) {
-            wire_fail(err, "too-large", "", "more than %" PRIu32 " values", max_values);
-            return false;
-        }
-        if (depth == WIRE_MAX_DEPTH) {
-            wire_fail(err, "too-large", "", "nested deeper than %d", WIRE_MAX_DEPTH);
-            return false;
-        }
-        msgpack_object *children = new_children(doc->zone, &v, o);
-        if (children == NULL) {
-            wire_fail(err, "too-large", "", "no memory for it");
-            return false;
-        }
-        open[++depth].next = children;
-        open[depth].end = children + v.children;
-    }
-}
-
-bool wire_doc_read(struct wire_doc *doc, const void *data, size_t size, uint32_t max_values,
-    struct wire_error *err) {
-    msgpack_zone_clear(doc->zone);
-    if (!read_tree(doc, data, size, max_values, err))
-        return false;
-    if (doc->root.type != MSGPACK_OBJECT_MAP) {
-        wire_fail(err, "bad-request", "", "not a map");
-        return false;
-    }
-    return true;
-}
-
 /* ---- fields ----------------------------------------------------------------------------- */
+
+/* Most texts are: eight bytes at a time. */
+static bool is_ascii(const char *text, size_t size) {
+    uint64_t bits = 0, eight;
+    size_t at = 0;
+    for (; at + sizeof eight <= size; at += sizeof eight) {
+        memcpy(&eight, text + at, sizeof eight);
+        bits |= eight;
+    }
+    for (; at < size; at++)
+        bits |= (unsigned char)text[at];
+    return (bits & UINT64_C(0x8080808080808080)) == 0;
+}
 
 /* RFC 3629, section 4: the well-formed sequences by their first two bytes. */
 static bool is_utf8(const char *text, size_t size) {
     const unsigned char *at = (const unsigned char *)text, *end = at + size;
+    if (is_ascii(text, size))
+        return true;
     while (at < end) {
         unsigned char first = *at++;
-        if (first < 0x80)
-            continue;
-        int follow = first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        int follow = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
         unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
         unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-        if (first < 0xc2 || first > 0xf4 || end - at < follow)
+        if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || end - at < follow)
             return false;
         for (; follow > 0; follow--, at++, low = 0x80, high = 0xbf)
             if (*at < low || *at > high)
@@ -320,9 +84,13 @@ bool wire_allowed(const char *text, size_t size, const char *allowed) {
     return allowed != NULL || is_utf8(text, size);
 }
 
+static bool portable_string(const msgpack_object *o) {
+    return o->type == MSGPACK_OBJECT_STR && is_utf8(o->via.str.ptr, o->via.str.size);
+}
+
 bool wire_portable(const msgpack_object *o, int max_depth) {
     if (o->type == MSGPACK_OBJECT_STR)
-        return is_utf8(o->via.str.ptr, o->via.str.size);
+        return portable_string(o);
     if (o->type != MSGPACK_OBJECT_ARRAY && o->type != MSGPACK_OBJECT_MAP)
         return true;
     if (max_depth == 0)
@@ -333,33 +101,11 @@ bool wire_portable(const msgpack_object *o, int max_depth) {
                 return false;
         return true;
     }
-    for (uint32_t i = 0; i < o->via.map.size; i++) {
-        const msgpack_object_kv *pair = &o->via.map.ptr[i];
-        if (pair->key.type != MSGPACK_OBJECT_STR || !wire_portable(&pair->key, 0) ||
-            !wire_portable(&pair->val, max_depth - 1))
+    for (uint32_t i = 0; i < o->via.map.size; i++)
+        if (!portable_string(&o->via.map.ptr[i].key) ||
+            !wire_portable(&o->via.map.ptr[i].val, max_depth - 1))
             return false;
-    }
     return true;
-}
-
-bool wire_is(const msgpack_object *object, const char *text) {
-    if (object->type != MSGPACK_OBJECT_STR)
-        return false;
-    uint32_t size = object->via.str.size;
-    const char *at = object->via.str.ptr;
-    for (uint32_t i = 0; i < size; i++)
-        if (at[i] != text[i] || at[i] == '\0')
-            return false;
-    return text[size] == '\0';
-}
-
-const msgpack_object *wire_find(const msgpack_object *map, const char *key) {
-    const msgpack_object *found = NULL;
-    if (map->type == MSGPACK_OBJECT_MAP)
-        for (uint32_t i = 0; i < map->via.map.size; i++)
-            if (wire_is(&map->via.map.ptr[i].key, key))
-                found = &map->via.map.ptr[i].val;
-    return found;
 }
 
 struct field_error {
@@ -484,7 +230,7 @@ bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t
         for (size_t tried = 0; tried < count; tried++, next++) {
             if (next >= count)
                 next = 0;
-            if (!wire_is(key, fields[next].name))
+            if (!wire_is_name(key, &fields[next]))
                 continue;
             struct field_error at = {err, path, &fields[next]};
             if (!get_one(&map->via.map.ptr[i].val, (char *)out + fields[next].offset, &at))

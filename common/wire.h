@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define WIRE_VERSION 1
 #define WIRE_MAX_DEPTH 16
@@ -58,8 +59,12 @@ enum wire_kind {
     WIRE_VALUE,  /* const msgpack_object *: any value, NULL if absent; the reader looks further */
 };
 
+/* The first two members of a field, so that nobody counts the bytes of a name again. */
+#define WIRE_NAME(name) (name), sizeof(name) - 1
+
 struct wire_field {
     const char *name;
+    size_t name_size;
     enum wire_kind kind;
     size_t offset;
     int64_t min, max;
@@ -75,6 +80,12 @@ struct wire_field {
 bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t count, void *out,
     const char *path, struct wire_error *err);
 
+/* True if a key is the name of the field. */
+static inline bool wire_is_name(const msgpack_object *key, const struct wire_field *field) {
+    return key->type == MSGPACK_OBJECT_STR && key->via.str.size == field->name_size &&
+           memcmp(key->via.str.ptr, field->name, field->name_size) == 0;
+}
+
 /* How many fields wire_put() will write: the required ones, and those that differ from
  * *defaults, a struct of the same type. */
 uint32_t wire_count(
@@ -88,11 +99,22 @@ void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count,
  */
 size_t wire_value_size(const void *data, size_t size);
 
-/* The value of a key in a map, the last one if it stands twice; NULL if there is none. */
-const msgpack_object *wire_find(const msgpack_object *map, const char *key);
+/* True if object is a string that equals text. Inline: most texts are constants. */
+static inline bool wire_is(const msgpack_object *object, const char *text) {
+    size_t size = strlen(text);
+    return object->type == MSGPACK_OBJECT_STR && object->via.str.size == size &&
+           memcmp(object->via.str.ptr, text, size) == 0;
+}
 
-/* True if object is a string that equals text. */
-bool wire_is(const msgpack_object *object, const char *text);
+/* The value of a key in a map, the last one if it stands twice; NULL if there is none. */
+static inline const msgpack_object *wire_find(const msgpack_object *map, const char *key) {
+    const msgpack_object *found = NULL;
+    if (map->type == MSGPACK_OBJECT_MAP)
+        for (uint32_t i = 0; i < map->via.map.size; i++)
+            if (wire_is(&map->via.map.ptr[i].key, key))
+                found = &map->via.map.ptr[i].val;
+    return found;
+}
 
 /* True if each of size bytes is in allowed; NULL allows UTF-8 without control characters. */
 bool wire_allowed(const char *text, size_t size, const char *allowed);

@@ -105,12 +105,14 @@ static bool again_ping(struct again *a) {
 /* Reads what is in an error as a client does. */
 static void get_error(struct wire_error *err, const msgpack_object *map, char code[33]) {
     static const struct wire_field fields[] = {
-        {"message", WIRE_TEXT, offsetof(struct wire_error, message), 0, 223, NULL, NULL, true,
-            false},
-        {"field", WIRE_TEXT, offsetof(struct wire_error, field), 1, 79, NULL, NULL, false, false},
-        {"reason", WIRE_TEXT, offsetof(struct wire_error, reason), 1, 16, NULL, NULL, false, false},
-        {"retry_ms", WIRE_INT, offsetof(struct wire_error, retry_ms), 1, 86400000, NULL, NULL,
+        {WIRE_NAME("message"), WIRE_TEXT, offsetof(struct wire_error, message), 0, 223, NULL, NULL,
+            true, false},
+        {WIRE_NAME("field"), WIRE_TEXT, offsetof(struct wire_error, field), 1, 79, NULL, NULL,
             false, false},
+        {WIRE_NAME("reason"), WIRE_TEXT, offsetof(struct wire_error, reason), 1, 16, NULL, NULL,
+            false, false},
+        {WIRE_NAME("retry_ms"), WIRE_INT, offsetof(struct wire_error, retry_ms), 1, 86400000, NULL,
+            NULL, false, false},
     };
     struct wire_error wrong;
     const msgpack_object *name = wire_find(map, "code");

@@ -257,14 +257,14 @@ static const char *const colours[] = {"red", "green", NULL};
 #define AT(member) offsetof(struct sample, member)
 
 static const struct wire_field fields[] = {
-    {"name", WIRE_TEXT, AT(name), 2, 4, "abc", NULL, true, false},
-    {"flag", WIRE_BOOL, AT(flag), 0, 0, NULL, NULL, false, false},
-    {"number", WIRE_INT, AT(number), 5, 300, NULL, NULL, false, false},
-    {"maybe", WIRE_INT, AT(maybe), 0, INT64_MAX, NULL, NULL, false, true},
-    {"any", WIRE_TEXT, AT(any), 0, 8, NULL, NULL, false, false},
-    {"perhaps", WIRE_TEXT, AT(perhaps), 1, 4, NULL, NULL, false, true},
-    {"colour", WIRE_CHOICE, AT(colour), 0, 0, NULL, colours, false, false},
-    {"value", WIRE_VALUE, AT(value), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("name"), WIRE_TEXT, AT(name), 2, 4, "abc", NULL, true, false},
+    {WIRE_NAME("flag"), WIRE_BOOL, AT(flag), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("number"), WIRE_INT, AT(number), 5, 300, NULL, NULL, false, false},
+    {WIRE_NAME("maybe"), WIRE_INT, AT(maybe), 0, INT64_MAX, NULL, NULL, false, true},
+    {WIRE_NAME("any"), WIRE_TEXT, AT(any), 0, 8, NULL, NULL, false, false},
+    {WIRE_NAME("perhaps"), WIRE_TEXT, AT(perhaps), 1, 4, NULL, NULL, false, true},
+    {WIRE_NAME("colour"), WIRE_CHOICE, AT(colour), 0, 0, NULL, colours, false, false},
+    {WIRE_NAME("value"), WIRE_VALUE, AT(value), 0, 0, NULL, NULL, false, false},
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])
@@ -618,7 +618,8 @@ static void replays(void **state) {
 static void a_word_may_stand_for_a_number(void **state) {
     struct fixture *f = *state;
     static const char *const words[] = {"all", NULL};
-    static const struct wire_field field = {"n", WIRE_INT, 0, 1, 9, NULL, words, false, false};
+    static const struct wire_field field = {
+        WIRE_NAME("n"), WIRE_INT, 0, 1, 9, NULL, words, false, false};
     static const struct {
         const char *value, *expected;
         int64_t number;

@@ -5,29 +5,46 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+/* What inet_pton() takes: four numbers without leading zeros. A result has dozens of them. */
+static bool parse_ipv4(uint8_t bytes[4], const char *at) {
+    for (int i = 0; i < 4; i++) {
+        const char *start = at;
+        unsigned value = 0;
+        while (*at >= '0' && *at <= '9' && value <= 25)
+            value = value * 10 + (unsigned)(*at++ - '0');
+        if (at == start || value > 255 || (*start == '0' && at > start + 1) ||
+            *at != (i < 3 ? '.' : '\0'))
+            return false;
+        bytes[i] = (uint8_t)value;
+        at++;
+    }
+    return true;
+}
+
 bool addr_parse(struct addr *addr, const char *text) {
+    uint8_t ipv4[4];
     memset(addr, 0, sizeof *addr);
-    if (inet_pton(AF_INET, text, addr->bytes) == 1)
+    if (parse_ipv4(ipv4, text)) {
         addr->af = 4;
-    else if (inet_pton(AF_INET6, text, addr->bytes) == 1)
+        memcpy(addr->bytes, ipv4, sizeof ipv4);
+    } else if (inet_pton(AF_INET6, text, addr->bytes) == 1) {
         addr->af = 6;
+    }
     return addr->af != 0;
 }
 
-/* inet_ntop() takes 2,000 instructions for it. */
-static void print_v4(const struct addr *addr, char *at) {
+static void print_ipv4(const uint8_t bytes[4], char *text) {
     for (int i = 0; i < 4; i++) {
-        if (i > 0)
-            *at++ = '.';
-        at = decimal_put(at, addr->bytes[i]);
+        text = decimal_put(text, bytes[i]);
+        if (i < 3)
+            *text++ = '.';
     }
-    *at = '\0';
 }
 
 const char *addr_print(const struct addr *addr, char text[ADDR_TEXT]) {
     text[0] = '\0';
     if (addr->af == 4)
-        print_v4(addr, text);
+        print_ipv4(addr->bytes, text);
     else if (addr->af == 6)
         (void)inet_ntop(AF_INET6, addr->bytes, text, ADDR_TEXT);
     return text;

@@ -1,10 +1,15 @@
 #include "common/decimal.h"
 
-char *decimal_put(char *at, uint32_t value) {
-    int size = 1;
-    for (uint32_t rest = value; rest >= 10; rest /= 10)
-        size++;
-    for (char *digit = at + size; digit > at; value /= 10)
-        *--digit = (char)('0' + value % 10);
-    return at + size;
+#include <string.h>
+
+char *decimal_put(char *out, uint64_t number) {
+    char digits[DECIMAL_BYTES];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    memcpy(out, digits + at, sizeof digits - at);
+    out += sizeof digits - at;
+    *out = '\0';
+    return out;
 }

@@ -1,10 +1,12 @@
-/* decimal: a number as text, where snprintf() would cost more than all else. Pure. */
+/* decimal: numbers as text, where printf would take longer than all around it. Pure. */
 #ifndef HOPMQ_DECIMAL_H
 #define HOPMQ_DECIMAL_H
 
 #include <stdint.h>
 
-/* Writes the digits, up to ten and no end mark, and returns where they end. */
-char *decimal_put(char *at, uint32_t value);
+#define DECIMAL_BYTES 20 /* of the greatest number */
+
+/* Writes the digits and a NUL; where that stands is returned. */
+char *decimal_put(char *out, uint64_t number);
 
 #endif

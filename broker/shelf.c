@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One block of memory: behind it is what the result points to. */
 struct kept {
-    struct record_result result; /* points into `copy` */
-    struct batch copy;
+    struct record_result result;
     RB_ENTRY(kept) by_id, by_seq, by_stream;
+    char bytes[];
 };
 
 static int compare_id(const struct kept *a, const struct kept *b) {
@@ -52,7 +53,6 @@ static void forget(struct shelf *shelf, struct kept *kept) {
     (void)RB_REMOVE(shelf_ids, &shelf->ids, kept);
     (void)RB_REMOVE(shelf_seqs, &shelf->seqs, kept);
     (void)RB_REMOVE(shelf_streams, &shelf->streams, kept);
-    batch_free(&kept->copy);
     free(kept);
     shelf->count--;
 }
@@ -66,17 +66,23 @@ void shelf_destroy(struct shelf **shelf) {
     *shelf = NULL;
 }
 
+static struct kept *copy(const struct record_result *r) {
+    size_t id = strlen(r->id) + 1, stream = strlen(r->stream) + 1;
+    struct kept *kept =
+        mem_grow(NULL, 1, sizeof *kept + id + stream + r->trace_size + r->result_size);
+    char *at = kept->bytes;
+    kept->result = *r;
+    kept->result.id = memcpy(at, r->id, id);
+    kept->result.stream = memcpy(at += id, r->stream, stream);
+    kept->result.trace = memcpy(at += stream, r->trace, r->trace_size);
+    kept->result.result = memcpy(at + r->trace_size, r->result, r->result_size);
+    return kept;
+}
+
 void shelf_add(struct shelf *shelf, const struct record_result *result) {
-    struct kept *kept = mem_new(1, sizeof *kept);
-    struct batch_record record;
-    size_t at = 0;
-    batch_add_result(&kept->copy, result);
-    (void)batch_next(&kept->copy, &at, &record);
-    kept->result = record.result;
-    struct kept *same = RB_FIND(shelf_ids, &shelf->ids, kept);
-    if (same != NULL)
+    struct kept *kept = copy(result), *same;
+    while ((same = RB_INSERT(shelf_ids, &shelf->ids, kept)) != NULL)
         forget(shelf, same);
-    (void)RB_INSERT(shelf_ids, &shelf->ids, kept);
     (void)RB_INSERT(shelf_seqs, &shelf->seqs, kept);
     (void)RB_INSERT(shelf_streams, &shelf->streams, kept);
     shelf->last_seq = result->seq;

@@ -22,7 +22,7 @@ void *mem_grow(void *old, size_t count, size_t size) {
 }
 
 void *mem_copy(const void *bytes, size_t size) {
-    void *got = mem_new(1, size > 0 ? size : 1);
+    void *got = mem_grow(NULL, size, 1);
     if (size > 0)
         memcpy(got, bytes, size);
     return got;

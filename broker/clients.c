@@ -60,6 +60,8 @@ static bool take(struct core *c, const struct core_peer *peer, struct trace *tra
     *known = find(c, trace->id, strlen(trace->id));
     if (known->row != NULL)
         return jobs_same(c, trace->id, known->row->trace, known->row->trace_size, trace, err);
+    if (known->job != NULL)
+        return jobs_same(c, trace->id, known->job->trace, known->job->trace_size, trace, err);
     known->job = jobs_accept(c, peer, trace, err);
     return known->job != NULL;
 }

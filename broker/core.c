@@ -4,6 +4,7 @@
 #include "common/logfmt.h"
 #include "common/mem.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +171,7 @@ struct core *core_new(
     c->started_us = now->mono_us;
     c->next_lease = config->first_lease;
     c->next_id = 1;
+    (void)snprintf(c->own_ids, sizeof c->own_ids, "%" PRIx64 "-", (uint64_t)c->config.epoch);
     c->seq = config->seq;
     c->shell.kept_seq = config->seq;
     c->number = config->number;

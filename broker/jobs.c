@@ -1,9 +1,11 @@
 /* jobs: a trace's life from acceptance to its result. */
 #include "broker/state.h"
 
+#include "common/decimal.h"
 #include "common/mem.h"
 #include "common/result.h"
 
+#include <bsd/string.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@ struct job *jobs_find(struct core *c, const char *id, size_t size) {
         struct job job;
         char room[sizeof(struct job) + RECORD_ID_BYTES + 1];
     } key;
-    if (size > RECORD_ID_BYTES)
+    if (size == 0 || size > RECORD_ID_BYTES)
         return NULL;
     memcpy(key.job.id, id, size);
     key.job.id[size] = '\0';
@@ -93,23 +95,15 @@ bool jobs_same(struct core *c, const char *id, const void *trace, size_t size,
     return false;
 }
 
-/* The ids that we make begin so; no client's may, or it could take the next one. With the whole
- * epoch: two starts can share a millisecond where the clock was set back between them. */
-static int own_prefix(const struct core *c, char *out, size_t room) {
-    return snprintf(out, room, "%" PRIx64 "-", (uint64_t)c->config.epoch);
-}
-
 static bool admitted(struct core *c, struct trace *trace, struct wire_error *err) {
-    char prefix[32];
-    int size = own_prefix(c, prefix, sizeof prefix);
     if (c->refusal != NULL) {
         c->counters.busy++;
         wire_busy(err, "", c->refusal, RETRY_REFUSED_MS, "%s", c->refusal_text);
         return false;
     }
     if (trace->id[0] == '\0') {
-        (void)snprintf(trace->id, sizeof trace->id, "%s%" PRIu64, prefix, c->next_id++);
-    } else if (strncmp(trace->id, prefix, (size_t)size) == 0) {
+        (void)decimal_put(stpcpy(trace->id, c->own_ids), c->next_id++);
+    } else if (strncmp(trace->id, c->own_ids, strlen(c->own_ids)) == 0) {
         wire_fail(err, "bad-request", "id", "%s: begins like those that this broker makes itself",
             trace->id);
         c->counters.bad_requests++;
@@ -175,9 +169,6 @@ struct job *jobs_accept(
     struct core *c, const struct core_peer *peer, struct trace *trace, struct wire_error *err) {
     char tag[LANES_TAG_BYTES + 1];
     msgpack_packer pk;
-    struct job *job = jobs_find(c, trace->id, strlen(trace->id));
-    if (job != NULL)
-        return jobs_same(c, job->id, job->trace, job->trace_size, trace, err) ? job : NULL;
     if (!admitted(c, trace, err))
         return NULL;
     struct demand *demand = admitted_demand(c, lanes_tag(peer, tag), trace, err);
@@ -185,11 +176,10 @@ struct job *jobs_accept(
         return NULL;
     state_packer(&pk, &c->body);
     trace_put_map(&pk, trace);
-    job = jobs_new(c, trace->id, trace, c->body.data, c->body.size);
+    struct job *job = jobs_new(c, trace->id, trace, c->body.data, c->body.size);
     lanes_join(c, job, tag, demand);
     job->accepted_wall_us = c->now.wall_us;
     job->deadline_us = c->now.mono_us + trace->deadline_ms * 1000;
-    timeline_set(&c->job_times, &job->timer, job->deadline_us);
     c->counters.accepted++;
     keep(c, job);
     if (!job->shares || !share_board(c, job, trace->max_age_ms * 1000))
@@ -280,11 +270,11 @@ static void make_result(struct core *c, struct job *job, const struct ending *e)
         .epoch = c->config.epoch,
         .accepted_us = job->accepted_wall_us,
         .run = e->run};
-    (void)snprintf(head.worker, sizeof head.worker, "%s", e->worker);
-    (void)snprintf(head.id, sizeof head.id, "%s", job->id);
-    (void)snprintf(head.stream, sizeof head.stream, "%s", job->stream->name);
+    (void)strlcpy(head.worker, e->worker, sizeof head.worker);
+    (void)strlcpy(head.id, job->id, sizeof head.id);
+    (void)strlcpy(head.stream, job->stream->name, sizeof head.stream);
     if (e->shared != NULL)
-        (void)snprintf(head.shared, sizeof head.shared, "%s", e->shared);
+        (void)strlcpy(head.shared, e->shared, sizeof head.shared);
     if (job->has_meta) {
         jobs_trace(c, job, &trace);
         head.meta = trace.meta;
@@ -310,8 +300,18 @@ static void keep_result(struct core *c, const struct job *job) {
     c->kept++;
 }
 
+#define TOPIC_BYTES (sizeof "result.." + TRACE_ID_BYTES + RECORD_ID_BYTES)
+
+/* `kind` is "result." or "hop.". */
+static const char *make_topic(char topic[TOPIC_BYTES], const char *kind, const struct job *job) {
+    char *at = stpcpy(stpcpy(topic, kind), job->stream->name);
+    *at++ = '.';
+    (void)stpcpy(at, job->id);
+    return topic;
+}
+
 void jobs_finish(struct core *c, struct job *job, const struct ending *e) {
-    char topic[TRACE_ID_BYTES + RECORD_ID_BYTES + 16];
+    char topic[TOPIC_BYTES];
     detach(c, job);
     c->seq++;
     streams_count(c, job->stream);
@@ -322,8 +322,8 @@ void jobs_finish(struct core *c, struct job *job, const struct ending *e) {
     c->counters.shared += e->shared != NULL;
     c->results_by_stop[e->stop]++;
     keep_result(c, job);
-    (void)snprintf(topic, sizeof topic, "result.%s.%s", job->stream->name, job->id);
-    c->sink.publish(c->sink.context, topic, job->result, job->result_size);
+    c->sink.publish(
+        c->sink.context, make_topic(topic, "result.", job), job->result, job->result_size);
     jobs_tell(c, job, job);
     free_waiters(job);
     /* Before what ends with it: no place is remembered for longer than its whole. */
@@ -443,7 +443,7 @@ static void put_hop(struct core *c, const struct job *job, const struct session_
 
 void jobs_hop(struct core *c, struct job *job, const struct session_msg *msg) {
     struct waiter *waiter;
-    char topic[TRACE_ID_BYTES + RECORD_ID_BYTES + 16];
+    char topic[TOPIC_BYTES];
     if (!job->progress)
         return;
     if (c->stalled) {
@@ -452,8 +452,7 @@ void jobs_hop(struct core *c, struct job *job, const struct session_msg *msg) {
     }
     c->counters.hops++;
     put_hop(c, job, msg, NULL);
-    (void)snprintf(topic, sizeof topic, "hop.%s.%s", job->stream->name, job->id);
-    c->sink.publish(c->sink.context, topic, c->out.data, c->out.size);
+    c->sink.publish(c->sink.context, make_topic(topic, "hop.", job), c->out.data, c->out.size);
     SLIST_FOREACH(waiter, &job->waiters, link) {
         struct core_peer peer = peer_of(waiter);
         if (peer.enveloped)

@@ -10,9 +10,9 @@
  * is put in anew, and the next one looked at. */
 #include "broker/state.h"
 
+#include "common/decimal.h"
 #include "common/mem.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +56,8 @@ RB_GENERATE(client_tree, client, by_tag, compare_tag)
 
 const char *lanes_tag(const struct core_peer *peer, char tag[LANES_TAG_BYTES + 1]) {
     const uint8_t *id = peer->id;
-    char *at = tag + snprintf(tag, LANES_TAG_BYTES + 1, "%d-", peer->socket);
+    char *at = decimal_put(tag, (uint64_t)peer->socket);
+    *at++ = '-';
     for (size_t i = 0; i < peer->size; i++) {
         *at++ = "0123456789abcdef"[id[i] >> 4];
         *at++ = "0123456789abcdef"[id[i] & 15];

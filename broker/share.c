@@ -87,6 +87,7 @@ static void ride(struct core *c, struct job *job, struct job *leader) {
     TAILQ_INSERT_TAIL(&bond->riders, job, link);
     bond->rider_count++;
     job->state = JOB_RIDING;
+    timeline_set(&c->job_times, &job->timer, job->deadline_us);
     c->riding++;
 }
 

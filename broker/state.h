@@ -290,6 +290,9 @@ struct core {
     int64_t started_us;
     int64_t seq, number, next_lease;
     uint64_t next_id;
+    /* What the ids begin with that we make; no client's may, or it could take the next one. With
+     * the whole epoch: two starts can share a millisecond where the clock was set back. */
+    char own_ids[20];
     bool draining;
     const char *refusal; /* why no traces are accepted, a word for the client; NULL: they are */
     char refusal_text[160];
@@ -376,8 +379,8 @@ struct job *jobs_new(struct core *core, const char *id, const struct trace *trac
     const void *canonical, size_t size);
 void jobs_free(struct core *core, struct job *job);
 
-/* Accepts a trace, or finds that it was accepted before. Sets its id if it has none. NULL with
- * *err if it cannot be. */
+/* Accepts a trace whose id no job has. Sets its id if it has none. NULL with *err if it cannot
+ * be. */
 struct job *jobs_accept(
     struct core *core, const struct core_peer *peer, struct trace *trace, struct wire_error *err);
 

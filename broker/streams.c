@@ -13,26 +13,28 @@ static int compare(const struct stream *a, const struct stream *b) {
 RB_PROTOTYPE(stream_tree, stream, by_name, compare)
 RB_GENERATE(stream_tree, stream, by_name, compare)
 
-struct stream *streams_get(struct core *c, const char *name) {
-    size_t size = strlen(name) + 1;
-    struct stream *made = mem_new(1, sizeof *made + size);
-    memcpy(made->name, name, size);
-    struct stream *found = RB_FIND(stream_tree, &c->streams, made);
-    if (found != NULL || c->stream_count >= CORE_MAX_STREAMS) {
-        free(made);
-        return found;
-    }
-    (void)RB_INSERT(stream_tree, &c->streams, made);
-    c->stream_count++;
-    return made;
-}
-
-bool streams_full(struct core *c, const char *name) {
+static struct stream *find(struct core *c, const char *name) {
     struct stream *at = RB_ROOT(&c->streams);
     int order;
     while (at != NULL && (order = strcmp(name, at->name)) != 0)
         at = order < 0 ? RB_LEFT(at, by_name) : RB_RIGHT(at, by_name);
-    return at == NULL && c->stream_count >= CORE_MAX_STREAMS;
+    return at;
+}
+
+struct stream *streams_get(struct core *c, const char *name) {
+    struct stream *stream = find(c, name);
+    if (stream != NULL || c->stream_count >= CORE_MAX_STREAMS)
+        return stream;
+    size_t size = strlen(name) + 1;
+    stream = mem_new(1, sizeof *stream + size);
+    memcpy(stream->name, name, size);
+    (void)RB_INSERT(stream_tree, &c->streams, stream);
+    c->stream_count++;
+    return stream;
+}
+
+bool streams_full(struct core *c, const char *name) {
+    return c->stream_count >= CORE_MAX_STREAMS && find(c, name) == NULL;
 }
 
 void streams_count(struct core *c, struct stream *stream) {

@@ -198,8 +198,10 @@ void trace_put(msgpack_packer *pk, const struct trace *trace) {
 }
 
 void trace_put_map(msgpack_packer *pk, const struct trace *trace) {
-    msgpack_pack_map(pk, trace_count(trace));
-    trace_put(pk, trace);
+    struct trace plain;
+    dependent_defaults(&plain, trace);
+    msgpack_pack_map(pk, wire_count(fields, FIELDS, trace, &plain));
+    wire_put(pk, fields, FIELDS, trace, &plain);
 }
 
 static bool is_probing_key(const unsigned char *key, size_t size) {

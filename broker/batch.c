@@ -10,7 +10,9 @@
 
 /* What stands before the bytes of a record; the pointers in it are those of who gave it. */
 struct entry {
-    size_t size; /* of the whole */
+    size_t size;   /* of the whole */
+    size_t run_at; /* of a trace: where its last run is; 0: none came */
+    bool is_told;  /* of a run: with its trace */
     struct batch_record record;
 };
 
@@ -37,7 +39,18 @@ static char *add(struct batch *b, const struct batch_record *record, size_t byte
     return at;
 }
 
+static struct entry entry_at(const struct batch *b, size_t at) {
+    struct entry entry;
+    memcpy(&entry, b->bytes + at, sizeof entry);
+    return entry;
+}
+
 void batch_add_trace(struct batch *batch, const struct record_trace *trace) {
+    if (batch->trace_count == batch->trace_room) {
+        batch->trace_room = batch->trace_room * 2 + 64;
+        batch->traces = mem_grow(batch->traces, batch->trace_room, sizeof *batch->traces);
+    }
+    batch->traces[batch->trace_count++] = batch->size;
     const struct batch_record record = {.kind = BATCH_TRACE, .trace = *trace};
     size_t id = text_size(trace->id), client = text_size(trace->client);
     size_t worker = text_size(trace->run.worker);
@@ -48,10 +61,27 @@ void batch_add_trace(struct batch *batch, const struct record_trace *trace) {
     (void)put(at, trace->trace, trace->trace_size);
 }
 
+/* The run at `run_at` need not be told by itself if its trace is here. */
+static void tell_with_trace(struct batch *b, int64_t number, size_t run_at) {
+    if (b->trace_count == 0)
+        return;
+    int64_t nth = number - entry_at(b, b->traces[0]).record.trace.number;
+    if (nth < 0 || nth >= (int64_t)b->trace_count)
+        return;
+    struct entry trace = entry_at(b, b->traces[nth]), run = entry_at(b, run_at);
+    if (trace.record.trace.number != number)
+        return;
+    trace.run_at = run_at;
+    run.is_told = true;
+    memcpy(b->bytes + b->traces[nth], &trace, sizeof trace);
+    memcpy(b->bytes + run_at, &run, sizeof run);
+}
+
 void batch_add_run(struct batch *batch, const struct record_run *run) {
     const struct batch_record record = {.kind = BATCH_RUN, .run = *run};
-    size_t worker = text_size(run->worker);
+    size_t worker = text_size(run->worker), at = batch->size;
     (void)put(add(batch, &record, worker), run->worker, worker);
+    tell_with_trace(batch, run->number, at);
 }
 
 void batch_add_result(struct batch *batch, const struct record_result *result) {
@@ -85,13 +115,22 @@ static const char *take_text(const char **at) {
     return text;
 }
 
+static struct record_run run_at(const struct batch *batch, size_t at) {
+    struct record_run run = entry_at(batch, at).record.run;
+    run.worker = batch->bytes + at + sizeof(struct entry);
+    return run;
+}
+
 bool batch_next(const struct batch *batch, size_t *at, struct batch_record *record) {
     struct entry entry;
-    if (*at >= batch->size)
-        return false;
-    memcpy(&entry, batch->bytes + *at, sizeof entry);
-    const char *bytes = batch->bytes + *at + sizeof entry;
-    *at += entry.size;
+    const char *bytes;
+    do {
+        if (*at >= batch->size)
+            return false;
+        entry = entry_at(batch, *at);
+        bytes = batch->bytes + *at + sizeof entry;
+        *at += entry.size;
+    } while (entry.is_told);
     *record = entry.record;
     switch (record->kind) {
     case BATCH_TRACE:
@@ -99,6 +138,8 @@ bool batch_next(const struct batch *batch, size_t *at, struct batch_record *reco
         record->trace.client = take_text(&bytes);
         record->trace.run.worker = take_text(&bytes);
         record->trace.trace = bytes;
+        if (entry.run_at > 0)
+            record->trace.run = run_at(batch, entry.run_at);
         break;
     case BATCH_RUN:
         record->run.worker = take_text(&bytes);
@@ -117,10 +158,11 @@ bool batch_next(const struct batch *batch, size_t *at, struct batch_record *reco
 void batch_clear(struct batch *batch) {
     if (batch->room > KEEP_BYTES)
         batch_free(batch);
-    batch->size = batch->count = batch->results = batch->result_bytes = 0;
+    batch->size = batch->count = batch->results = batch->result_bytes = batch->trace_count = 0;
 }
 
 void batch_free(struct batch *batch) {
     free(batch->bytes);
+    free(batch->traces);
     *batch = (struct batch){.bytes = NULL};
 }

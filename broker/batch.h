@@ -21,9 +21,12 @@ struct batch {
     size_t size, room;
     size_t count, results; /* records, and those of them that are results */
     size_t result_bytes;   /* sum of result_size of the results that are in it */
+    size_t *traces;        /* where each record of a trace begins */
+    size_t trace_count, trace_room;
 };
 
-/* Copies of what the records point to. */
+/* Copies of what the records point to. Numbers of traces grow by one; a run of a trace that is in
+ * the batch is one record with it. */
 void batch_add_trace(struct batch *batch, const struct record_trace *trace);
 void batch_add_run(struct batch *batch, const struct record_run *run);
 void batch_add_result(struct batch *batch, const struct record_result *result);

@@ -1,10 +1,10 @@
 /* bench-store DIRECTORY [LIVES [BATCH [RESULTS [random|backlog]]]]: whole lives of traces a second
  * in a store of DIRECTORY: accepted, started, ended with a result of 1.1 KB, forgotten.
  *
- * Each batch accepts BATCH traces, starts those of the batch before, and ends those of the one
- * before that. RESULTS are kept, and there at the beginning, so that each life forgets one. random:
- * ids that do not grow. backlog: 100,000 results too many are there at the beginning. Prints one
- * JSON object. */
+ * Each batch accepts BATCH traces and starts them, as a broker whose workers have room, and ends
+ * those of the batch before. RESULTS are kept, and there at the beginning, so that each life
+ * forgets one. random: ids that do not grow. backlog: 100,000 results too many are there at the
+ * beginning. Prints one JSON object. */
 #include "broker/store.h"
 #include "common/mem.h"
 #include "tests/store/sample.h"
@@ -101,12 +101,12 @@ static double cpu_us(int who) {
 static void run(struct bench *b, int64_t from, int64_t lives, int64_t batch) {
     int64_t handed_us = now_us();
     uint64_t waiting = 0;
-    for (int64_t at = from; at < from + lives + 2 * batch; at += batch) {
+    for (int64_t at = from; at < from + lives + batch; at += batch) {
         for (int64_t i = at; i < at + batch && at < from + lives; i++)
             accept_one(b, i);
-        for (int64_t i = at - batch; i < at && i >= from && i < from + lives; i++)
+        for (int64_t i = at; i < at + batch && i < from + lives; i++)
             start_one(b, i);
-        for (int64_t i = at - 2 * batch; i < at - batch && i >= from; i++)
+        for (int64_t i = at - batch; i < at && i >= from && i < from + lives; i++)
             end_one(b, i);
         if (waiting > 0) {
             wait_for(b, waiting);

@@ -253,13 +253,13 @@ $(BUILD)/peers/beanstalkd:
 	cd $@.deb && apt-get download -qq beanstalkd && dpkg -x beanstalkd_*.deb .
 	mv $@.deb/usr/bin/beanstalkd $@ && rm -r $@.deb
 
-BENCHES := $(BUILD)/bench-broker $(BUILD)/bench-floor $(BUILD)/bench-load
+BENCH_LOADS := $(BUILD)/bench-broker $(BUILD)/bench-beanstalk $(BUILD)/bench-crowd $(BUILD)/bench-codec
+BENCH_SHARED := $(call obj,tests/bench/peer.c tests/bench/zmtp.c)
+BENCHES := $(BENCH_LOADS) $(BUILD)/bench-floor $(BUILD)/bench-load
 bench-quick: deps
 	@$(MAKE) -s --no-print-directory all $(BUILD)/bench-broker
 	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py
-# What loads a broker, or beanstalkd, and measures it.
-BENCH_LOADS := $(BUILD)/bench-broker $(BUILD)/bench-beanstalk $(BUILD)/bench-codec
-$(BENCH_LOADS): $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(call obj,tests/bench/peer.c) $(COMMON)
+$(BENCH_LOADS): $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BENCH_SHARED) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/child.c)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@

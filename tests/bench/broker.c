@@ -36,7 +36,8 @@ static void take_traces(struct bench *b) {
     const char *lease;
     size_t size;
     for (; sock_receive(b->worker, &m); sock_message_close(&m))
-        switch (peer_read(&b->peer, &m, &lease, &size)) {
+        switch (
+            peer_read(&b->peer, zmq_msg_data(&m.at[0]), zmq_msg_size(&m.at[0]), &lease, &size)) {
         case PEER_TRACE:
             peer_answer(&b->peer, b->worker, lease, size);
             break;
@@ -61,7 +62,7 @@ static void take_results(struct bench *b) {
 static void take_answers(struct bench *b) {
     struct sock_message m;
     for (; sock_receive(b->client, &m); sock_message_close(&m)) {
-        peer_must_be_accepted(&m);
+        peer_must_be_accepted(zmq_msg_data(&m.at[0]), zmq_msg_size(&m.at[0]));
         b->answers++;
     }
 }
@@ -107,14 +108,16 @@ int main(int argc, char **argv) {
             .window = argc > 5 ? strtonum(argv[5], BATCH, 10000, &wrong_window) : WINDOW};
         b.wanted -= b.wanted % BATCH;
         if (wrong == NULL && wrong_window == NULL) {
+            msgpack_sbuffer hello;
             zsys_handler_set(NULL);
             peer_init(&b.peer, HOPS);
-            peer_put_submit(&b.submit, BATCH, NULL);
+            peer_put_submit(&b.submit, BATCH, -1);
             b.subscriber = peer_subscriber(argv[2], "result.");
             b.client = peer_connected(argv[1]);
             b.worker = peer_connected(argv[3]);
             peer_subscribed(b.subscriber);
-            peer_hello(b.worker, "null", b.window);
+            peer_put_hello(&hello, "null", b.window);
+            peer_send(b.worker, hello.data, hello.size);
             int status = run(&b);
             sock_destroy(&b.subscriber, 0);
             sock_destroy(&b.client, 0);

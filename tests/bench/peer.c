@@ -14,6 +14,7 @@
 
 #define CONNECT_MS 10000
 #define ALIVE "alive."
+#define STAMP "started_us\xcf"
 
 _Noreturn void peer_fail(const char *what) {
     (void)fprintf(stderr, "%s: %s\n", program_invocation_short_name, what);
@@ -84,6 +85,10 @@ void peer_init(struct peer *peer, int hops) {
     put_cut(&peer->trace, NULL, SESSION_TRACE, NULL);
     put_cut(&peer->done, NULL, SESSION_DONE, NULL);
     put_cut(&peer->head, &peer->tail, SESSION_RESULT, &body);
+    const char *stamp = memmem(peer->tail.data, peer->tail.size, STAMP, sizeof STAMP - 1);
+    if (stamp == NULL)
+        peer_fail("a body without started_us");
+    peer->stamp = (size_t)(peer->tail.data + peer->tail.size - stamp) - (sizeof STAMP - 1);
     msgpack_sbuffer_destroy(&body);
 }
 
@@ -93,9 +98,7 @@ static bool begins(const char *bytes, size_t size, const msgpack_sbuffer *head) 
 }
 
 enum peer_kind peer_read(
-    const struct peer *peer, struct sock_message *message, const char **lease, size_t *size) {
-    const char *bytes = zmq_msg_data(&message->at[0]);
-    size_t all = zmq_msg_size(&message->at[0]);
+    const struct peer *peer, const char *bytes, size_t all, const char **lease, size_t *size) {
     const msgpack_sbuffer *head = begins(bytes, all, &peer->trace)  ? &peer->trace
                                   : begins(bytes, all, &peer->done) ? &peer->done
                                                                     : NULL;
@@ -124,7 +127,14 @@ void peer_send(zsock_t *socket, const void *bytes, size_t size) {
         peer_fail("the broker takes no messages");
 }
 
-void peer_hello(zsock_t *socket, const char *name, int64_t capacity) {
+void peer_put_heartbeat(msgpack_sbuffer *out) {
+    msgpack_packer pk;
+    msgpack_sbuffer_init(out);
+    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+    session_put(&pk, &(struct session_msg){.op = SESSION_HEARTBEAT});
+}
+
+void peer_put_hello(msgpack_sbuffer *out, const char *name, int64_t capacity) {
     struct session_msg hello = {.op = SESSION_HELLO,
         .version_min = SESSION_VERSION_MIN,
         .version_max = SESSION_VERSION_MAX,
@@ -132,14 +142,11 @@ void peer_hello(zsock_t *socket, const char *name, int64_t capacity) {
         .capacity = capacity,
         .families = 1U << 4,
         .protocols = 1U << TRACE_ICMP};
-    msgpack_sbuffer out;
     msgpack_packer pk;
     (void)snprintf(hello.name, sizeof hello.name, "%s", name);
-    msgpack_sbuffer_init(&out);
-    msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
+    msgpack_sbuffer_init(out);
+    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
     session_put(&pk, &hello);
-    peer_send(socket, out.data, out.size);
-    msgpack_sbuffer_destroy(&out);
 }
 
 zsock_t *peer_connected(const char *endpoint) {
@@ -177,25 +184,28 @@ bool peer_is_result(struct sock_message *m) {
            memcmp(zmq_msg_data(&m->at[0]), topic, sizeof topic - 1) == 0;
 }
 
-void peer_must_be_accepted(struct sock_message *m) {
+void peer_must_be_accepted(const void *bytes, size_t size) {
     static const char op[] = "\xa2op\xa8"
                              "accepted";
-    if (memmem(zmq_msg_data(&m->at[0]), zmq_msg_size(&m->at[0]), op, sizeof op - 1) == NULL)
+    if (memmem(bytes, size, op, sizeof op - 1) == NULL)
         peer_fail("a submit was not accepted");
 }
 
-void peer_put_submit(msgpack_sbuffer *out, int traces, const char *stream) {
+void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream) {
     msgpack_packer pk;
+    char stream[16];
     msgpack_sbuffer_init(out);
     msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
     request_put_head(&pk, "submit", NULL, 1);
     wire_put_text(&pk, "traces");
     msgpack_pack_array(&pk, (size_t)traces);
     for (int i = 0; i < traces; i++) {
-        msgpack_pack_map(&pk, stream != NULL ? 2 : 1);
+        msgpack_pack_map(&pk, first_stream >= 0 ? 2 : 1);
         wire_put_key_text(&pk, "target", "192.0.2.1");
-        if (stream != NULL)
+        if (first_stream >= 0) {
+            (void)snprintf(stream, sizeof stream, PEER_STREAM, first_stream + i);
             wire_put_key_text(&pk, "stream", stream);
+        }
     }
 }
 

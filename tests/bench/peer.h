@@ -23,6 +23,8 @@ void peer_put_body(msgpack_packer *pk, const struct hop_probe *probes, size_t co
 struct peer {
     msgpack_sbuffer trace, done; /* what such a message begins with, up to its lease */
     msgpack_sbuffer head, tail;  /* of a result, before and behind its lease */
+    size_t stamp; /* of the 8 bytes of the body's started_us, from the end of the tail, and so from
+                     the end of what is published, which ends with the body */
 };
 
 enum peer_kind { PEER_TRACE, PEER_DONE, PEER_OTHER };
@@ -31,13 +33,16 @@ void peer_init(struct peer *peer, int hops);
 
 /* What a message to a worker is. Of a trace and of done, *lease is the encoded lease. */
 enum peer_kind peer_read(
-    const struct peer *peer, struct sock_message *message, const char **lease, size_t *size);
+    const struct peer *peer, const char *bytes, size_t all, const char **lease, size_t *size);
 
 /* Sends the result of a lease, or ends the process. */
 void peer_answer(const struct peer *peer, zsock_t *socket, const char *lease, size_t size);
 
-/* Says hello, or ends the process. */
-void peer_hello(zsock_t *socket, const char *name, int64_t capacity);
+/* Packs a heartbeat without leases: what a worker has is answered at once. */
+void peer_put_heartbeat(msgpack_sbuffer *out);
+
+/* Packs a hello. */
+void peer_put_hello(msgpack_sbuffer *out, const char *name, int64_t capacity);
 
 /* A DEALER that has its connection; ends the process where there is no broker. */
 zsock_t *peer_connected(const char *endpoint);
@@ -50,13 +55,15 @@ void peer_subscribed(zsock_t *socket);
 bool peer_is_result(struct sock_message *message);
 
 /* Ends the process if it is not `accepted`. */
-void peer_must_be_accepted(struct sock_message *message);
+void peer_must_be_accepted(const void *bytes, size_t size);
 
 /* Sends one frame, or ends the process. */
 void peer_send(zsock_t *socket, const void *bytes, size_t size);
 
-/* A submit of so many traces to the same target; stream NULL: none is named. */
-void peer_put_submit(msgpack_sbuffer *out, int traces, const char *stream);
+/* Packs a submit of so many traces to the same target: without a stream, or (first_stream >= 0)
+ * with one each, from that number on. */
+#define PEER_STREAM "s%d"
+void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream);
 
 /* Monotonic; and user and system time of this process. */
 int64_t peer_now_us(void);

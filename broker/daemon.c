@@ -57,6 +57,7 @@ static void on_client(void *context) {
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_submit(d->mail.listeners), &m);
          i++) {
         struct core_time t = now();
+        reactor_took(d->reactor, 1);
         mail_admit(&d->mail);
         bool enveloped = m.frames >= 3 && size(&m, 1) == 0;
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, enveloped};
@@ -78,6 +79,7 @@ static void on_worker(void *context) {
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_workers(d->mail.listeners), &m);
          i++) {
         struct core_time t = now();
+        reactor_took(d->reactor, 1);
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, false};
         if (m.frames == 2) {
             transcript_peer("from-worker", peer.id, peer.size, data(&m, 1), size(&m, 1));

@@ -38,6 +38,7 @@ struct reactor {
     int64_t asked_us; /* when next() was asked last */
     int64_t woken_us; /* when the last pass began */
     int64_t gather_us;
+    int taken; /* messages of this pass */
     struct histogram lag;
     bool stopped;
 };
@@ -202,18 +203,23 @@ const struct histogram *reactor_lag(const struct reactor *r) { return &r->lag; }
 
 /* ---- the loop --------------------------------------------------------------------------- */
 
-/* A wake-up for each message costs more than most messages do. So a process that has much to do
- * waits for more of it before the next pass, REACTOR_REST times as long as the last one took: what
- * comes now and then is served at once, and what comes thick in batches. */
+/* A wake-up for each message costs more than most messages do. So where one pass found several,
+ * the next one waits for more, REACTOR_REST times as long as the last one took. What comes now and
+ * then, or only after our answer, is served at once. */
 static void gather(struct reactor *r) {
+    if (r->taken <= 1)
+        return;
     int64_t rest_us = (clock_us(CLOCK_MONOTONIC) - r->woken_us) * REACTOR_REST;
     int64_t until_us = r->woken_us + (rest_us < r->gather_us ? rest_us : r->gather_us);
     const struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
     (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
+void reactor_took(struct reactor *r, int messages) { r->taken += messages; }
+
 static void pass(struct reactor *r) {
     int count = r->count; /* what handlers add has no events yet */
+    r->taken = 0;
     for (int i = 0; i < count && !r->stopped; i++) {
         const struct watch w = r->watches[i];
         if (r->items[i].revents == 0 || w.fd < 0)

@@ -17,7 +17,8 @@
 /* What one callback takes from a socket or pipe before others get their turn. */
 #define REACTOR_DRAIN 256
 
-/* After a pass that took so long the next one begins so many times as much later. */
+/* After a pass that took so long, and several messages, the next one begins so many times as much
+ * later. */
 #define REACTOR_REST 16
 
 struct reactor;
@@ -46,6 +47,9 @@ void reactor_socket_end(struct reactor *reactor, zsock_t *socket);
 void reactor_fd(struct reactor *reactor, int fd, short events,
     void (*handler)(void *context, int fd, short events), void *context);
 void reactor_fd_end(struct reactor *reactor, int fd);
+
+/* Handlers tell how many messages they took; what may come thick is counted. */
+void reactor_took(struct reactor *reactor, int messages);
 
 /* SIGINT, SIGTERM and SIGHUP come here. */
 void reactor_on_signal(

@@ -314,8 +314,10 @@ void prober_read(struct prober *p) {
         int64_t now_us = reactor_now().mono_us;
         const char *at = data, *line;
         size_t left = (size_t)got, size;
-        while ((line = mtr_framer_next(&p->framer, &at, &left, &size)) != NULL)
+        while ((line = mtr_framer_next(&p->framer, &at, &left, &size)) != NULL) {
+            reactor_took(p->reactor, 1);
             take_line(p, line, size, now_us);
+        }
     }
     for (; overlong < p->framer.overlong; overlong++)
         bad_line(p);

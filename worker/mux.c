@@ -99,6 +99,7 @@ struct mux_job *mux_add(struct mux *m, const struct trace *options, const struct
     job->timeout_us = options->timeout_ms * 1000;
     if (stream)
         job->timeout_us = earlier(job->timeout_us, MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
+    job->tells = options->progress || options->names;
     job->flow = (int)options->flow;
     job->probe = (struct mtr_probe){
         .protocol = options->protocol,
@@ -197,7 +198,7 @@ static void finish(struct mux *m, struct mux_job *job, int64_t now_us) {
 static void follow_up(struct mux *m, struct mux_job *job, int64_t now_us) {
     size_t count;
     const struct hop_probe *probes;
-    while ((probes = tracer_settled(job->tracer, &count)) != NULL)
+    while (job->tells && (probes = tracer_settled(job->tracer, &count)) != NULL)
         m->sink.hop(m->sink.context, job->owner, probes, count);
     if (tracer_ended(job->tracer))
         finish(m, job, now_us);

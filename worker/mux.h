@@ -64,7 +64,7 @@ struct mux_sink {
     void *context;
     /* Bytes for the prober's standard input. */
     void (*send)(void *context, const char *line, size_t size);
-    /* A hop of `owner` is settled, the next in ttl order. */
+    /* A hop of `owner`, whose trace wants progress or names, is settled, the next in ttl order. */
     void (*hop)(void *context, void *owner, const struct hop_probe *probes, size_t count);
     /* The trace of `owner` has ended; `end` has dst, src, stop, error and probes_sent. The job is
      * gone when this returns. */

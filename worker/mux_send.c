@@ -204,13 +204,14 @@ static bool try_send(struct mux *m, struct mux_job *job, bool ahead, int64_t now
     return true;
 }
 
-/* It has sent what it needs: when it will need more, if nothing is heard. */
+/* It has sent what it needs: when it will need more, if nothing is heard. A wake that comes early,
+ * as something was heard meanwhile, costs less than to move it each time. */
 static void set_wake(struct mux *m, struct mux_job *job, int64_t now_us) {
     int64_t more_us = tracer_more_us(job->tracer, now_us - job->started_us);
-    if (more_us < INT64_MAX)
+    if (more_us == INT64_MAX)
+        return;
+    if (!job->wake.set || job->wake.due_us > job->started_us + more_us)
         timeline_set(&m->wakes, &job->wake, job->started_us + more_us);
-    else
-        timeline_unset(&m->wakes, &job->wake);
 }
 
 void mux_send_due(struct mux *m, int64_t now_us) {

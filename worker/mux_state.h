@@ -41,6 +41,7 @@ struct mux_job {
     unsigned deaths;     /* of probers that had probes of it */
     uint64_t death;      /* the last of them */
     bool suspect;        /* it may be what killed the last one */
+    bool tells;          /* each hop when it is settled */
 };
 
 TAILQ_HEAD(job_list, mux_job);

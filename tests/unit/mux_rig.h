@@ -135,6 +135,7 @@ static inline struct trace options(void) {
     trace_defaults(&t);
     t.attempts = 1;
     t.window = 1;
+    t.progress = true; /* its hops are told */
     return t;
 }
 

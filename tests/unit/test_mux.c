@@ -53,6 +53,25 @@ static void a_trace_from_beginning_to_end(void **state) {
     rig_end(rig);
 }
 
+/* Who wants neither progress nor names hears of the end alone. */
+static void hops_are_told_to_those_who_want_them(void **state) {
+    (void)state;
+    for (unsigned wants = 0; wants < 4; wants++) {
+        struct rig *rig = rig_new(0);
+        struct trace t = options();
+        t.progress = (wants & 1) != 0;
+        t.names = (wants & 2) != 0;
+        add(rig, A, &t);
+        tick(rig);
+        say(rig, 0, EXPIRED);
+        tick(rig);
+        say(rig, 1, REPLY);
+        assert_int_equal(shown(rig, "A hop 2: "), wants == 0 ? 0 : 1);
+        assert_int_equal(shown(rig, "A ends: reached, 2 sent, 2 probes"), 1);
+        rig_end(rig);
+    }
+}
+
 static void the_command_says_what_the_trace_wants(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
@@ -702,6 +721,7 @@ static void random_schedules_keep_the_rules(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trace_from_beginning_to_end),
+        cmocka_unit_test(hops_are_told_to_those_who_want_them),
         cmocka_unit_test(the_command_says_what_the_trace_wants),
         cmocka_unit_test(cancelled),
         cmocka_unit_test(the_deadline),

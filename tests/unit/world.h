@@ -282,6 +282,7 @@ static inline void world_add(struct world *w) {
     trace->serial = ++w->serial;
     trace->dst = (struct addr){4, {192, 0, 2, (uint8_t)(number / WORLD_SAME_TARGET)}};
     trace_defaults(o);
+    o->progress = true; /* all that it tells is checked */
     o->protocol = (int)world_draw(w, 4);
     o->first_ttl = 1 + world_draw(w, 4);
     o->max_ttl = o->first_ttl + world_draw(w, 20);

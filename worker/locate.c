@@ -19,6 +19,7 @@
 
 struct locator {
     struct resolver *resolver;
+    int asks[2]; /* sockets that ask for routes, of IPv4 and IPv6; -1: none yet */
     void (*found)(void *owner, int64_t lease, const struct agent_location *location);
 };
 
@@ -69,13 +70,29 @@ static void fail(struct agent_location *at, enum result_stop stop, const char *c
     (void)snprintf(at->error_message, sizeof at->error_message, format, what, why);
 }
 
+/* A socket that has no peer and no address. One that is to be bound is new, others are asked again
+ * and again: that costs half. */
+static int route_socket(struct locator *l, int family, bool bound) {
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    int *kept = &l->asks[family == AF_INET6];
+    if (bound || *kept < 0) {
+        int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (!bound)
+            *kept = fd;
+        return fd;
+    }
+    (void)connect(*kept, &none, sizeof none);
+    return *kept;
+}
+
 static void find_route(struct agent_location *at, const struct query *q) {
     union endpoint dst, src;
     memset(&src, 0, sizeof src);
+    bool bound = q->source[0] != '\0';
     struct addr source;
     char text[ADDR_TEXT];
     socklen_t dst_size = to_endpoint(&dst, &at->dst, ROUTE_PORT);
-    int fd = socket(dst.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = route_socket(q->locator, dst.any.sa_family, bound);
     if (fd < 0 && errno != EAFNOSUPPORT) {
         /* Such as too many open files, which tells nothing of routes. */
         fail(at, STOP_PROBER_ERROR, "internal", "this worker cannot look for a route to %s: %s",
@@ -87,7 +104,7 @@ static void find_route(struct agent_location *at, const struct query *q) {
             addr_print(&at->dst, text), strerror(errno));
         return;
     }
-    if (q->source[0] != '\0' && addr_parse(&source, q->source)) {
+    if (bound && addr_parse(&source, q->source)) {
         socklen_t size = to_endpoint(&src, &source, 0);
         if (source.af != at->dst.af)
             fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not of the family of %s", q->source,
@@ -107,7 +124,8 @@ static void find_route(struct agent_location *at, const struct query *q) {
             strerror(errno));
     else
         from_endpoint(&at->src, &src);
-    (void)close(fd);
+    if (bound)
+        (void)close(fd);
 }
 
 static bool to_source(struct addr *addr, const struct ifaddrs *at) {
@@ -212,11 +230,15 @@ struct locator *locator_new(struct resolver *resolver,
     void (*found)(void *owner, int64_t lease, const struct agent_location *location)) {
     struct locator *l = mem_new(1, sizeof *l);
     l->resolver = resolver;
+    l->asks[0] = l->asks[1] = -1;
     l->found = found;
     return l;
 }
 
 void locator_destroy(struct locator **locator) {
+    for (int i = 0; *locator != NULL && i < 2; i++)
+        if ((*locator)->asks[i] >= 0)
+            (void)close((*locator)->asks[i]);
     free(*locator);
     *locator = NULL;
 }

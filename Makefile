@@ -239,14 +239,14 @@ compilers: lint-deps
 
 # ---- benchmark -------------------------------------------------------------------------------
 
-# A peer that cannot be had is left out, and said so.
+# A peer that cannot be had is left out, and said so. BENCH="--only tracing --rounds 1" is quicker.
 .PHONY: bench bench-deps bench-quick
 bench-deps: deps
 	@for deb in $(BENCH_DEBS); do $(MAKE) -s --no-print-directory deps DEBS=$$deb || true; done
 	@$(MAKE) -s --no-print-directory $(BUILD)/peers/beanstalkd || true
 bench: bench-deps
 	@$(MAKE) -s --no-print-directory all $(BENCHES)
-	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
+	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py $(BENCH)
 # Unpacked, not installed: that would start a server.
 $(BUILD)/peers/beanstalkd:
 	@mkdir -p $@.deb

@@ -24,7 +24,7 @@ CROWD_TRACES = {"memory": 80000, "file": 50000}
 JOBS = {"memory": 150000, "file": 6000}
 PEERS = 1000  # workers, and as many subscribers
 PACED_S = 4
-SAMPLES = 20  # of FEW traces each, with few and with many queued
+SAMPLES = 50  # of FEW traces each, with few and with many queued
 TIMEOUT = 90
 
 

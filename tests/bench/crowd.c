@@ -2,9 +2,9 @@
  * answer at once with a result of 12 hops, and as many subscribers, each of a stream of its own.
  * One client submits to all streams in turn. All of them are in this one process, at ipc endpoints.
  *
- * Without PER_S, 10 traces a worker are on their way: how many a second go through. With it,
- * they are submitted at that rate, and the times are those from a result's leaving its worker to
- * its coming to its subscriber: each result carries its time. Prints one JSON object. */
+ * Without PER_S, 10 traces a worker are on their way: how many a second go through. With it, they
+ * are submitted at that rate, and the times are those from a result's leaving its worker to its
+ * coming to its subscriber: each result carries its time. Prints one JSON object. */
 #include "tests/bench/peer.h"
 #include "tests/bench/zmtp.h"
 
@@ -166,7 +166,8 @@ static void beat(struct bench *b, int64_t since_us) {
 }
 
 static void submit(struct bench *b, int64_t since_us) {
-    int64_t may = b->per_s > 0 ? since_us * b->per_s / 1000000 : b->published + (int64_t)EACH * b->peers;
+    int64_t may =
+        b->per_s > 0 ? since_us * b->per_s / 1000000 : b->published + (int64_t)EACH * b->peers;
     while (b->submitted < b->wanted && b->submitted + BATCH <= may) {
         const msgpack_sbuffer *next = &b->submits[b->submitted / BATCH % (b->peers / BATCH)];
         send_one(&b->ends[0], next->data, next->size);

@@ -33,7 +33,7 @@ void tracer_destroy(struct tracer **tracer) {
     if (t == NULL)
         return;
     for (unsigned i = 0; i < t->record_count; i++)
-        free(t->records[i].probe.mpls);
+        free(t->records[i].more);
     free(t->records);
     free(t->view);
     free(t);
@@ -44,18 +44,24 @@ static struct hop *hop_of(struct tracer *t, int ttl) { return &t->hops[ttl - t->
 
 /* ---- outcomes --------------------------------------------------------------------------- */
 
+/* The first router that answered at ttl, or NULL. */
+static const struct addr *responder_at(struct tracer *t, int ttl) {
+    unsigned responder = hop_of(t, ttl)->responder;
+    return responder > 0 ? &t->records[responder - 1].addr : NULL;
+}
+
 /* True if the responder at ttl has answered before, and another one since. */
 static bool loops_back(struct tracer *t, int ttl) {
-    const struct addr *responder = &hop_of(t, ttl)->responder;
+    const struct addr *responder = responder_at(t, ttl);
     bool another = false;
-    while (responder->af != 0 && --ttl >= t->first_ttl) {
-        const struct addr *earlier = &hop_of(t, ttl)->responder;
-        bool same = addr_equal(earlier, responder);
+    while (responder != NULL && --ttl >= t->first_ttl) {
+        const struct addr *earlier = responder_at(t, ttl);
+        bool same = earlier != NULL && addr_equal(earlier, responder);
         if (same && another)
             return true;
         if (same)
             return false;
-        another |= earlier->af != 0;
+        another |= earlier != NULL;
     }
     return false;
 }
@@ -79,40 +85,39 @@ static void advance(struct tracer *t) {
 
 static struct record *take(struct tracer *t, unsigned index) {
     assert(index < t->record_count && t->records[index].state == RECORD_OUT);
-    hop_of(t, t->records[index].probe.ttl)->outstanding--;
+    hop_of(t, t->records[index].ttl)->outstanding--;
     return &t->records[index];
 }
 
 static void make_void(struct tracer *t, struct record *record) {
-    struct hop *hop = hop_of(t, record->probe.ttl);
+    struct hop *hop = hop_of(t, record->ttl);
     record->state = RECORD_VOID;
     hop->sent -= !record->confirms;
     if (hop->sent == 0)
         hop->first_sent_us = -1;
 }
 
-/* A probe whose outcome in `probe` counts as an answer. */
+/* A probe whose outcome in the record counts as an answer. */
 static void believe(struct tracer *t, struct record *record) {
-    const struct hop_probe *probe = &record->probe;
-    struct hop *hop = hop_of(t, probe->ttl);
+    struct hop *hop = hop_of(t, record->ttl);
     record->state = RECORD_DONE;
     hop->answered++;
-    if (probe->verdict == HOP_TTL_EXPIRED && hop->responder.af == 0)
-        hop->responder = probe->addr;
-    if (probe->verdict == HOP_TTL_EXPIRED && probe->ttl > t->seen)
-        t->seen = probe->ttl;
-    if (probe->rtt_us > t->longest_us)
-        t->longest_us = probe->rtt_us;
-    if (probe->verdict != HOP_TTL_EXPIRED && probe->ttl < t->end_ttl) {
-        t->end_ttl = probe->ttl;
+    if (record->verdict == HOP_TTL_EXPIRED && hop->responder == 0)
+        hop->responder = (unsigned)(record - t->records) + 1;
+    if (record->verdict == HOP_TTL_EXPIRED && record->ttl > t->seen)
+        t->seen = record->ttl;
+    if (record->rtt_us > t->longest_us)
+        t->longest_us = record->rtt_us;
+    if (record->verdict != HOP_TTL_EXPIRED && record->ttl < t->end_ttl) {
+        t->end_ttl = record->ttl;
         t->end_stop = STOP_UNREACHABLE;
     }
-    if (probe->verdict == HOP_REPLY && probe->ttl == t->end_ttl)
+    if (record->verdict == HOP_REPLY && record->ttl == t->end_ttl)
         t->end_stop = STOP_REACHED; /* whatever others at this ttl say, and when */
 }
 
 static void hold(struct tracer *t, unsigned index) {
-    int ttl = t->records[index].probe.ttl;
+    int ttl = t->records[index].ttl;
     struct hop *hop = hop_of(t, ttl);
     t->records[index].state = RECORD_HELD;
     hop->holds = true;
@@ -141,54 +146,57 @@ static void let_go(struct tracer *t, int ttl, bool true_answer) {
     }
 }
 
+static void note_word(struct record *record, const char *word) {
+    record->more = mem_copy(word, strlen(word) + 1);
+}
+
 static void silent(struct tracer *t, unsigned index, enum hop_verdict verdict, const char *word) {
     struct record *record = take(t, index);
-    struct hop *hop = hop_of(t, record->probe.ttl);
+    struct hop *hop = hop_of(t, record->ttl);
     if (record->confirms) {
         make_void(t, record);
         if (hop->holds && ++hop->unconfirmed == TRACER_CONFIRMATIONS)
-            let_go(t, record->probe.ttl, true);
+            let_go(t, record->ttl, true);
         advance(t);
         return;
     }
     record->state = RECORD_DONE;
-    record->probe.verdict = verdict;
+    record->verdict = (uint8_t)verdict;
     if (verdict == HOP_OTHER)
-        (void)snprintf(record->probe.word, sizeof record->probe.word, "%s",
-            hop_is_verdict(word) ? "answer-without-address" : word);
+        note_word(record, hop_is_verdict(word) ? "answer-without-address" : word);
     advance(t);
 }
 
 /* Fills in an answer. rtt_us is -1 where the reply's cannot be trusted. */
-static void note_answer(struct tracer *t, struct hop_probe *probe, enum hop_verdict verdict,
+static void note_answer(struct tracer *t, struct record *record, enum hop_verdict verdict,
     const struct mtr_reply *reply, int64_t rtt_us, unsigned flags) {
-    probe->verdict = verdict;
-    probe->addr = reply->addr;
-    probe->rtt_us = rtt_us < INT32_MAX ? (int32_t)rtt_us : INT32_MAX;
-    probe->flags = (uint8_t)flags;
+    record->verdict = (uint8_t)verdict;
+    record->addr = reply->addr;
+    record->rtt_us = rtt_us < INT32_MAX ? (int32_t)rtt_us : INT32_MAX;
+    record->flags = (uint8_t)flags;
     if (reply->mpls_count > 0) {
-        probe->mpls = mem_copy(reply->mpls, reply->mpls_count * sizeof reply->mpls[0]);
-        probe->mpls_count = reply->mpls_count;
+        record->more = mem_copy(reply->mpls, reply->mpls_count * sizeof reply->mpls[0]);
+        record->mpls_count = reply->mpls_count;
     }
     if (verdict == HOP_REPLY && !addr_equal(&reply->addr, &t->dst))
-        probe->flags |= HOP_OTHER_ADDRESS;
+        record->flags |= HOP_OTHER_ADDRESS;
     if (rtt_us > t->timeout_us)
-        probe->flags |= HOP_LATE;
+        record->flags |= HOP_LATE;
     if (t->stream && rtt_us >= TRACER_SYN_AGAIN_US)
-        probe->flags |= HOP_SYN_RETRANSMIT;
+        record->flags |= HOP_SYN_RETRANSMIT;
 }
 
 static void answered(struct tracer *t, unsigned index, enum hop_verdict verdict,
     const struct mtr_reply *reply, int64_t rtt_us, unsigned flags) {
     struct record *record = take(t, index);
-    struct hop *hop = hop_of(t, record->probe.ttl);
-    note_answer(t, &record->probe, verdict, reply, rtt_us, flags);
+    struct hop *hop = hop_of(t, record->ttl);
+    note_answer(t, record, verdict, reply, rtt_us, flags);
     if (t->stream && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
         hold(t, index);
         return;
     }
     if (hop->holds)
-        let_go(t, record->probe.ttl, verdict == HOP_REPLY);
+        let_go(t, record->ttl, verdict == HOP_REPLY);
     bool surplus = hop->answered >= t->probes || hop->sent >= t->attempts;
     if (record->confirms ? hop->confirmed || surplus : hop->twin && hop->answered >= t->probes) {
         make_void(t, record); /* it has done what it was sent for */
@@ -202,7 +210,7 @@ static void answered(struct tracer *t, unsigned index, enum hop_verdict verdict,
 
 /* Has it sent again without counting an attempt, as often as is allowed. */
 static bool again(struct tracer *t, unsigned index) {
-    struct hop *hop = hop_of(t, t->records[index].probe.ttl);
+    struct hop *hop = hop_of(t, t->records[index].ttl);
     if (hop->repeats == TRACER_MAX_REPEATS)
         return false;
     hop->repeats++;
@@ -299,11 +307,11 @@ bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply
     struct record *record = &t->records[index];
     enum hop_verdict verdict = verdict_of(reply->class);
     /* A stream's answer would have to be asked for once more, which is not worth it. */
-    if (t->ended || t->stream || verdict == HOP_NO_REPLY || record->probe.ttl < t->floor ||
-        record->state != RECORD_DONE || record->probe.verdict != HOP_NO_REPLY ||
-        hop_of(t, record->probe.ttl)->answered >= t->probes)
+    if (t->ended || t->stream || verdict == HOP_NO_REPLY || record->ttl < t->floor ||
+        record->state != RECORD_DONE || record->verdict != HOP_NO_REPLY ||
+        hop_of(t, record->ttl)->answered >= t->probes)
         return false;
-    note_answer(t, &record->probe, verdict, reply, reply->rtt_us, flags | HOP_LATE);
+    note_answer(t, record, verdict, reply, reply->rtt_us, flags | HOP_LATE);
     believe(t, record);
     advance(t);
     return true;
@@ -334,14 +342,28 @@ int tracer_distance(const struct tracer *t) {
 unsigned tracer_beyond(const struct tracer *t) {
     unsigned beyond = 0;
     for (unsigned i = 0; i < t->record_count; i++)
-        beyond += t->records[i].probe.ttl >= t->floor;
+        beyond += t->records[i].ttl >= t->floor;
     return beyond;
 }
 
 /* ---- what is reported ------------------------------------------------------------------- */
 
 static bool in_view(const struct record *r, int from, int to) {
-    return r->state == RECORD_DONE && r->probe.ttl >= from && r->probe.ttl <= to;
+    return r->state == RECORD_DONE && r->ttl >= from && r->ttl <= to;
+}
+
+static void show(struct hop_probe *probe, const struct record *r) {
+    *probe = (struct hop_probe){.ttl = r->ttl,
+        .flags = r->flags,
+        .mpls_count = r->mpls_count,
+        .addr = r->addr,
+        .rtt_us = r->rtt_us,
+        .sent_us = r->sent_us,
+        .verdict = (enum hop_verdict)r->verdict};
+    if (probe->verdict == HOP_OTHER)
+        (void)snprintf(probe->word, sizeof probe->word, "%s", (const char *)r->more);
+    else
+        probe->mpls = r->more;
 }
 
 /* Copies the finished probes of from..to into the view, in order of ttl and, within one, of
@@ -351,7 +373,7 @@ static const struct hop_probe *view(struct tracer *t, int from, int to, size_t *
     memset(at + from, 0, (size_t)(to - from + 2) * sizeof at[0]);
     for (unsigned i = 0; i < t->record_count; i++)
         if (in_view(&t->records[i], from, to))
-            at[t->records[i].probe.ttl + 1]++;
+            at[t->records[i].ttl + 1]++;
     for (int ttl = from; ttl <= to; ttl++)
         at[ttl + 1] += at[ttl];
     *count = at[to + 1];
@@ -362,7 +384,7 @@ static const struct hop_probe *view(struct tracer *t, int from, int to, size_t *
     for (unsigned i = 0; i < t->record_count; i++) {
         const struct record *r = &t->records[i];
         if (in_view(r, from, to))
-            t->view[at[r->probe.ttl]++] = r->probe;
+            show(&t->view[at[r->ttl]++], r);
     }
     for (size_t i = 0; i < *count; i++) {
         bool again = i > 0 && t->view[i].ttl == t->view[i - 1].ttl;

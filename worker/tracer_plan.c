@@ -130,7 +130,7 @@ int64_t tracer_more_us(const struct tracer *t, int64_t at_us) {
 
 static void add_record(struct tracer *t, struct record record) {
     if (t->record_count == t->record_room) {
-        t->record_room = t->record_room == 0 ? 16 : t->record_room * 2;
+        t->record_room = t->record_room == 0 ? 16 : t->record_room * 3 / 2;
         t->records = mem_grow(t->records, t->record_room, sizeof *t->records);
     }
     t->records[t->record_count++] = record;
@@ -149,7 +149,9 @@ bool tracer_next(struct tracer *t, const struct tracer_may *may, unsigned *index
         hop->first_sent_us = may->at_us;
     *index = t->record_count;
     *ttl = (uint8_t)chosen;
-    add_record(t, (struct record){.probe = {.ttl = *ttl, .rtt_us = -1, .sent_us = may->at_us},
+    add_record(t, (struct record){.ttl = *ttl,
+                      .rtt_us = -1,
+                      .sent_us = may->at_us,
                       .state = RECORD_OUT,
                       .confirms = confirms});
     return true;

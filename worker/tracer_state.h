@@ -10,13 +10,13 @@
 /* One ttl. It is open once a probe was sent, and settled when nothing more can change it. */
 struct hop {
     int64_t first_sent_us; /* since the trace's start; -1: not yet */
-    uint8_t sent, answered, outstanding, repeats;
-    uint8_t unconfirmed;   /* confirmations that got no answer */
-    bool holds;            /* an answer that is to be confirmed, in `held` */
-    bool confirmed;        /* the target does answer at this ttl */
-    bool twin;             /* it was asked twice at once, to save a round trip */
     unsigned held;         /* the index of its record */
-    struct addr responder; /* the first router that answered */
+    unsigned responder;    /* that of the first answer of a router, and 1; 0: none */
+    uint8_t sent, answered, outstanding, repeats;
+    uint8_t unconfirmed; /* confirmations that got no answer */
+    bool holds : 1;      /* an answer that is to be confirmed, in `held` */
+    bool confirmed : 1;  /* the target does answer at this ttl */
+    bool twin : 1;       /* it was asked twice at once, to save a round trip */
 };
 
 /* What a record of the probe list is. */
@@ -27,10 +27,16 @@ enum record_state {
     RECORD_VOID, /* sent in vain, through no fault of the network; never reported */
 };
 
+/* Small, as a worker may have thousands of traces: see hop_probe for what most of it means. */
 struct record {
-    struct hop_probe probe;
-    enum record_state state;
-    bool confirms; /* sent to confirm an answer; no attempt, and not counted in hop.sent */
+    int64_t sent_us;
+    void *more; /* the labels, mpls_count of them, or of HOP_OTHER the word */
+    int32_t rtt_us;
+    struct addr addr;
+    uint8_t ttl, flags, mpls_count;
+    uint8_t verdict; /* enum hop_verdict */
+    uint8_t state;   /* enum record_state */
+    bool confirms;   /* sent to confirm an answer; no attempt, and not counted in hop.sent */
 };
 
 struct tracer {

@@ -115,8 +115,8 @@ void hop_put_hops(msgpack_packer *pk, const struct hop_probe *probes, size_t cou
     }
 }
 
-bool hop_get(const msgpack_object *map, int64_t *ttl, const msgpack_object **probes,
-    const char *path, struct wire_error *err) {
+static bool get_hop(const msgpack_object *map, int64_t *ttl, const msgpack_object **probes,
+    const char *path, uint32_t *unknown, struct wire_error *err) {
     struct hop {
         int64_t ttl;
         const msgpack_object *probes;
@@ -126,7 +126,7 @@ bool hop_get(const msgpack_object *map, int64_t *ttl, const msgpack_object **pro
         {WIRE_NAME("probes"), WIRE_VALUE, offsetof(struct hop, probes), 0, 0, NULL, NULL, true,
             false},
     };
-    if (!wire_get(map, fields, 2, &hop, path, err))
+    if (!wire_get_known(map, fields, 2, &hop, path, unknown, err))
         return false;
     *ttl = hop.ttl;
     *probes = hop.probes;
@@ -136,6 +136,12 @@ bool hop_get(const msgpack_object *map, int64_t *ttl, const msgpack_object **pro
     (void)snprintf(field, sizeof field, "%sprobes", path);
     wire_fail(err, "bad-request", field, "must be an array");
     return false;
+}
+
+bool hop_get(const msgpack_object *map, int64_t *ttl, const msgpack_object **probes,
+    const char *path, struct wire_error *err) {
+    uint32_t unknown = 0;
+    return get_hop(map, ttl, probes, path, &unknown, err);
 }
 
 static bool small(const msgpack_object *o, uint64_t max) {
@@ -182,19 +188,22 @@ bool hop_is_verdict(const char *word) {
 }
 
 static void get_verdict(struct hop_probe *probe, const char *word) {
-    probe->verdict = HOP_OTHER;
-    for (int i = 0; i < HOP_OTHER; i++)
-        if (strcmp(word, verdict_names[i]) == 0)
-            probe->verdict = (enum hop_verdict)i;
+    int i = 0;
+    while (i < HOP_OTHER && strcmp(word, verdict_names[i]) != 0)
+        i++;
+    probe->verdict = (enum hop_verdict)i;
     if (probe->verdict == HOP_OTHER)
         (void)snprintf(probe->word, sizeof probe->word, "%s", word);
 }
 
-bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
-    struct mpls_label mpls[HOP_MPLS_MAX], const char *path, struct wire_error *err) {
+/* Words in `flags` count as unknown too. */
+static bool get_probe(const msgpack_object *map, struct hop_probe *probe,
+    struct mpls_label mpls[HOP_MPLS_MAX], const char *path, uint32_t *unknown,
+    struct wire_error *err) {
     struct wire_probe in = {.rtt_us = -1};
-    if (!wire_get(map, probe_fields, PROBE_FIELDS, &in, path, err))
+    if (!wire_get_known(map, probe_fields, PROBE_FIELDS, &in, path, unknown, err))
         return false;
+    *unknown += in.flags != NULL;
     memset(probe, 0, sizeof *probe);
     const char *wrong = NULL;
     if (in.addr[0] != '\0' && !addr_parse(&probe->addr, in.addr))
@@ -216,14 +225,22 @@ bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
     return true;
 }
 
-static bool check_probe(const msgpack_object *map, const char *path, struct wire_error *err) {
+bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
+    struct mpls_label mpls[HOP_MPLS_MAX], const char *path, struct wire_error *err) {
+    uint32_t unknown = 0;
+    return get_probe(map, probe, mpls, path, &unknown, err);
+}
+
+static bool check_probe(
+    const msgpack_object *map, const char *path, uint32_t *unknown, struct wire_error *err) {
     struct hop_probe probe;
     struct mpls_label mpls[HOP_MPLS_MAX];
-    return hop_get_probe(map, &probe, mpls, path, err);
+    return get_probe(map, &probe, mpls, path, unknown, err);
 }
 
 /* Paths are written for those only that are refused: it takes longer than to check them. */
-bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err) {
+static bool check_probes(
+    const msgpack_object *probes, const char *path, uint32_t *unknown, struct wire_error *err) {
     char field[64];
     if (probes->type != MSGPACK_OBJECT_ARRAY || probes->via.array.size < 1 ||
         probes->via.array.size > 32) {
@@ -232,18 +249,24 @@ bool hop_check_probes(const msgpack_object *probes, const char *path, struct wir
         return false;
     }
     for (uint32_t i = 0; i < probes->via.array.size; i++)
-        if (!check_probe(&probes->via.array.ptr[i], "", err)) {
+        if (!check_probe(&probes->via.array.ptr[i], "", unknown, err)) {
             (void)snprintf(field, sizeof field, "%sprobes[%u].", path, i);
-            return check_probe(&probes->via.array.ptr[i], field, err);
+            return check_probe(&probes->via.array.ptr[i], field, unknown, err);
         }
     return true;
 }
 
-static bool check_hop(
-    const msgpack_object *hop, int64_t ttl, const char *path, struct wire_error *err) {
+bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err) {
+    uint32_t unknown = 0;
+    return check_probes(probes, path, &unknown, err);
+}
+
+static bool check_hop(const msgpack_object *hop, int64_t ttl, const char *path, uint32_t *unknown,
+    struct wire_error *err) {
     int64_t got;
     const msgpack_object *probes;
-    if (!hop_get(hop, &got, &probes, path, err) || !hop_check_probes(probes, path, err))
+    if (!get_hop(hop, &got, &probes, path, unknown, err) ||
+        !check_probes(probes, path, unknown, err))
         return false;
     if (got == ttl)
         return true;
@@ -253,16 +276,17 @@ static bool check_hop(
     return false;
 }
 
-bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_error *err) {
+bool hop_check_hops(
+    const msgpack_object *hops, int64_t first_ttl, uint32_t *unknown, struct wire_error *err) {
     if (hops->type != MSGPACK_OBJECT_ARRAY || hops->via.array.size > 255) {
         wire_fail(err, "bad-request", "hops", "must be an array of at most 255 hops");
         return false;
     }
     for (uint32_t i = 0; i < hops->via.array.size; i++)
-        if (!check_hop(&hops->via.array.ptr[i], first_ttl + i, "", err)) {
+        if (!check_hop(&hops->via.array.ptr[i], first_ttl + i, "", unknown, err)) {
             char path[32];
             (void)snprintf(path, sizeof path, "hops[%u].", i);
-            return check_hop(&hops->via.array.ptr[i], first_ttl + i, path, err);
+            return check_hop(&hops->via.array.ptr[i], first_ttl + i, path, unknown, err);
         }
     return true;
 }

@@ -62,8 +62,9 @@ bool hop_get_probe(const msgpack_object *map, struct hop_probe *probe,
 bool hop_check_probes(const msgpack_object *probes, const char *path, struct wire_error *err);
 
 /* Checks the array `hops` of a result: contiguous ttls from first_ttl on, every probe well-formed.
- */
-bool hop_check_hops(const msgpack_object *hops, int64_t first_ttl, struct wire_error *err);
+ * Adds to *unknown the pairs whose content it did not look at. */
+bool hop_check_hops(
+    const msgpack_object *hops, int64_t first_ttl, uint32_t *unknown, struct wire_error *err);
 
 /* True for the words of section 7, which a prober's own word must not pose as. */
 bool hop_is_verdict(const char *word);

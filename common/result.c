@@ -215,24 +215,25 @@ static bool check_names(const msgpack_object *names, struct wire_error *err) {
     return good;
 }
 
-bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err) {
+static bool get_body(struct result_body *body, const msgpack_object *map, uint32_t *unknown,
+    struct wire_error *err) {
     *body = plain_body;
-    if (!wire_get(map, body_fields, BODY_FIELDS, body, "", err) ||
-        !hop_check_hops(body->hops, body->first_ttl, err) ||
+    if (!wire_get_known(map, body_fields, BODY_FIELDS, body, "", unknown, err) ||
+        !hop_check_hops(body->hops, body->first_ttl, unknown, err) ||
         (body->names != NULL && !check_names(body->names, err)) ||
         (body->members != NULL && !check_members(body->members, err)))
         return false;
-    return body->error == NULL || wire_get(body->error, error_fields, 2, body, "error.", err);
+    return body->error == NULL ||
+           wire_get_known(body->error, error_fields, 2, body, "error.", unknown, err);
 }
 
-bool result_check_body(const msgpack_object *map, struct wire_error *err) {
-    struct result_body body;
-    if (!result_get_body(&body, map, err))
-        return false;
-    if (body.stop == STOP_SUMMARY || body.members != NULL) {
-        wire_fail(err, "bad-request", "members", "a summary is the broker's to say");
-        return false;
-    }
+bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err) {
+    uint32_t unknown = 0;
+    return get_body(body, map, &unknown, err);
+}
+
+/* What the tables do not know is passed on too. */
+static bool check_unknown(const msgpack_object *map, struct wire_error *err) {
     if (!wire_portable(map, RESULT_MAX_DEPTH)) {
         wire_fail(err, "bad-request", "body",
             "must have strings as map keys, UTF-8 in strings, and nest at most %d deep",
@@ -248,6 +249,18 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
         return true;
     wire_fail(err, "bad-request", "body", "v and op are the broker's to say");
     return false;
+}
+
+bool result_check_body(const msgpack_object *map, struct wire_error *err) {
+    uint32_t unknown = 0;
+    struct result_body body;
+    if (!get_body(&body, map, &unknown, err))
+        return false;
+    if (body.stop == STOP_SUMMARY || body.members != NULL) {
+        wire_fail(err, "bad-request", "members", "a summary is the broker's to say");
+        return false;
+    }
+    return unknown == 0 || check_unknown(map, err);
 }
 
 int result_stop_of(const msgpack_object *map) {

@@ -217,8 +217,8 @@ static bool get_one(const msgpack_object *value, void *member, const struct fiel
     return false;
 }
 
-bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t count, void *out,
-    const char *path, struct wire_error *err) {
+bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, size_t count,
+    void *out, const char *path, uint32_t *unknown, struct wire_error *err) {
     if (map->type != MSGPACK_OBJECT_MAP) {
         wire_fail(err, "bad-request", path, "must be a map");
         return false;
@@ -227,7 +227,8 @@ bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t
     size_t next = 0; /* our own encoders write in table order, so look there first */
     for (uint32_t i = 0; i < map->via.map.size; i++) {
         const msgpack_object *key = &map->via.map.ptr[i].key;
-        for (size_t tried = 0; tried < count; tried++, next++) {
+        size_t tried = 0;
+        for (; tried < count; tried++, next++) {
             if (next >= count)
                 next = 0;
             if (!wire_is_name(key, &fields[next]))
@@ -235,9 +236,11 @@ bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t
             struct field_error at = {err, path, &fields[next]};
             if (!get_one(&map->via.map.ptr[i].val, (char *)out + fields[next].offset, &at))
                 return false;
-            seen |= UINT64_C(1) << next;
             break;
         }
+        uint64_t field = tried < count ? UINT64_C(1) << next : 0;
+        *unknown += field == 0 || (seen & field) != 0;
+        seen |= field;
     }
     for (size_t i = 0; i < count; i++)
         if (fields[i].required && (seen >> i & 1) == 0) {
@@ -245,6 +248,12 @@ bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t
             return refuse(&at, "is missing");
         }
     return true;
+}
+
+bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t count, void *out,
+    const char *path, struct wire_error *err) {
+    uint32_t unknown = 0;
+    return wire_get_known(map, fields, count, out, path, &unknown, err);
 }
 
 static bool differs(const struct wire_field *f, const void *in, const void *defaults) {

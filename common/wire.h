@@ -80,6 +80,11 @@ struct wire_field {
 bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t count, void *out,
     const char *path, struct wire_error *err);
 
+/* The same, and adds to *unknown the pairs that the table does not know, or whose key stood there
+ * before: nobody has looked at all that they hold. */
+bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, size_t count,
+    void *out, const char *path, uint32_t *unknown, struct wire_error *err);
+
 /* True if a key is the name of the field. */
 static inline bool wire_is_name(const msgpack_object *key, const struct wire_field *field) {
     return key->type == MSGPACK_OBJECT_STR && key->via.str.size == field->name_size &&

@@ -176,7 +176,8 @@ static void hops(void **state) {
         char text[2000];
         (void)snprintf(text, sizeof text, "{'hops': %s}", cases[i].text);
         read_text(text);
-        bool ok = hop_check_hops(wire_find(&doc.root, "hops"), cases[i].first_ttl, &err);
+        uint32_t unknown = 0;
+        bool ok = hop_check_hops(wire_find(&doc.root, "hops"), cases[i].first_ttl, &unknown, &err);
         size_t size = cases[i].expected != NULL ? strlen(cases[i].expected) : 0;
         if (ok != (cases[i].expected == NULL) ||
             (!ok && (strlen(err.message) < size ||
@@ -188,8 +189,9 @@ static void hops(void **state) {
 
 static void expect_field(const char *text, const char *field) {
     struct wire_error err;
+    uint32_t unknown = 0;
     read_text(text);
-    assert_false(hop_check_hops(wire_find(&doc.root, "hops"), 1, &err));
+    assert_false(hop_check_hops(wire_find(&doc.root, "hops"), 1, &unknown, &err));
     assert_string_equal(err.field, field);
 }
 
@@ -248,6 +250,9 @@ static void hops_are_grouped_by_ttl(void **state) {
 #define NO_NAMES                                                                                   \
     "names: must be a map from at most 256 addresses to host names of 1..253 of A-Za-z0-9._-"
 
+#define NOT_PORTABLE                                                                               \
+    "body: must have strings as map keys, UTF-8 in strings, and nest at most 12 deep"
+
 static void bodies(void **state) {
     (void)state;
     static const struct {
@@ -305,6 +310,19 @@ static void bodies(void **state) {
         {", 'names': {'2001:DB8::1': 'a'}", NO_NAMES}, /* not canonical: nobody would find it */
         {", 'names': {'x'x46: 'a'}", NO_NAMES},
         {", 'names': {3221225985: 'a'}", NO_NAMES},
+        /* what is not looked at is passed on: every reader must be able to read it */
+        {", 'unknown': '\\xff'", NOT_PORTABLE},
+        {", 'unknown': {1: 2}", NOT_PORTABLE},
+        {", 1: 2", NOT_PORTABLE},
+        {", '\\xff': 2", NOT_PORTABLE},
+        {", 'hops': [{'ttl': 1, 'probes': [{" SILENT "}], 'unknown': ['\\xff']}]", NOT_PORTABLE},
+        {", 'hops': [{'ttl': 1, 'probes': [{" SILENT ", '\\xff': 1}]}]", NOT_PORTABLE},
+        {", 'hops': [{'ttl': 1, 'probes': [{" SILENT ", 'flags': ['\\xff']}]}]", NOT_PORTABLE},
+        {", 'hops': [{'ttl': 1, 'probes': [{" SILENT ", 'unknown': 'x'}]}]", "ok"},
+        {", 'error': {'code': 'x', 'message': 'y', 'z': {null: 1}}", NOT_PORTABLE},
+        /* of a key that stands twice, the first value too */
+        {", 'error': {1: 2}, 'error': {'code': 'x', 'message': 'y'}", NOT_PORTABLE},
+        {", 'hops': [{'ttl': 1, 'probes': '\\xff', 'probes': [{" SILENT "}]}]", NOT_PORTABLE},
         /* the broker's own keys */
         {", 'v': 1", "body: v and op are the broker's to say"},
         {", 'op': 'result'", "body: v and op are the broker's to say"},

@@ -54,9 +54,9 @@ static size_t size(const struct sock_message *m, unsigned i) { return zmq_msg_si
 static void on_client(void *context) {
     struct daemon *d = context;
     struct sock_message m;
+    struct core_time t = now(); /* what is there together came together */
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_submit(d->mail.listeners), &m);
          i++) {
-        struct core_time t = now();
         reactor_took(d->reactor, 1);
         mail_admit(&d->mail);
         bool enveloped = m.frames >= 3 && size(&m, 1) == 0;
@@ -76,9 +76,9 @@ static void on_client(void *context) {
 static void on_worker(void *context) {
     struct daemon *d = context;
     struct sock_message m;
+    struct core_time t = now();
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_workers(d->mail.listeners), &m);
          i++) {
-        struct core_time t = now();
         reactor_took(d->reactor, 1);
         const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, false};
         if (m.frames == 2) {

@@ -38,7 +38,7 @@ static bool send_now(struct mail *mail, const struct outbox_message *m) {
 static void post(struct mail *mail, const struct outbox_message *m, enum core_when when) {
     uint64_t batch = store_batch(mail->store);
     size_t waiting = outbox_bytes(mail->outbox);
-    bool waits = waiting > 0 || batch > store_committed(mail->store);
+    bool waits = waiting > 0 || batch > mail->delivered;
     if ((when == CORE_NOW || !waits) && send_now(mail, m))
         return;
     if (when == CORE_NOW && (m->kind == OUTBOX_CLIENT || waiting > OUTBOX_MAX_BYTES))
@@ -109,8 +109,8 @@ static void say(void *context, enum core_level level, const char *event, const c
 static bool deliver(struct mail *mail) {
     struct outbox_message m;
     bool called = false;
-    uint64_t committed = store_committed(mail->store);
-    while (outbox_take(mail->outbox, committed, &m)) {
+    mail->delivered = store_committed(mail->store);
+    while (outbox_take(mail->outbox, mail->delivered, &m)) {
         if (send_now(mail, &m))
             continue;
         enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;

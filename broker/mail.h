@@ -22,6 +22,7 @@ struct mail {
     const char *refusal;  /* why no traces are taken; NULL: they are */
     uint64_t committed;   /* the last batch, */
     int64_t committed_us; /* and when it was seen, or when nothing waited for the next */
+    uint64_t delivered;   /* what waited for this batch has left */
     uint64_t marked;      /* when this batch is committed, */
     int64_t marked_seq;   /* all results up to this one are */
     int64_t dropped[2];   /* messages to either side, not counted yet */

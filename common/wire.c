@@ -256,6 +256,19 @@ bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t
     return wire_get_known(map, fields, count, out, path, &unknown, err);
 }
 
+/* Most are short: head and bytes at once. */
+static void put_str(msgpack_packer *pk, const char *text, size_t size) {
+    char head_and_text[1 + 31];
+    if (size < sizeof head_and_text) {
+        head_and_text[0] = (char)(0xa0 | size);
+        memcpy(head_and_text + 1, text, size);
+        (void)pk->callback(pk->data, head_and_text, 1 + size);
+        return;
+    }
+    msgpack_pack_str(pk, size);
+    msgpack_pack_str_body(pk, text, size);
+}
+
 static bool differs(const struct wire_field *f, const void *in, const void *defaults) {
     const char *a = (const char *)in + f->offset;
     const char *b = (const char *)defaults + f->offset;
@@ -321,16 +334,12 @@ void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count,
     const void *defaults) {
     for (size_t i = 0; i < count; i++)
         if (fields[i].required || differs(&fields[i], in, defaults)) {
-            wire_put_text(pk, fields[i].name);
+            put_str(pk, fields[i].name, fields[i].name_size);
             put_one(pk, &fields[i], (const char *)in + fields[i].offset);
         }
 }
 
-void wire_put_text(msgpack_packer *pk, const char *text) {
-    size_t size = strlen(text);
-    msgpack_pack_str(pk, size);
-    msgpack_pack_str_body(pk, text, size);
-}
+void wire_put_text(msgpack_packer *pk, const char *text) { put_str(pk, text, strlen(text)); }
 
 void wire_put_key_int(msgpack_packer *pk, const char *key, int64_t value) {
     wire_put_text(pk, key);

@@ -45,11 +45,21 @@ static char *put_addr(char *at, const char *name, const struct addr *addr) {
     return put_text(at, addr_print(addr, text));
 }
 
-size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) {
-    char *at = decimal_put(line, (uint32_t)probe->token);
-    at = put_addr(at, " send-probe ip-", &probe->target);
+void mtr_line_way(char way[MTR_WAY_BYTES], const struct mtr_probe *probe) {
+    char *at = put_addr(way, " send-probe ip-", &probe->target);
     at = put_addr(at, " local-ip-", &probe->local);
     at = put_text(put_text(at, " protocol "), trace_protocol_names[probe->protocol]);
+    *at = '\0';
+}
+
+size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) {
+    char way[MTR_WAY_BYTES];
+    mtr_line_way(way, probe);
+    return mtr_line_on_way(line, way, probe);
+}
+
+size_t mtr_line_on_way(char line[MTR_LINE_BYTES], const char *way, const struct mtr_probe *probe) {
+    char *at = put_text(decimal_put(line, (uint32_t)probe->token), way);
     at = put_number(at, " ttl ", probe->ttl);
     at = put_number(at, " timeout ", probe->timeout_s);
     if (probe->port != 0)

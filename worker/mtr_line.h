@@ -11,6 +11,7 @@
 #include "common/hop.h"
 
 #define MTR_LINE_BYTES 512      /* the longest probe line is 229 bytes */
+#define MTR_WAY_BYTES 136       /* the longest way is 133 bytes */
 #define MTR_REPLY_BYTES 1024    /* the longest reply, with 8 labels, is under 400 bytes */
 #define MTR_TOKEN_MAX INT32_MAX /* mtr-packet keeps tokens in an int; 0 is its own */
 
@@ -28,6 +29,11 @@ struct mtr_probe {
 
 /* Writes the command, with its newline, and returns its length. */
 size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe);
+
+/* The same in two steps: addresses and protocol, which a trace's probes have in common, as text,
+ * and the command of one of them. */
+void mtr_line_way(char way[MTR_WAY_BYTES], const struct mtr_probe *probe);
+size_t mtr_line_on_way(char line[MTR_LINE_BYTES], const char *way, const struct mtr_probe *probe);
 
 /* Writes `TOKEN check-support feature FEATURE` and returns its length. */
 size_t mtr_line_feature(char line[MTR_LINE_BYTES], int32_t token, const char *feature);

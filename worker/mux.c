@@ -111,6 +111,7 @@ struct mux_job *mux_add(struct mux *m, const struct trace *options, const struct
         .size = (uint16_t)options->size,
         .port = (uint16_t)(job->flow >= 0 && options->port == 0 ? MUX_DISCARD_PORT : options->port),
     };
+    mtr_line_way(job->way, &job->probe);
     if (stream)
         job->kind = SLOT_STREAM;
     else if (job->probe.timeout_s > SLOTS_SLOW_S)

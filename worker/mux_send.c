@@ -181,7 +181,7 @@ static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64
     if (!job->patience.set)
         timeline_set(&m->patience, &job->patience, now_us + job->timeout_us);
     job->probe.token = slots_token(&m->slots, slot);
-    m->sink.send(m->sink.context, line, mtr_line_probe(line, &job->probe));
+    m->sink.send(m->sink.context, line, mtr_line_on_way(line, job->way, &job->probe));
     m->counters.probes_sent++;
     pace_take(&m->pace, now_us);
 }

@@ -29,8 +29,9 @@ struct mux_job {
     enum mux_turn turn;
     struct tracer *tracer;
     void *owner;
-    struct mtr_probe probe; /* the pattern of all its probes */
-    enum slot_kind kind;    /* of them */
+    struct mtr_probe probe;  /* the pattern of all its probes */
+    char way[MTR_WAY_BYTES]; /* the same in all their commands */
+    enum slot_kind kind;     /* of them */
     struct slot_list slots;
     int64_t started_us, timeout_us;
     int flow; /* -1: none */

@@ -78,6 +78,9 @@ static void the_longest_command_is_within_what_mtr_packet_reads(void **state) {
     p.target.af = 6;
     p.local = p.target;
     char line[MTR_LINE_BYTES];
+    char way[MTR_WAY_BYTES + 64];
+    mtr_line_way(way, &p);
+    assert_true(strlen(way) < MTR_WAY_BYTES);
     size_t size = mtr_line_probe(line, &p);
     assert_true(size <= 260);
     unsigned words = 0;

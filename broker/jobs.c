@@ -235,6 +235,10 @@ bool jobs_wait(struct core *c, struct job *job, const struct core_peer *peer,
 void jobs_send_result(struct core *c, const void *result, size_t size, const struct core_peer *peer,
     const msgpack_object *req) {
     msgpack_packer pk;
+    if (req == NULL) {
+        c->sink.to_client(c->sink.context, peer, result, size, CORE_KEPT);
+        return;
+    }
     state_packer(&pk, &c->out);
     result_put_with_req(&pk, result, size, req);
     core_to_client(c, peer, &c->out, CORE_KEPT);

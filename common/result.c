@@ -350,11 +350,9 @@ void result_put_with_req(
     msgpack_packer *pk, const void *result, size_t size, const msgpack_object *req) {
     uint32_t pairs;
     size_t skip = map_head(result, &pairs) + V_AND_OP_BYTES;
-    msgpack_pack_map(pk, pairs + (req != NULL));
+    msgpack_pack_map(pk, pairs + 1);
     put_v_and_op(pk);
-    if (req != NULL) {
-        wire_put_text(pk, "req");
-        msgpack_pack_object(pk, *req);
-    }
+    wire_put_text(pk, "req");
+    msgpack_pack_object(pk, *req);
     (void)pk->callback(pk->data, (const char *)result + skip, size - skip);
 }

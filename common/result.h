@@ -144,7 +144,7 @@ bool result_get_head(struct result_head *head, const msgpack_object *map, struct
 void result_merge(
     msgpack_packer *pk, const struct result_head *head, const void *body, size_t size);
 
-/* Packs a whole result that result_merge() made without `req` once more, with it (NULL: none). */
+/* Packs a whole result that result_merge() made without `req` once more, with it. */
 void result_put_with_req(
     msgpack_packer *pk, const void *result, size_t size, const msgpack_object *req);
 

@@ -75,13 +75,20 @@ static bool is_utf8(const char *text, size_t size) {
     return true;
 }
 
-bool wire_allowed(const char *text, size_t size, const char *allowed) {
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (allowed != NULL ? c == '\0' || strchr(allowed, c) == NULL : c < 0x20 || c == 0x7f)
+static bool is_printable(const char *text, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
             return false;
-    }
-    return allowed != NULL || is_utf8(text, size);
+    return is_utf8(text, size);
+}
+
+bool wire_allowed(const char *text, size_t size, const char *allowed) {
+    if (allowed == NULL)
+        return is_printable(text, size);
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == '\0' || strchr(allowed, text[i]) == NULL)
+            return false;
+    return true;
 }
 
 static bool portable_string(const msgpack_object *o) {
@@ -223,28 +230,27 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
         wire_fail(err, "bad-request", path, "must be a map");
         return false;
     }
+    struct field_error at = {.err = err, .path = path};
     uint64_t seen = 0;
     size_t next = 0; /* our own encoders write in table order, so look there first */
     for (uint32_t i = 0; i < map->via.map.size; i++) {
         const msgpack_object *key = &map->via.map.ptr[i].key;
-        size_t tried = 0;
-        for (; tried < count; tried++, next++) {
+        for (size_t tried = 0; tried < count; tried++, next++) {
             if (next >= count)
                 next = 0;
             if (!wire_is_name(key, &fields[next]))
                 continue;
-            struct field_error at = {err, path, &fields[next]};
+            at.field = &fields[next];
             if (!get_one(&map->via.map.ptr[i].val, (char *)out + fields[next].offset, &at))
                 return false;
+            seen |= UINT64_C(1) << next;
             break;
         }
-        uint64_t field = tried < count ? UINT64_C(1) << next : 0;
-        *unknown += field == 0 || (seen & field) != 0;
-        seen |= field;
     }
+    *unknown += map->via.map.size - (uint32_t)__builtin_popcountll(seen);
     for (size_t i = 0; i < count; i++)
         if (fields[i].required && (seen >> i & 1) == 0) {
-            struct field_error at = {err, path, &fields[i]};
+            at.field = &fields[i];
             return refuse(&at, "is missing");
         }
     return true;

@@ -113,7 +113,7 @@ static uint64_t read_long(msgpack_object *o, const uint8_t *at, size_t left) {
 }
 
 /* The same for all types. */
-static uint64_t read_head(msgpack_object *o, const uint8_t *at, size_t left) {
+static inline uint64_t read_head(msgpack_object *o, const uint8_t *at, size_t left) {
     uint8_t first = at[0];
     if (first <= 0x7f) {
         o->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
@@ -143,28 +143,22 @@ static uint64_t count_children(const msgpack_object *o) {
                                              : 0;
 }
 
-/* Reads the value that begins at *off, and goes on to what is behind it, which are its children if
- * it has any. False if it claims more bytes or children than there are bytes. */
-static bool read_value(
-    msgpack_object *o, uint64_t *children, const uint8_t *data, size_t size, size_t *off) {
-    if (*off >= size)
-        return false;
-    uint64_t left = size - *off, bytes = read_head(o, data + *off, left);
-    *children = count_children(o);
-    if (bytes == 0 || bytes > left || *children > left - bytes)
-        return false;
-    *off += (size_t)bytes;
-    return true;
+/* False if there are fewer bytes than the value or its children claim. */
+static bool is_there(const msgpack_object *o, uint64_t bytes, size_t left) {
+    return bytes > 0 && bytes <= left && count_children(o) <= left - bytes;
 }
 
 size_t wire_value_size(const void *data, size_t size) {
+    const uint8_t *at = data, *end = at + size;
     msgpack_object value;
-    uint64_t children;
-    size_t off = 0;
-    for (uint64_t open = 1; open > 0; open += children - 1)
-        if (!read_value(&value, &children, data, size, &off))
+    for (uint64_t open = 1; open > 0; open += count_children(&value) - 1) {
+        size_t left = (size_t)(end - at);
+        uint64_t bytes = left > 0 ? read_head(&value, at, left) : 0;
+        if (!is_there(&value, bytes, left))
             return 0;
-    return off;
+        at += bytes;
+    }
+    return size - (size_t)(end - at);
 }
 
 bool wire_doc_init(struct wire_doc *doc) {
@@ -197,25 +191,34 @@ static bool read_tree(struct wire_doc *doc, const uint8_t *data, size_t size, ui
     struct wire_error *err) {
     struct {
         msgpack_object *next, *end;
-    } open[WIRE_MAX_DEPTH + 1] = {{&doc->root, &doc->root + 1}};
+    } outer[WIRE_MAX_DEPTH] = {{NULL, NULL}};
     unsigned depth = 0;
-    uint64_t values = 1, children;
-    size_t off = 0;
+    uint64_t values = 1;
+    const uint8_t *at = data, *data_end = data + size;
+    msgpack_object *next = &doc->root, *end = next + 1;
     for (;;) {
-        while (open[depth].next == open[depth].end) {
+        while (next == end) {
             if (depth == 0) {
-                if (off == size)
+                if (at == data_end)
                     return true;
-                wire_fail(err, "bad-request", "", "%zu bytes after the message", size - off);
+                wire_fail(
+                    err, "bad-request", "", "%zu bytes after the message", (size_t)(data_end - at));
                 return false;
             }
             depth--;
+            next = outer[depth].next;
+            end = outer[depth].end;
         }
-        msgpack_object *o = open[depth].next++;
-        if (!read_value(o, &children, data, size, &off)) {
-            wire_fail(err, "bad-request", "", "not a msgpack message: broken at byte %zu", off);
+        msgpack_object *o = next++;
+        size_t left = (size_t)(data_end - at);
+        uint64_t bytes = left > 0 ? read_head(o, at, left) : 0;
+        if (!is_there(o, bytes, left)) {
+            wire_fail(err, "bad-request", "", "not a msgpack message: broken at byte %zu",
+                (size_t)(at - data));
             return false;
         }
+        at += bytes;
+        uint64_t children = count_children(o);
         if (children == 0)
             continue;
         if ((values += children) > max_values) {
@@ -226,12 +229,15 @@ static bool read_tree(struct wire_doc *doc, const uint8_t *data, size_t size, ui
             wire_fail(err, "too-large", "", "nested deeper than %d", WIRE_MAX_DEPTH);
             return false;
         }
-        open[++depth].next = new_children(doc->zone, o, children);
-        if (open[depth].next == NULL) {
+        outer[depth].next = next;
+        outer[depth].end = end;
+        depth++;
+        next = new_children(doc->zone, o, children);
+        if (next == NULL) {
             wire_fail(err, "too-large", "", "no memory for it");
             return false;
         }
-        open[depth].end = open[depth].next + children;
+        end = next + children;
     }
 }
 

@@ -9,8 +9,8 @@
 #define BUSY_MS 2000
 
 /* Everything here holds for one connection, and only journal_mode and page_size for the file.
- * FULL: a commit is on the disk when it returns. secure_delete, ON in Debian, would write zeros over
- * each row that goes. The page cache is 4 MiB. */
+ * FULL: a commit is on the disk when it returns. secure_delete, ON in Debian, would write zeros
+ * over each row that goes. The page cache is 4 MiB. */
 static const char setup[] = "PRAGMA page_size=8192;"
                             "PRAGMA journal_mode=WAL;"
                             "PRAGMA synchronous=FULL;"

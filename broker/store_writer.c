@@ -12,7 +12,7 @@
 
 /* So much is in the WAL when it is written back: while nothing else is to be done, and anyway. */
 #define IDLE_CHECKPOINT_BYTES MIB
-#define CHECKPOINT_BYTES (8 * MIB)
+#define CHECKPOINT_BYTES (4 * MIB)
 #define IDLE_US INT64_C(200000)
 
 /* So long must the WAL be for a warning, at most once in so long. */

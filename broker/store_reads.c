@@ -1,5 +1,6 @@
 #include "broker/store_reads.h"
 
+#include "broker/store_schema.h"
 #include "broker/store_sum.h"
 
 #include <string.h>
@@ -15,8 +16,9 @@ static const char *const statements[READS_STATEMENTS] = {
     /* '0' is the character behind '/'. */
     [READS_PLACES] = ROWS "finished.id > ?1 || '/' AND finished.id < ?1 || '0'",
     [READS_AFTER] = ROWS "finished.seq > ?1 ORDER BY finished.seq",
-    [READS_STREAM] = ROWS "finished.seq > ?1 AND finished.stream ="
-                          " (SELECT id FROM streams WHERE name = ?2) ORDER BY finished.seq",
+    [READS_STREAM_ID] = "SELECT id FROM streams WHERE name = ?1",
+    [READS_STREAM] = ROWS "finished.seq / " STORE_PIECE_TEXT " = ?3 AND finished.stream = ?2"
+                          " AND finished.seq > ?1 ORDER BY finished.seq",
     [READS_OLDEST] = "SELECT min(seq) FROM finished HAVING min(seq) IS NOT NULL",
     [READS_SEQ] = "SELECT seq FROM meta",
 };
@@ -79,18 +81,57 @@ static int read_number(struct store_reads *r, enum reads_sql which, int64_t *val
     return done(s, code);
 }
 
+static int read_first_seq(struct store_reads *r, int64_t *seq) {
+    int code = read_number(r, READS_SEQ, seq);
+    (*seq)++;
+    return code == SQLITE_OK ? read_number(r, READS_OLDEST, seq) : code;
+}
+
+/* The pieces of the seq in which a stream is looked for. */
+struct pieces {
+    int64_t next, last;
+};
+
+/* As step(), for a statement that is asked again for each piece. */
+static bool step_pieces(sqlite3_stmt *s, struct pieces *pieces, int *code) {
+    while (!step(s, code)) {
+        if (*code != SQLITE_DONE || pieces->next > pieces->last)
+            return false;
+        (void)sqlite3_reset(s);
+        (void)sqlite3_bind_int64(s, 3, pieces->next++);
+    }
+    return true;
+}
+
+static int look_for_stream(struct store_reads *r, const struct record_read *read, int64_t first_seq,
+    struct pieces *pieces) {
+    int64_t stream = 0, seq = 0;
+    (void)sqlite3_bind_text(r->sql[READS_STREAM_ID], 1, read->stream, -1, SQLITE_STATIC);
+    int code = read_number(r, READS_STREAM_ID, &stream);
+    if (code == SQLITE_OK)
+        code = read_number(r, READS_SEQ, &seq);
+    pieces->next = (read->after > first_seq ? read->after : first_seq) / STORE_PIECE;
+    pieces->last = stream > 0 ? seq / STORE_PIECE : -1;
+    (void)sqlite3_bind_int64(r->sql[READS_STREAM], 2, stream);
+    (void)sqlite3_bind_int64(r->sql[READS_STREAM], 3, -1);
+    return code;
+}
+
 /* Rows up to one that is damaged: the next question begins with that one, and is told that it is
  * lost. */
 static int read_after(struct store_reads *r, const struct record_read *read, struct batch *rows,
     struct record_answer *answer) {
     sqlite3_stmt *s = r->sql[read->stream == NULL ? READS_AFTER : READS_STREAM];
+    struct pieces pieces = {0, -1};
     struct record_result row;
     int64_t damaged_seq = 0;
-    int code;
+    int code = read_first_seq(r, &answer->first_seq);
+    if (code == SQLITE_OK && read->stream != NULL)
+        code = look_for_stream(r, read, answer->first_seq, &pieces);
+    if (code != SQLITE_OK)
+        return code;
     (void)sqlite3_bind_int64(s, 1, read->after);
-    if (read->stream != NULL)
-        (void)sqlite3_bind_text(s, 2, read->stream, -1, SQLITE_STATIC);
-    while (step(s, &code)) {
+    while (step_pieces(s, &pieces, &code)) {
         bool good = get_row(r, s, &row);
         if (!good && rows->count == 0) {
             damaged_seq = row.seq;
@@ -102,16 +143,9 @@ static int read_after(struct store_reads *r, const struct record_read *read, str
             break;
         batch_add_result(rows, &row);
     }
-    code = done(s, code);
-    if (code != SQLITE_OK)
-        return code;
-    code = read_number(r, READS_SEQ, &answer->first_seq);
-    answer->first_seq++;
-    if (code == SQLITE_OK)
-        code = read_number(r, READS_OLDEST, &answer->first_seq);
     if (answer->first_seq <= damaged_seq)
         answer->first_seq = damaged_seq + 1;
-    return code;
+    return done(s, code);
 }
 
 int store_reads_answer(struct store_reads *r, const struct record_read *read, struct batch *rows,

@@ -14,6 +14,7 @@ enum reads_sql {
     READS_ID,
     READS_PLACES,
     READS_AFTER,
+    READS_STREAM_ID,
     READS_STREAM,
     READS_OLDEST,
     READS_SEQ,

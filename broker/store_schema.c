@@ -72,6 +72,10 @@ static const char *const steps[] = {
     " json_extract(probe.value, '$[5]') AS verdict"
     " FROM finished, json_each(finished.hops) AS probe;",
     /* clang-format on */
+    /* 3: the results of a stream, piece by piece of the seq: what is written is in the last piece,
+     * and what is forgotten in the first one, however many streams there are. */
+    "DROP INDEX finished_stream;"
+    "CREATE INDEX finished_stream ON finished(seq / " STORE_PIECE_TEXT ", stream);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof steps[0]))

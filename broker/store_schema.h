@@ -4,6 +4,11 @@
 #define HOPMQ_STORE_SCHEMA_H
 
 #include <sqlite3.h>
+
+/* Results in a row whose streams are indexed together: few enough that each batch finds the same
+ * pages, and enough that a stream is soon looked for in all pieces. */
+#define STORE_PIECE 16384
+#define STORE_PIECE_TEXT "16384"
 #include <stddef.h>
 
 /* A connection for one thread. Closing it leaves the WAL alone: after a failed sync nothing may be

@@ -224,7 +224,7 @@ def test_a_newer_store_is_refused(path, drive):
         db.execute("PRAGMA user_version=99")
     db.close()
     assert drive(path).first == (
-        f"error {path}: is of version 99, this program knows versions up to 2: run a newer "
+        f"error {path}: is of version 99, this program knows versions up to 3: run a newer "
         "hopmq-broker, or name another file"
     )
 
@@ -245,6 +245,19 @@ def test_the_first_version_is_brought_forward(path, drive):
         "4|queued",
         "5|queued",
     ]
+
+
+def test_a_stream_is_found_in_all_pieces(path, drive):
+    """Its index is made of pieces of 16,384 results, of which some have none of it."""
+    store = drive(path)
+    there = [2, 3, *range(16380, 16391), 70000, 70001]
+    for first, last in (2, 3), (16380, 16390), (70000, 70001):
+        store(f"accept {first} {last}", f"finish {first} {last}", "commit")
+    assert store.rows(f"after 0 100 {ALL} daily") == there
+    assert store.rows(f"after 2 100 {ALL} daily") == there[1:]
+    assert store("after 16381 4 1000000 daily") == "rows 2 1 16382 16383 16384 16385"
+    assert store.rows(f"after 70001 4 {ALL} daily") == []
+    assert store.rows(f"after 0 4 {ALL} weekly") == []
 
 
 # ---- people ------------------------------------------------------------------------------------

@@ -31,6 +31,10 @@
 /* A busy broker takes what comes in batches of this time. */
 #define GATHER_US 2000
 
+/* Messages of workers that are taken before any is answered: so that there are several answers for
+ * one worker also where there are many workers. */
+#define DRAIN_WORKERS 2048
+
 struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
@@ -51,44 +55,45 @@ static const void *data(struct sock_message *m, unsigned i) { return zmq_msg_dat
 
 static size_t size(const struct sock_message *m, unsigned i) { return zmq_msg_size(&m->at[i]); }
 
-static void on_client(void *context) {
-    struct daemon *d = context;
-    struct sock_message m;
-    struct core_time t = now(); /* what is there together came together */
-    for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_submit(d->mail.listeners), &m);
-         i++) {
-        reactor_took(d->reactor, 1);
-        mail_admit(&d->mail);
-        bool enveloped = m.frames >= 3 && size(&m, 1) == 0;
-        const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, enveloped};
-        unsigned frames = m.frames - 1 - enveloped, at = 1U + enveloped;
-        if (frames == 1) {
-            transcript_peer("from-client", peer.id, peer.size, data(&m, at), size(&m, at));
-            core_client_message(d->mail.core, &peer, data(&m, at), size(&m, at), &t);
-        } else {
-            core_client_frames(d->mail.core, &peer, frames, &t);
-        }
-        sock_message_close(&m);
+static void take_client(struct daemon *d, struct sock_message *m, const struct core_time *t) {
+    bool enveloped = m->frames >= 3 && size(m, 1) == 0;
+    const struct core_peer peer = {data(m, 0), size(m, 0), 0, enveloped};
+    unsigned frames = m->frames - 1 - enveloped, at = 1U + enveloped;
+    mail_admit(&d->mail);
+    if (frames == 1) {
+        transcript_peer("from-client", peer.id, peer.size, data(m, at), size(m, at));
+        core_client_message(d->mail.core, &peer, data(m, at), size(m, at), t);
+    } else {
+        core_client_frames(d->mail.core, &peer, frames, t);
     }
-    mail_settle(&d->mail);
 }
 
-static void on_worker(void *context) {
-    struct daemon *d = context;
+static void take_worker(struct daemon *d, struct sock_message *m, const struct core_time *t) {
+    const struct core_peer peer = {data(m, 0), size(m, 0), 0, false};
+    if (m->frames == 2) {
+        transcript_peer("from-worker", peer.id, peer.size, data(m, 1), size(m, 1));
+        core_worker_message(d->mail.core, &peer, data(m, 1), size(m, 1), t);
+    } else {
+        core_worker_frames(d->mail.core, &peer, m->frames - 1);
+    }
+}
+
+static void take_all(struct daemon *d, zsock_t *socket, int most,
+    void (*take)(struct daemon *d, struct sock_message *m, const struct core_time *t)) {
     struct sock_message m;
-    struct core_time t = now();
-    for (int i = 0; i < REACTOR_DRAIN && sock_receive(listeners_workers(d->mail.listeners), &m);
-         i++) {
+    struct core_time t = now(); /* what is there together came together */
+    for (int i = 0; i < most && sock_receive(socket, &m); i++) {
         reactor_took(d->reactor, 1);
-        const struct core_peer peer = {data(&m, 0), size(&m, 0), 0, false};
-        if (m.frames == 2) {
-            transcript_peer("from-worker", peer.id, peer.size, data(&m, 1), size(&m, 1));
-            core_worker_message(d->mail.core, &peer, data(&m, 1), size(&m, 1), &t);
-        } else {
-            core_worker_frames(d->mail.core, &peer, m.frames - 1);
-        }
+        take(d, &m, &t);
         sock_message_close(&m);
     }
+}
+
+/* Of both kinds, and then what is to be said: it may be for the same peers. */
+static void on_peers(void *context) {
+    struct daemon *d = context;
+    take_all(d, listeners_submit(d->mail.listeners), REACTOR_DRAIN, take_client);
+    take_all(d, listeners_workers(d->mail.listeners), DRAIN_WORKERS, take_worker);
     mail_settle(&d->mail);
 }
 
@@ -244,7 +249,7 @@ static int open_store(struct daemon *d) {
 
 static int start(struct daemon *d) {
     const struct daemon_config *config = d->config;
-    const struct listeners_events events = {d, on_client, on_worker, on_connection};
+    const struct listeners_events events = {d, on_peers, on_connection};
     const struct vitals_sink vitals = {d, unready, put_metrics};
     raise_descriptor_limit();
     d->reactor = reactor_new(GATHER_US);
@@ -302,6 +307,7 @@ int daemon_run(const struct daemon_config *config) {
     reactor_destroy(&d->reactor);
     core_destroy(&d->mail.core);
     outbox_destroy(&d->mail.outbox);
+    free(d->mail.to_workers);
     zsys_shutdown();
     free(d);
     return status;

@@ -107,9 +107,9 @@ struct listeners *listeners_new(const struct daemon_config *config, struct react
         listeners_destroy(&l, 0);
         return NULL;
     }
-    reactor_socket(reactor, l->at[SUBMIT], events->client, events->context);
+    reactor_socket(reactor, l->at[SUBMIT], events->peers, events->context);
     reactor_socket(reactor, l->at[RESULTS], on_subscriber, l);
-    reactor_socket(reactor, l->at[WORKERS], events->worker, events->context);
+    reactor_socket(reactor, l->at[WORKERS], events->peers, events->context);
     return l;
 }
 

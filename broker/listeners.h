@@ -9,8 +9,7 @@ struct listeners;
 
 struct listeners_events {
     void *context;
-    void (*client)(void *context); /* messages wait at the submit endpoint, */
-    void (*worker)(void *context); /* at the workers endpoint */
+    void (*peers)(void *context); /* messages wait at the submit or the workers endpoint */
     void (*connection)(void *context, bool began);
 };
 

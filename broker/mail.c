@@ -1,12 +1,15 @@
 #include "broker/mail.h"
 
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/reactor.h"
 #include "common/sock.h"
 #include "common/transcript.h"
 
+#include <bsd/stdlib.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 /* Messages that wait for the disk; past it nothing is taken on that would add to them. */
 #define OUTBOX_MAX_BYTES ((size_t)64 * 1024 * 1024)
@@ -104,21 +107,50 @@ static void say(void *context, enum core_level level, const char *event, const c
 
 /* ---- after each event ------------------------------------------------------------------- */
 
-/* Sends what is committed; true if the core was called. EHOSTUNREACH tells that the peer is gone
+/* True if it did not leave and the core was told. EHOSTUNREACH tells that the peer is gone
  * (ROUTER_MANDATORY), all else that it is full. */
+static bool send_one(struct mail *mail, const struct outbox_message *m) {
+    if (send_now(mail, m))
+        return false;
+    enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
+    struct core_time t = now();
+    core_undelivered(mail->core, m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m->peer,
+        m->bytes, m->size, sent, &t);
+    return true;
+}
+
+static int compare_peer(const void *a, const void *b) {
+    const struct core_peer *x = &((const struct outbox_message *)a)->peer;
+    const struct core_peer *y = &((const struct outbox_message *)b)->peer;
+    if (x->size != y->size)
+        return x->size < y->size ? -1 : 1;
+    return memcmp(x->id, y->id, x->size);
+}
+
+/* Sends what is committed; true if the core was called. Each worker's messages one right behind the
+ * other, in their order: libzmq wakes up for a connection that was idle, and the kernel takes what
+ * is there then at once. */
 static bool deliver(struct mail *mail) {
     struct outbox_message m;
+    size_t count = 0;
     bool called = false;
     mail->delivered = store_committed(mail->store);
     while (outbox_take(mail->outbox, mail->delivered, &m)) {
-        if (send_now(mail, &m))
+        if (m.kind != OUTBOX_WORKER) {
+            called |= send_one(mail, &m);
             continue;
-        enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
-        struct core_time t = now();
-        core_undelivered(mail->core, m.kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m.peer,
-            m.bytes, m.size, sent, &t);
-        called = true;
+        }
+        if (count == mail->room) {
+            mail->room = 2 * count + 64;
+            mail->to_workers = mem_grow(mail->to_workers, mail->room, sizeof m);
+        }
+        mail->to_workers[count++] = m;
     }
+    if (count > 1)
+        (void)mergesort(mail->to_workers, count, sizeof m, compare_peer);
+    for (size_t i = 0; i < count; i++)
+        called |= send_one(mail, &mail->to_workers[i]);
+    outbox_release(mail->outbox);
     return called;
 }
 

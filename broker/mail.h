@@ -16,6 +16,8 @@ struct mail {
     struct core *core;
     struct store *store;
     struct outbox *outbox;
+    struct outbox_message *to_workers; /* while they are sent */
+    size_t room;                       /* of it */
     struct listeners *listeners;
     struct publisher publisher;
     bool disk_full;

@@ -27,7 +27,8 @@ struct block {
 };
 
 struct outbox {
-    struct block *first, *last; /* taken from and put into */
+    struct block *first;     /* the oldest with a message that may be in use */
+    struct block *at, *last; /* taken from and put into */
     struct block *spare;
     unsigned spares;
     size_t bytes;
@@ -44,7 +45,7 @@ static struct block *block_new(size_t room) {
 
 struct outbox *outbox_new(void) {
     struct outbox *o = mem_new(1, sizeof *o);
-    o->first = o->last = block_new(BLOCK_BYTES);
+    o->first = o->at = o->last = block_new(BLOCK_BYTES);
     return o;
 }
 
@@ -110,23 +111,25 @@ void outbox_put(struct outbox *o, uint64_t batch, const struct outbox_message *m
     o->bytes += bytes;
 }
 
-/* The block with the next message, if there is one. Those before it are empty; their last message
- * may have been in use until now. */
-static struct block *first(struct outbox *o) {
-    while (o->first->taken == o->first->put) {
-        struct block *empty = o->first;
-        if (empty->next == NULL) {
-            empty->put = empty->taken = 0;
-            return NULL;
-        }
-        o->first = empty->next;
-        block_free(o, empty);
+void outbox_release(struct outbox *o) {
+    while (o->first != o->at) {
+        struct block *used = o->first;
+        o->first = used->next;
+        block_free(o, used);
     }
-    return o->first;
+    if (o->at->taken == o->at->put)
+        o->at->put = o->at->taken = 0;
+}
+
+/* The block with the next message; NULL: there is none. */
+static struct block *next_block(struct outbox *o) {
+    while (o->at->taken == o->at->put && o->at->next != NULL)
+        o->at = o->at->next;
+    return o->at->taken < o->at->put ? o->at : NULL;
 }
 
 bool outbox_take(struct outbox *o, uint64_t committed, struct outbox_message *m) {
-    struct block *block = first(o);
+    struct block *block = next_block(o);
     if (block == NULL)
         return false;
     struct head head;

@@ -31,8 +31,11 @@ void outbox_destroy(struct outbox **outbox);
 void outbox_put(struct outbox *outbox, uint64_t batch, const struct outbox_message *message);
 
 /* The next message, if its batch is `committed` or an earlier one. What it points to lives until
- * the next outbox_take(); messages may be put meanwhile. */
+ * outbox_release(); messages may be put meanwhile. */
 bool outbox_take(struct outbox *outbox, uint64_t committed, struct outbox_message *message);
+
+/* What was taken is in use no more. */
+void outbox_release(struct outbox *outbox);
 
 /* What the messages that wait take, their heads included; 0: none waits. */
 size_t outbox_bytes(const struct outbox *outbox);

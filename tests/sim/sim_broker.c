@@ -140,6 +140,7 @@ static void send_all(struct sim *s) {
         history_publish(s, m.bytes, m.size);
         net_publish(s, m.topic, m.bytes, m.size);
     }
+    outbox_release(s->broker.outbox);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */

@@ -57,20 +57,25 @@ static void a_message_waits_for_its_batch(void **state) {
 }
 
 /* To tell the core that a message was not delivered makes it say others. */
-static void a_taken_message_lives_while_others_are_put(void **state) {
+static void a_taken_message_lives_while_others_are_put_and_taken(void **state) {
     (void)state;
     struct outbox *o = outbox_new();
-    struct outbox_message m;
+    struct outbox_message m, first;
     outbox_put(o, 1, &CLIENT);
-    assert_true(outbox_take(o, 1, &m));
+    assert_true(outbox_take(o, 1, &first));
     for (int i = 0; i < 100000; i++)
         outbox_put(o, 1, &PUBLISH);
-    same(&m, &CLIENT);
     for (int i = 0; i < 100000; i++) {
         assert_true(outbox_take(o, 1, &m));
         same(&m, &PUBLISH);
     }
     assert_false(outbox_take(o, 1, &m));
+    for (int i = 0; i < 100000; i++)
+        outbox_put(o, 1, &WORKER);
+    same(&first, &CLIENT);
+    outbox_release(o);
+    assert_true(outbox_take(o, 1, &m));
+    same(&m, &WORKER);
     outbox_destroy(&o);
 }
 
@@ -144,6 +149,8 @@ static void behaves_as_the_model(void **state) {
             model->first = (model->first + 1) % HOLD;
             model->count--;
         }
+        if (rng_below(&rng, 2) == 0)
+            outbox_release(o);
         assert_int_equal(outbox_bytes(o) == 0, model->count == 0);
     }
     free(model);
@@ -153,7 +160,7 @@ static void behaves_as_the_model(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_waits_for_its_batch),
-        cmocka_unit_test(a_taken_message_lives_while_others_are_put),
+        cmocka_unit_test(a_taken_message_lives_while_others_are_put_and_taken),
         cmocka_unit_test(behaves_as_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

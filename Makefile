@@ -11,7 +11,7 @@ VERSION := 0.1.0
 DEBS := gcc libc6-dev pkg-config libczmq-dev libzmq3-dev libmsgpack-dev libbsd-dev libc-ares-dev \
 	libjansson-dev libsqlite3-dev libdeflate-dev sqlite3 libmicrohttpd-dev libcmocka-dev mtr-tiny \
 	python3-pytest python3-zmq python3-msgpack util-linux iproute2 procps dnsmasq-base
-BENCH_DEBS := scamper traceroute
+BENCH_DEBS := scamper traceroute gnuplot-nox
 LINT_DEBS := clang clang-format clang-tidy cppcheck mandoc shellcheck libclang-rt-dev
 
 LIBS := libczmq libzmq msgpack libbsd
@@ -83,7 +83,9 @@ help:
 	  'make run                 a broker and one worker a core, until Ctrl-C' \
 	  'make deps                install what is missing (Debian, apt-get)' \
 	  'make bench               against floors and Debian peers, interleaved; writes bench.json' \
-	  'make bench-quick         traces/s, probes a trace, broker messages/s' \
+	  'make bench-quick         a few ratios beside the recorded ones; QUICK=--record records them' \
+	  'make bench-growth        what a trace costs as work grows; writes docs/growth.json and .svg' \
+	  'make soak                SOAK_MINUTES=30 at 80 % load: memory, descriptors, latency stay' \
 	  'make sim                 simulated schedules of faults, SEEDS=1-1000000' \
 	  'make fuzz                run the fuzzers, FUZZ_SECONDS=60 each' \
 	  'make lint compilers      clang-format, clang-tidy, cppcheck; gcc and clang with all warnings' \
@@ -240,7 +242,7 @@ compilers: lint-deps
 # ---- benchmark -------------------------------------------------------------------------------
 
 # A peer that cannot be had is left out, and said so. BENCH="--only tracing --rounds 1" is quicker.
-.PHONY: bench bench-deps bench-quick
+.PHONY: bench bench-deps bench-growth bench-quick soak
 bench-deps: deps
 	@for deb in $(BENCH_DEBS); do $(MAKE) -s --no-print-directory deps DEBS=$$deb || true; done
 	@$(MAKE) -s --no-print-directory $(BUILD)/peers/beanstalkd || true
@@ -256,9 +258,18 @@ $(BUILD)/peers/beanstalkd:
 BENCH_LOADS := $(BUILD)/bench-broker $(BUILD)/bench-beanstalk $(BUILD)/bench-crowd $(BUILD)/bench-codec
 BENCH_SHARED := $(call obj,tests/bench/peer.c tests/bench/zmtp.c)
 BENCHES := $(BENCH_LOADS) $(BUILD)/bench-floor $(BUILD)/bench-load
+# beanstalkd is all that it needs of the peers.
 bench-quick: deps
-	@$(MAKE) -s --no-print-directory all $(BUILD)/bench-broker
-	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py
+	@$(MAKE) -s --no-print-directory $(BUILD)/peers/beanstalkd || true
+	@$(MAKE) -s --no-print-directory all $(BENCHES)
+	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py $(QUICK)
+bench-growth: bench-deps
+	@$(MAKE) -s --no-print-directory all $(BENCHES)
+	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/growth.py
+SOAK_MINUTES ?= 30
+soak: bench-deps
+	@$(MAKE) -s --no-print-directory all
+	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/soak.py --minutes $(SOAK_MINUTES)
 $(BENCH_LOADS): $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BENCH_SHARED) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/child.c)

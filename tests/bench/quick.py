@@ -1,97 +1,135 @@
 #!/usr/bin/python3
-"""Figures in a minute, on the simulated internet: traces/s, probes a trace, messages/s.
+"""`make bench-quick`: a few ratios, beside those that are recorded; a minute and a half.
 
-They are for comparing two versions on one machine; the machine is named with them.
+Each ratio is of two things that were measured in this run, in turn, so that it says something on
+any machine. It fails only where a ratio got worse by more than a third: machines are noisy.
 """
 
+import argparse
 import json
 import os
-import platform
-import subprocess
+import shutil
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
-from system import System, program  # noqa: E402
+import tracing  # noqa: E402
+from alone import beanstalkd, ends, load, with_broker  # noqa: E402
+from measure import Row, interleaved, machine, ratio, table  # noqa: E402
+from system import BUILD  # noqa: E402
 
-TRACES = 4000
-BROKER_TRACES = 200000
-NET = ["--seed", "5", "--hops", "8-16", "--rtt-us", "3000"]
-
-
-def cpu_s(pid):
-    """User and system time of a process and of its children that it has waited for."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        fields = f.read().rpartition(")")[2].split()
-    return sum(int(n) for n in fields[11:13]) / os.sysconf("SC_CLK_TCK")
+RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded.json")
+LEAST = 2 / 3  # of what is recorded
+ROUNDS = 2
+TRACES = 6000
+BROKER_TRACES = 60000
 
 
-def tracing(protocol):
-    system = System()
-    try:
-        net = system.simnet(*NET, stats=True)
-        broker = system.broker()
-        worker = system.worker(net, "--pps", "max", "--capacity", "500")
-        client = system.client()
-        client.wait_until(lambda stats: stats["workers"])
-        (prober,) = worker.children()
-        started = time.monotonic()
-        for at in range(0, TRACES, 1000):
-            traces = [
-                {"target": f"20.1.{i >> 8}.{i & 255}", "protocol": protocol}
-                for i in range(at + 1, at + 1001)
-            ]
-            client.send("submit", traces=traces, notify=True)
-        results = client.collect(TRACES)
-        took = time.monotonic() - started
-        cpu = {
-            "broker": cpu_s(broker.pid),
-            "worker": cpu_s(worker.pid),
-            "mtr-packet": cpu_s(prober),
-        }
-        probes = sum(r["probes_sent"] for r in results.values())
-        hops = sum(len(r["hops"]) for r in results.values())
-        reached = sum(r["stop"] == "reached" for r in results.values())
-        lag = net.stop()
-        print(
-            f"{protocol:5} {TRACES / took:7.0f} traces/s  {probes / took:7.0f} probes/s  "
-            f"{probes / TRACES:5.1f} probes a trace ({probes / hops:.2f} of a perfect sequential "
-            f"tracer)  {reached} of {TRACES} reached\n"
-            f"      us of CPU a trace: "
-            + ", ".join(f"{name} {s * 1e6 / TRACES:.0f}" for name, s in cpu.items())
-            + f"; simulation lag p99 {lag['lag_p99_us']} us"
-        )
-    finally:
-        system.close()
+def judge(rows, recorded):
+    """The same rows as ratios beside the recorded ones: judged is what is left of those."""
+    found = []
+    for row in rows:
+        was = recorded.get(row.what)
+        left = 1.0 if was is None else row.judged / was if row.at_least else was / row.judged
+        note = f"{row.ours:,.4g} against {row.theirs:,.4g} of {row.against}"
+        bound = None if was is None else LEAST
+        found.append(Row(row.what, row.unit, row.judged, was, "recorded", left, bound, note=note))
+    return found
+
+
+def record(path, rows):
+    with open(path, "w", encoding="ascii") as f:
+        ratios = {row.what: round(row.judged, 3) for row in rows}
+        json.dump({"machine": machine(), "ratios": ratios}, f, indent=1)
+        f.write("\n")
+
+
+# ---- what is measured ----------------------------------------------------------------------------
+
+
+def traces():
+    """The whole system with one worker, against the floor."""
+    protocols = ("icmp", "udp", "tcp")
+    sides = {p: lambda p=p: tracing.hopmq(1, protocol=p, count=TRACES) for p in protocols}
+    f = interleaved(ROUNDS, floor=lambda: tracing.floor(1, TRACES), **sides)
+
+    def against(what, unit, protocol, figure, at_least=True):
+        ours, theirs = ([one[figure] for one in f[side]] for side in (protocol, "floor"))
+        return ratio(f"{what}, {protocol}", unit, ours, theirs, "the floor", None, at_least)
+
+    rows = [against("traces/s", "traces/s", p, "rate") for p in protocols]
+    rows += [against("CPU a trace", "us", p, "cpu", False) for p in protocols]
+    for p in protocols:
+        probes = [one["probes"] for one in f[p]]
+        rows.append(ratio(f"probes, {p}", "times", probes, [1.0], "a perfect tracer", None, False))
+    return rows
+
+
+def broker(store):
+    """Traces/s through a broker, and a worker that answers at once."""
+
+    def through(system):
+        return load("broker", *ends(system), BROKER_TRACES)["traces_per_s"]
+
+    return with_broker(store, through)
 
 
 def broker_alone():
-    system = System()
-    try:
-        system.broker()
-        ends = [system.submit, system.results, system.workers]
-        argv = [program("bench-broker"), *ends, str(BROKER_TRACES)]
-        figures = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
-        print(
-            f"broker alone, null worker, 12-hop results: {figures['traces_per_s']:.0f} traces/s, "
-            f"{figures['messages_per_s']:.0f} messages/s"
-        )
-    finally:
-        system.close()
+    sides = {"memory": lambda: broker("memory"), "file": lambda: broker("file")}
+    if shutil.which("beanstalkd") is None:
+        print("LEFT OUT beanstalkd: it could not be had")
+    else:
+        sides["peer"] = lambda: beanstalkd("memory")["jobs_per_s"]
+    f = interleaved(ROUNDS + 1, **sides)
+    rows = [ratio("broker, synced file", "traces/s", f["file"], f["memory"], "memory", None)]
+    if "peer" in f:
+        against = "beanstalkd in memory"
+        rows.append(ratio("broker, memory", "traces/s", f["memory"], f["peer"], against, None))
+    return rows
 
 
-def main():
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    try:
-        for protocol in ("icmp", "udp", "tcp"):
-            tracing(protocol)
-    except BaseException as skip:  # pytest's Skipped is one, and says why
-        if type(skip).__name__ != "Skipped":
-            raise
-        print(f"SKIPPED the traces: {skip}")
-    broker_alone()
+def codec():
+    us = load("codec")
+    return [
+        ratio(f"{step} a result", "us", [us[f"{step}_us"]], [us["msgpack_us"]], "msgpack", None, False)
+        for step in ("encode", "check", "decode")
+    ]
+
+
+def measured():
+    rows = []
+    for part in (traces, broker_alone, codec):
+        try:
+            rows += part()
+        except BaseException as skip:  # pytest's Skipped is one, and says why
+            if type(skip).__name__ != "Skipped":
+                raise
+            print(f"LEFT OUT {part.__name__}: {skip}")
+    return rows
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--record", action="store_true", help="write what is measured to that file")
+    parser.add_argument("--recorded", default=RECORDED, metavar="FILE")
+    options = parser.parse_args(argv)
+    started = time.monotonic()
+    os.environ["PATH"] += os.pathsep + os.path.join(BUILD, "peers")  # see bench-deps
+    print(machine(), flush=True)
+    rows = measured()
+    if options.record:
+        record(options.recorded, rows)
+    with open(options.recorded, encoding="ascii") as f:
+        recorded = json.load(f)
+    print(f"recorded on: {recorded['machine']}")
+    judged = judge(rows, recorded["ratios"])
+    print(table(judged))
+    for what in recorded["ratios"].keys() - {row.what for row in rows}:
+        print(f"not measured: {what}")
+    print(f"in {time.monotonic() - started:.0f} s")
+    return 0 if all(row.met() for row in judged) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

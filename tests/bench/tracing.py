@@ -51,10 +51,11 @@ def targets(count):
     return list(zip(addresses, distances))
 
 
-def write_targets(path, count, distances=False):
+def write_targets(path, count, distances=False, protocol=None):
     with open(path, "w", encoding="ascii") as f:
         for address, distance in targets(count):
-            f.write(f"{address} {distance}\n" if distances else f"{address}\n")
+            after = distance if distances else protocol
+            f.write(f"{address}\n" if after is None else f"{address} {after}\n")
     return path
 
 
@@ -84,41 +85,41 @@ def cpu_of_each(broker, fleet):
     }
 
 
-def hopmq(workers, store="memory"):
+def hopmq(workers, store="memory", count=TRACES, protocol=None):
     """{"rate": traces/s, "cpu": us a trace of all our processes, "parts": of each,
     "probes": sent, to those of a perfect sequential tracer}"""
     system = System()
     try:
         net = system.simnet(*NET)
         broker, fleet = start(system, net, workers, *FULL, store=store)
-        path = write_targets(system.path("targets"), TRACES)
+        path = write_targets(system.path("targets"), count, protocol=protocol)
         window = str(2 * CAPACITY * workers + 2000)
         before = cpu_of_each(broker, fleet)
         out, client_s, _ = run([program("bench-load"), system.submit, path, window])
         used = {name: s - before[name] for name, s in cpu_of_each(broker, fleet).items()}
         used["client"] = client_s
         said = json.loads(out)
-        assert said["reached"] == TRACES, f"{said}\n{system.logs()}"
+        assert said["reached"] == count, f"{said}\n{system.logs()}"
         return {
-            "rate": TRACES / said["seconds"],
-            "cpu": sum(used.values()) / TRACES * 1e6,
-            "parts": {name: s / TRACES * 1e6 for name, s in used.items()},
-            "probes": said["probes_sent"] / sum(distance for _, distance in targets(TRACES)),
+            "rate": count / said["seconds"],
+            "cpu": sum(used.values()) / count * 1e6,
+            "parts": {name: s / count * 1e6 for name, s in used.items()},
+            "probes": said["probes_sent"] / sum(distance for _, distance in targets(count)),
         }
     finally:
         system.close()
 
 
-def floor(children):
+def floor(children, count=TRACES):
     """The bare driver with as much in flight."""
     system = System()
     try:
         net = system.simnet(*NET)
-        path = write_targets(system.path("targets"), TRACES, distances=True)
+        path = write_targets(system.path("targets"), count, distances=True)
         argv = [program("bench-floor"), path, str(children), str(CAPACITY)]
         out, used_s, _ = run(net.enter(argv))
         said = json.loads(out)
-        return {"rate": TRACES / said["seconds"], "cpu": used_s / TRACES * 1e6}
+        return {"rate": count / said["seconds"], "cpu": used_s / count * 1e6}
     finally:
         system.close()
 

@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
             msgpack_sbuffer hello;
             zsys_handler_set(NULL);
             peer_init(&b.peer, HOPS);
-            peer_put_submit(&b.submit, BATCH, -1);
+            peer_put_submit(&b.submit, BATCH, -1, 0);
             b.subscriber = peer_subscriber(argv[2], "result.");
             b.client = peer_connected(argv[1]);
             b.worker = peer_connected(argv[3]);

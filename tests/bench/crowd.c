@@ -1,6 +1,8 @@
 /* bench-crowd SUBMIT RESULTS WORKERS PEERS TRACES [PER_S]: a broker with so many workers, that
  * answer at once with a result of 12 hops, and as many subscribers, each of a stream of its own.
+ * PEERS may be N/STREAMS: N workers, so many streams, and one subscriber of all of them.
  * One client submits to all streams in turn. All of them are in this one process, at ipc endpoints.
+ * Traces that others have queued before are worked on in their turn, and count as well.
  *
  * Without PER_S, 10 traces a worker are on their way: how many a second go through. With it, they
  * are submitted at that rate, and the times are those from a result's leaving its worker to its
@@ -21,9 +23,14 @@
 #define BATCH 20
 #define EACH 10
 #define HOPS 12
+#define WINDOW 2000 /* on their way at a time, with one subscriber of all: half of them queued */
 #define CAPACITY 100
 #define LIMIT_US INT64_C(120000000)
 #define EVENTS 512
+#define LEAVE_PASSES 4
+#define LEAVE_MS 20
+#define MAX_PEERS 5000
+#define MAX_STREAMS 100000
 #define NAP_US 300 /* as bench-broker's */
 
 enum kind { CLIENT, WORKER, SUBSCRIBER };
@@ -37,12 +44,14 @@ struct end {
 
 struct bench {
     struct end *ends; /* the client, the workers, the subscribers */
-    int peers, epoll;
+    int workers, subscribers, streams, epoll;
+    bool to_all; /* one subscriber has all streams */
     struct peer peer;
     msgpack_sbuffer *submits; /* one for each BATCH of streams */
+    int messages;             /* of those */
     msgpack_sbuffer heartbeat;
-    int64_t wanted, per_s;
-    int64_t submitted, answers, published, done, greeted, beats;
+    int64_t wanted, per_s, window;
+    int64_t submitted, answers, answered, published, done, greeted, beats;
     int32_t *took_us;
 };
 
@@ -62,9 +71,11 @@ static void open_end(struct bench *b, int at, enum kind kind, const char *endpoi
 static void open_worker(struct bench *b, int number, const char *endpoint) {
     char name[16];
     msgpack_sbuffer hello;
+    int64_t half = b->window / 2 / b->workers;
+    int64_t capacity = b->to_all && half > CAPACITY ? half : CAPACITY;
     open_end(b, 1 + number, WORKER, endpoint);
     (void)snprintf(name, sizeof name, "null%d", number);
-    peer_put_hello(&hello, name, CAPACITY);
+    peer_put_hello(&hello, name, capacity);
     send_one(&b->ends[1 + number], hello.data, hello.size);
     msgpack_sbuffer_destroy(&hello);
 }
@@ -79,9 +90,10 @@ static void open_worker(struct bench *b, int number, const char *endpoint) {
 
 static void open_subscriber(struct bench *b, int number, const char *endpoint) {
     char topic[32];
-    int at = 1 + b->peers + number;
+    int at = 1 + b->workers + number;
     open_end(b, at, SUBSCRIBER, endpoint);
-    int size = snprintf(topic, sizeof topic, "\x01result." PEER_STREAM ".", number);
+    int size = b->to_all ? snprintf(topic, sizeof topic, "\x01result.")
+                         : snprintf(topic, sizeof topic, "\x01result." PEER_STREAM ".", number);
     send_one(&b->ends[at], topic, (size_t)size);
     send_one(&b->ends[at], SUBSCRIBE_ALIVE, sizeof SUBSCRIBE_ALIVE - 1);
 }
@@ -103,7 +115,9 @@ static void answer(struct bench *b, const struct end *end, const char *lease, si
 
 static void take_result(struct bench *b, const struct zmtp_frame *frame) {
     uint64_t sent_us;
-    if (frame->size < b->peer.tail.size || b->published == b->wanted)
+    if (b->published == b->wanted)
+        return;
+    if (frame->size < b->peer.tail.size)
         peer_fail("a result that is none of ours");
     memcpy(&sent_us, frame->bytes + frame->size - b->peer.stamp, sizeof sent_us);
     b->took_us[b->published++] = (int32_t)(peer_now_us() - (int64_t)be64toh(sent_us));
@@ -121,6 +135,7 @@ static void take(struct bench *b, struct end *end, const struct zmtp_frame *fram
         switch (peer_read(&b->peer, frame->bytes, frame->size, &lease, &size)) {
         case PEER_TRACE:
             answer(b, end, lease, size);
+            b->answered++;
             break;
         case PEER_DONE:
             b->done++;
@@ -161,22 +176,21 @@ static void pass(struct bench *b, int timeout_ms, useconds_t nap_us) {
 
 /* Each worker once a second, one after the other: few traces do not come to all of them. */
 static void beat(struct bench *b, int64_t since_us) {
-    for (; b->beats < since_us * b->peers / 1000000; b->beats++)
-        send_one(&b->ends[1 + b->beats % b->peers], b->heartbeat.data, b->heartbeat.size);
+    for (; b->beats < since_us * b->workers / 1000000; b->beats++)
+        send_one(&b->ends[1 + b->beats % b->workers], b->heartbeat.data, b->heartbeat.size);
 }
 
 static void submit(struct bench *b, int64_t since_us) {
-    int64_t may =
-        b->per_s > 0 ? since_us * b->per_s / 1000000 : b->published + (int64_t)EACH * b->peers;
+    int64_t may = b->per_s > 0 ? since_us * b->per_s / 1000000 : b->published + b->window;
     while (b->submitted < b->wanted && b->submitted + BATCH <= may) {
-        const msgpack_sbuffer *next = &b->submits[b->submitted / BATCH % (b->peers / BATCH)];
+        const msgpack_sbuffer *next = &b->submits[b->submitted / BATCH % b->messages];
         send_one(&b->ends[0], next->data, next->size);
         b->submitted += BATCH;
     }
 }
 
 static bool finished(const struct bench *b) {
-    return b->published == b->wanted && b->done == b->wanted && b->answers * BATCH == b->wanted;
+    return b->published == b->wanted && b->done >= b->wanted && b->answers * BATCH == b->wanted;
 }
 
 static int compare(const void *a, const void *b) {
@@ -184,12 +198,23 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+#define OP(size, name) "\x82\xa1v\x01\xa2op" size name
+
+static void tell_workers(struct bench *b, const char *message) {
+    for (int i = 0; i < b->workers; i++)
+        send_one(&b->ends[1 + i], message, strlen(message));
+}
+
+/* No lease is left behind, where others' traces are queued: they would be taken for lost. */
+static void leave(struct bench *b) {
+    tell_workers(b, OP("\xa5", "drain"));
+    for (int i = 0; i < LEAVE_PASSES || (b->done < b->answered && i < 100 * LEAVE_PASSES); i++)
+        pass(b, LEAVE_MS, 0);
+    tell_workers(b, OP("\xa3", "bye"));
+}
+
 static int run(struct bench *b) {
-    int64_t started_us = peer_now_us(), now_us = started_us;
-    for (; b->greeted < 2 * b->peers && now_us - started_us < LIMIT_US; now_us = peer_now_us())
-        pass(b, 100, 0);
-    int64_t cpu_us = peer_cpu_us();
-    started_us = now_us = peer_now_us();
+    int64_t cpu_us = peer_cpu_us(), started_us = peer_now_us(), now_us = started_us;
     while (!finished(b) && now_us - started_us < LIMIT_US) {
         beat(b, now_us - started_us);
         submit(b, now_us - started_us);
@@ -204,7 +229,16 @@ static int run(struct bench *b) {
         b->published, took_s, (double)b->published / took_s,
         (double)(peer_cpu_us() - cpu_us) / (double)b->wanted, b->took_us[b->published / 2],
         b->took_us[b->published * 99 / 100], b->took_us[b->published > 0 ? b->published - 1 : 0]);
-    return finished(b) ? 0 : 1;
+    if (!finished(b))
+        return 1;
+    leave(b);
+    return 0;
+}
+
+static void wait_for_greetings(struct bench *b, int count) {
+    int64_t until_us = peer_now_us() + LIMIT_US;
+    while (b->greeted < count && peer_now_us() < until_us)
+        pass(b, 100, 0);
 }
 
 static void begin(struct bench *b, char **endpoints) {
@@ -215,38 +249,58 @@ static void begin(struct bench *b, char **endpoints) {
     }
     peer_init(&b->peer, HOPS);
     peer_put_heartbeat(&b->heartbeat);
-    b->ends = calloc(1 + 2 * (size_t)b->peers, sizeof *b->ends);
-    b->submits = calloc((size_t)(b->peers / BATCH), sizeof *b->submits);
+    b->ends = calloc(1 + (size_t)(b->workers + b->subscribers), sizeof *b->ends);
+    b->messages = b->streams > BATCH ? b->streams / BATCH : 1;
+    b->submits = calloc((size_t)b->messages, sizeof *b->submits);
     b->took_us = calloc((size_t)b->wanted, sizeof *b->took_us);
     b->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (b->ends == NULL || b->submits == NULL || b->took_us == NULL || b->epoll < 0)
         peer_fail("no memory");
-    for (int i = 0; i < b->peers / BATCH; i++)
-        peer_put_submit(&b->submits[i], BATCH, i * BATCH);
+    for (int i = 0; i < b->messages; i++)
+        peer_put_submit(&b->submits[i], BATCH, i * BATCH, b->streams);
     open_end(b, 0, CLIENT, endpoints[0]);
-    for (int i = 0; i < b->peers; i++)
+    for (int i = 0; i < b->subscribers; i++)
         open_subscriber(b, i, endpoints[1]);
-    for (int i = 0; i < b->peers; i++)
+    wait_for_greetings(b, b->subscribers); /* a worker may get traces at once */
+    for (int i = 0; i < b->workers; i++)
         open_worker(b, i, endpoints[2]);
+    wait_for_greetings(b, b->subscribers + b->workers);
 }
 
-static bool number(const char *text, int64_t max, int64_t *value) {
+/* A number of at least `least`, and a multiple of it. */
+static bool number(const char *text, int64_t least, int64_t max, int64_t *value) {
     const char *wrong = NULL;
-    *value = strtonum(text, BATCH, max, &wrong);
-    *value -= *value % BATCH;
+    *value = strtonum(text, least, max, &wrong);
+    *value -= *value % least;
     return wrong == NULL;
+}
+
+/* PEERS, or WORKERS/STREAMS. */
+static bool peers(struct bench *b, char *text) {
+    int64_t workers, streams;
+    char *slash = strchr(text, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    if (!number(text, slash != NULL ? 1 : BATCH, MAX_PEERS, &workers) ||
+        (slash != NULL && !number(slash + 1, 1, MAX_STREAMS, &streams)))
+        return false;
+    b->workers = (int)workers;
+    b->streams = slash != NULL ? (int)streams : b->workers;
+    b->to_all = slash != NULL;
+    b->subscribers = b->to_all ? 1 : b->workers;
+    b->window = b->to_all ? WINDOW : EACH * workers;
+    return true;
 }
 
 int main(int argc, char **argv) {
     struct bench b = {.per_s = 0};
-    int64_t peers;
-    if (argc < 6 || argc > 7 || !number(argv[4], 5000, &peers) ||
-        !number(argv[5], 10000000, &b.wanted) ||
-        (argc > 6 && !number(argv[6], 1000000, &b.per_s))) {
-        (void)fprintf(stderr, "usage: bench-crowd SUBMIT RESULTS WORKERS PEERS TRACES [PER_S]\n");
+    if (argc < 6 || argc > 7 || !peers(&b, argv[4]) ||
+        !number(argv[5], BATCH, 10000000, &b.wanted) ||
+        (argc > 6 && !number(argv[6], BATCH, 1000000, &b.per_s))) {
+        (void)fprintf(
+            stderr, "usage: bench-crowd SUBMIT RESULTS WORKERS PEERS[/STREAMS] TRACES [PER_S]\n");
         return 64;
     }
-    b.peers = (int)peers;
     begin(&b, argv + 1);
     return run(&b);
 }

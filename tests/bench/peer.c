@@ -191,7 +191,7 @@ void peer_must_be_accepted(const void *bytes, size_t size) {
         peer_fail("a submit was not accepted");
 }
 
-void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream) {
+void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream, int streams) {
     msgpack_packer pk;
     char stream[16];
     msgpack_sbuffer_init(out);
@@ -203,7 +203,7 @@ void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream) {
         msgpack_pack_map(&pk, first_stream >= 0 ? 2 : 1);
         wire_put_key_text(&pk, "target", "192.0.2.1");
         if (first_stream >= 0) {
-            (void)snprintf(stream, sizeof stream, PEER_STREAM, first_stream + i);
+            (void)snprintf(stream, sizeof stream, PEER_STREAM, (first_stream + i) % streams);
             wire_put_key_text(&pk, "stream", stream);
         }
     }

@@ -61,9 +61,9 @@ void peer_must_be_accepted(const void *bytes, size_t size);
 void peer_send(zsock_t *socket, const void *bytes, size_t size);
 
 /* Packs a submit of so many traces to the same target: without a stream, or (first_stream >= 0)
- * with one each, from that number on. */
+ * with one each, from that number on; of so many streams, after which the first one comes again. */
 #define PEER_STREAM "s%d"
-void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream);
+void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream, int streams);
 
 /* Monotonic; and user and system time of this process. */
 int64_t peer_now_us(void);

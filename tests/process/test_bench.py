@@ -1,0 +1,119 @@
+"""What the benchmarks make of figures; no figure is measured here."""
+
+import json
+import os
+import sys
+from array import array
+
+import pytest
+
+from system import SOURCE
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "bench"))
+
+import quick  # noqa: E402
+import soak  # noqa: E402
+from measure import Row, ratio  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    "judged, bound, at_least, met",
+    [
+        (0.81, 0.8, True, True),
+        (0.79, 0.8, True, False),
+        (1.09, 1.1, False, True),
+        (1.11, 1.1, False, False),
+        (0, None, True, True),
+    ],
+)
+def test_a_row_is_judged_in_its_direction(judged, bound, at_least, met):
+    assert Row("what", "", 1, None, "", judged, bound, at_least).met() is met
+
+
+def figures(rate, cost):
+    """What quick measured: more of the first is better, less of the second."""
+    return [
+        ratio("rate", "/s", [900 * rate, 1000 * rate, 1100 * rate], [1000], "a floor", None),
+        ratio("cost", "us", [50 * cost], [40, 60, 50], "a floor", None, at_least=False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rate, cost, worse",
+    [
+        (0.9, 1.2, []),
+        (0.61, 1.2, []),
+        (0.59, 1.2, ["rate"]),
+        (0.9, 1.75, []),
+        (0.9, 1.85, ["cost"]),
+        (9, 0.1, []),
+    ],
+)
+def test_quick_fails_where_a_ratio_got_worse_by_more_than_a_third(
+    rate, cost, worse, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "recorded.json"
+    path.write_text(json.dumps({"machine": "that one", "ratios": {"rate": 0.9, "cost": 1.2}}))
+    monkeypatch.setattr(quick, "measured", lambda: figures(rate, cost))
+    assert quick.main(["--recorded", str(path)]) == (1 if worse else 0)
+    said = capsys.readouterr().out.splitlines()
+    assert "recorded on: that one" in said
+    assert [line.split()[0] for line in said if "NOT MET" in line] == worse, said
+
+
+def test_quick_tells_what_is_not_in_both(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "recorded.json"
+    path.write_text(json.dumps({"machine": "m", "ratios": {"rate": 0.9, "peer": 2}}))
+    monkeypatch.setattr(quick, "measured", lambda: figures(0.9, 99))
+    assert quick.main(["--recorded", str(path)]) == 0
+    assert "not measured: peer" in capsys.readouterr().out
+
+
+def test_quick_records_what_it_compares_with_afterwards(tmp_path, monkeypatch):
+    path = str(tmp_path / "recorded.json")
+    monkeypatch.setattr(quick, "measured", lambda: figures(0.5, 2))
+    assert quick.main(["--record", "--recorded", path]) == 0
+    monkeypatch.setattr(quick, "measured", lambda: figures(0.3, 2))
+    assert quick.main(["--recorded", path]) == 1
+
+
+def test_quick_knows_the_recorded_ratios():
+    with open(quick.RECORDED, encoding="ascii") as f:
+        recorded = json.load(f)
+    assert recorded["machine"] and all(value > 0 for value in recorded["ratios"].values())
+
+
+def samples(**ends):
+    """Nine of a soak that stays as it is, but for these figures of its last three."""
+    steady = {
+        "at_s": 0,
+        "broker_mib": 40,
+        "workers_mib": 30,
+        "descriptors": 70,
+        "threads": 9,
+        "store_mib": 60,
+        "latencies_us": array("L", [1000] * 98 + [9000] * 2),
+    }
+    return [dict(steady) for _ in range(6)] + [dict(steady, **ends) for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    "ends, worse",
+    [
+        ({}, []),
+        ({"broker_mib": 43.9, "workers_mib": 32.9}, []),
+        ({"broker_mib": 44.1}, ["resident memory, broker"]),
+        ({"workers_mib": 33.1}, ["resident memory, workers"]),
+        ({"descriptors": 71}, ["descriptors"]),
+        ({"threads": 10}, ["threads"]),
+        ({"latencies_us": array("L", [1000] * 98 + [14000] * 2)}, ["submit to result, p99"]),
+    ],
+)
+def test_a_soak_fails_where_something_grows(ends, worse):
+    rows = soak.checks(*soak.thirds(samples(**ends)), lost=0)
+    assert [row.what for row in rows if not row.met()] == worse
+
+
+def test_a_soak_fails_where_a_trace_has_no_result():
+    rows = soak.checks(*soak.thirds(samples()), lost=1)
+    assert [row.what for row in rows if not row.met()] == ["traces without result"]

@@ -4,6 +4,7 @@
 #include "common/decimal.h"
 #include "common/mem.h"
 #include "common/result.h"
+#include "common/tail.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 static int compare_id(const struct job *a, const struct job *b) { return strcmp(a->id, b->id); }
 
 RB_GENERATE(job_id_tree, job, by_id, compare_id)
+TAIL_GENERATE(job_id_tree, job, by_id, compare_id)
 
 struct job *jobs_find(struct core *c, const char *id, size_t size) {
     union {
@@ -24,6 +26,8 @@ struct job *jobs_find(struct core *c, const char *id, size_t size) {
         return NULL;
     memcpy(key.job.id, id, size);
     key.job.id[size] = '\0';
+    if (c->last_id != NULL && compare_id(c->last_id, &key.job) < 0)
+        return NULL; /* as are most that are new and numbered */
     return RB_FIND(job_id_tree, &c->jobs, &key.job);
 }
 
@@ -44,7 +48,7 @@ struct job *jobs_new(
     const unsigned char *probing = trace_probing(job->trace, size, &probing_size);
     job->probing_at = (uint16_t)(probing - (const unsigned char *)job->trace);
     job->probing_size = (uint16_t)probing_size;
-    (void)RB_INSERT(job_id_tree, &c->jobs, job);
+    (void)job_id_tree_tail_insert(&c->jobs, &c->last_id, job);
     return job;
 }
 
@@ -60,7 +64,7 @@ static void free_waiters(struct job *job) {
 void jobs_free(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
     share_withdraw(c, job);
-    (void)RB_REMOVE(job_id_tree, &c->jobs, job);
+    job_id_tree_tail_remove(&c->jobs, &c->last_id, job);
     free_waiters(job);
     fan_free(job);
     if (job->state == JOB_DONE)

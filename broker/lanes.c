@@ -12,6 +12,7 @@
 
 #include "common/decimal.h"
 #include "common/mem.h"
+#include "common/tail.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ static int compare_tag(const struct client *a, const struct client *b) {
 
 RB_PROTOTYPE(lane_job_tree, job, by_order, compare_order)
 RB_GENERATE(lane_job_tree, job, by_order, compare_order)
+TAIL_GENERATE(lane_job_tree, job, by_order, compare_order)
 RB_PROTOTYPE(turn_tree, lane, by_turn, compare_turn)
 RB_GENERATE(turn_tree, lane, by_turn, compare_turn)
 RB_PROTOTYPE(client_lane_tree, lane, by_demand, compare_demand)
@@ -149,7 +151,7 @@ void lanes_add(struct core *c, struct job *job) {
     struct demand *demand = lane->demand;
     if (client->queued++ == 0 && client->time < c->turn)
         client->time = c->turn;
-    (void)RB_INSERT(lane_job_tree, &lane->jobs, job);
+    (void)lane_job_tree_tail_insert(&lane->jobs, &lane->last, job);
     lane->queued++;
     if (lane->first == NULL || compare_order(job, lane->first) < 0)
         set_first(lane, job);
@@ -163,7 +165,7 @@ void lanes_take(struct core *c, struct job *job) {
     struct lane *lane = job->lane;
     struct demand *demand = lane->demand;
     struct job *next = RB_NEXT(lane_job_tree, &lane->jobs, job);
-    (void)RB_REMOVE(lane_job_tree, &lane->jobs, job);
+    lane_job_tree_tail_remove(&lane->jobs, &lane->last, job);
     lane->queued--;
     lane->client->queued--;
     if (lane->first == job)

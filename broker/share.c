@@ -2,6 +2,7 @@
 #include "broker/state.h"
 
 #include "common/result.h"
+#include "common/tail.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,25 +23,27 @@ static int compare(const struct job *a, const struct job *b) {
 
 RB_PROTOTYPE(job_share_tree, job, by_share, compare)
 RB_GENERATE(job_share_tree, job, by_share, compare)
+TAIL_GENERATE(job_share_tree, job, by_share, compare)
 
 void share_offer(struct core *c, struct job *job) {
     if (job->offered)
         return;
-    (void)RB_INSERT(job_share_tree, &c->shares, job);
+    (void)job_share_tree_tail_insert(&c->shares, &c->last_share, job);
     job->offered = true;
 }
 
 void share_withdraw(struct core *c, struct job *job) {
     if (job->offered)
-        (void)RB_REMOVE(job_share_tree, &c->shares, job);
+        job_share_tree_tail_remove(&c->shares, &c->last_share, job);
     job->offered = false;
 }
 
 /* The last accepted of those that ask for the same. */
 static struct job *identical(struct core *c, struct job *job) {
-    struct job *behind = RB_NFIND(job_share_tree, &c->shares, job);
-    struct job *last = behind != NULL ? RB_PREV(job_share_tree, &c->shares, behind)
-                                      : RB_MAX(job_share_tree, &c->shares);
+    struct job *last = c->last_share, *behind;
+    if (last != NULL && compare(last, job) > 0 &&
+        (behind = RB_NFIND(job_share_tree, &c->shares, job)) != NULL)
+        last = RB_PREV(job_share_tree, &c->shares, behind);
     bool same = last != NULL && last->probing_size == job->probing_size &&
                 memcmp(probing(last), probing(job), job->probing_size) == 0;
     return same ? last : NULL;

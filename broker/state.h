@@ -139,7 +139,7 @@ struct lane {
     struct demand *demand;
     struct client *client;
     RB_HEAD(lane_job_tree, job) jobs; /* that are queued */
-    struct job *first;                /* of them; NULL: none */
+    struct job *first, *last;         /* of them; NULL: none */
     int64_t queued, held;             /* traces: queued; that have not ended */
     uint64_t time;                    /* its client's, when the lane was put among the turns */
     uint8_t priority;
@@ -300,8 +300,10 @@ struct core {
     struct timeline job_times, worker_times;
     int64_t next_alive_us;
     struct job_id_tree jobs;
+    struct job *last_id; /* of them */
     struct run_tree leases;
     struct job_share_tree shares;
+    struct job *last_share; /* of them */
     int64_t queued, running, riding;
     int64_t owed; /* places of those queued that have not been spread */
     int64_t queued_by_priority[PRIORITIES];

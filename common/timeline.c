@@ -1,5 +1,7 @@
 #include "common/timeline.h"
 
+#include "common/tail.h"
+
 #include <stddef.h>
 
 static int compare(const struct timeline_entry *a, const struct timeline_entry *b) {
@@ -9,16 +11,18 @@ static int compare(const struct timeline_entry *a, const struct timeline_entry *
 }
 
 RB_GENERATE(timeline_tree, timeline_entry, link, compare)
+TAIL_GENERATE(timeline_tree, timeline_entry, link, compare)
 
 void timeline_init(struct timeline *timeline) {
     RB_INIT(&timeline->tree);
+    timeline->tail = NULL;
     timeline->next_order = 0;
 }
 
 void timeline_unset(struct timeline *timeline, struct timeline_entry *entry) {
     if (!entry->set)
         return;
-    (void)RB_REMOVE(timeline_tree, &timeline->tree, entry);
+    timeline_tree_tail_remove(&timeline->tree, &timeline->tail, entry);
     entry->set = false;
 }
 
@@ -27,7 +31,7 @@ void timeline_set(struct timeline *timeline, struct timeline_entry *entry, int64
     entry->due_us = due_us;
     entry->order = timeline->next_order++;
     entry->set = true;
-    (void)RB_INSERT(timeline_tree, &timeline->tree, entry);
+    (void)timeline_tree_tail_insert(&timeline->tree, &timeline->tail, entry);
 }
 
 struct timeline_entry *timeline_pop(struct timeline *timeline, int64_t now_us) {

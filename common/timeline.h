@@ -24,6 +24,7 @@ RB_HEAD(timeline_tree, timeline_entry);
 
 struct timeline {
     struct timeline_tree tree;
+    struct timeline_entry *tail;
     uint64_t next_order;
 };
 

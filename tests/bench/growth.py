@@ -168,8 +168,8 @@ def preload(path, count):
         f" SELECT {values} FROM more CROSS JOIN finished AS b"
         f" WHERE b.seq = {last} - n % {base}"
     )
-    for change in ("meta SET seq = seq + {0}, number = number + {0}", "streams SET seq = seq + {0}"):
-        db.execute("UPDATE " + change.format(missing))
+    db.execute("UPDATE meta SET seq = seq + ?1, number = number + ?1", (missing,))
+    db.execute("UPDATE streams SET seq = seq + ?1", (missing,))
     db.close()
     with open(path, "rb") as f:
         os.fsync(f.fileno())

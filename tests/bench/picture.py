@@ -26,8 +26,9 @@ def quoted(text):
 def script(path, panels):
     """What gnuplot is told."""
     rows = math.ceil(len(panels) / COLUMNS)
+    size = f"{PANEL[0] * COLUMNS},{PANEL[1] * rows}"
     said = [
-        f"set terminal svg size {PANEL[0] * COLUMNS},{PANEL[1] * rows} font 'sans,11' background 'white'",
+        f"set terminal svg size {size} font 'sans,11' background 'white'",
         f"set output {quoted(path)}",
         f"set multiplot layout {rows},{COLUMNS}",
         "set grid",

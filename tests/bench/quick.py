@@ -91,8 +91,9 @@ def broker_alone():
 
 def codec():
     us = load("codec")
+    library = [us["msgpack_us"]]
     return [
-        ratio(f"{step} a result", "us", [us[f"{step}_us"]], [us["msgpack_us"]], "msgpack", None, False)
+        ratio(f"{step} a result", "us", [us[f"{step}_us"]], library, "msgpack", None, False)
         for step in ("encode", "check", "decode")
     ]
 

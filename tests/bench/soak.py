@@ -40,7 +40,7 @@ MIB = 1 << 20
 
 
 class Load:
-    """Submits traces, and takes their results as a subscriber; each carries when it was submitted."""
+    """Submits traces, and takes their results as a subscriber; each tells when it was submitted."""
 
     def __init__(self, system):
         self.client = system.client()

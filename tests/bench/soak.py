@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 import msgpack  # noqa: E402
 import zmq  # noqa: E402
 
+from alone import Disk  # noqa: E402
 from measure import Row, machine, table  # noqa: E402
 from picture import Panel, draw  # noqa: E402
 from system import SOURCE, System  # noqa: E402
@@ -31,6 +32,7 @@ LOAD = 0.8  # of what was measured
 MEASURE_S = 20
 TICK_S = 0.02  # between two submits
 SAMPLE_S = 10
+KEEP_MAX_S = 120  # of results, for the sake of the disk: some 1.5 GB
 DRAIN_S = 60  # for what is on its way at the end
 BEHIND_S = 30  # of load; with so much unanswered nothing more is submitted, and the soak fails
 TARGETS = 65536
@@ -113,7 +115,7 @@ class Watch:
     def __init__(self, system, broker, workers, store):
         self.client = system.client()
         self.broker, self.workers = broker, workers
-        self.store = system.path(store)
+        self.store = store
         self.started = time.monotonic()
         self.missing = 0  # traces that were accepted, and that nobody knew ten seconds later
         self.ids = []
@@ -285,20 +287,21 @@ def picture(path, samples):
     )
 
 
-def soak(options):
+def soak(options, disk):
     system = System()
     workers = []
     try:
         net = system.simnet(*NET)
         seconds = options.minutes * 60
-        keep_s = max(10, int(seconds / 6))
-        broker = system.broker("--keep", f"{keep_s}s", store="soak.db")
+        keep_s = min(max(10, int(seconds / 6)), KEEP_MAX_S)
+        store = os.path.join(disk, "soak.db")
+        broker = system.broker("--keep", f"{keep_s}s", store=store)
         cores = os.cpu_count()
         for i in range(cores):
             workers.append(
                 system.worker(net, "--pps", "max", "--capacity", str(CAPACITY), name=f"w{i}")
             )
-        watch = Watch(system, broker, workers, "soak.db")
+        watch = Watch(system, broker, workers, store)
         watch.client.wait_until(lambda stats: len(stats["workers"]) == cores)
         load = Load(system)
         rate = options.rate
@@ -331,7 +334,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"{machine()}; {options.minutes:g} minutes", flush=True)
     try:
-        samples, lost = soak(options)
+        with Disk() as disk:
+            samples, lost = soak(options, disk)
     except KeyboardInterrupt:
         print("ended early; all that it had started has ended")
         return 130
@@ -345,6 +349,8 @@ def main():
             print(f"{key:16} " + " ".join(f"{part[key]:12.1f}" for part in parts))
     rows = checks(*parts, lost)
     print("\n" + table(rows))
+    if parts[2]["queued"] > BEHIND_S / 10 * parts[0]["results"] / SAMPLE_S:
+        print("traces queued up: this machine does less now than when it was measured")
     picture(options.picture, samples)
     return 0 if all(row.met() for row in rows) else 1
 

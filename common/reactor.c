@@ -61,8 +61,10 @@ struct reactor_time reactor_now(void) {
     return t;
 }
 
+/* A timer that goes off earlier is left as it is: what is due next moves on with each message, and
+ * waking up in vain once is cheaper than setting it each time. */
 static void arm(struct reactor *r, int64_t due_us) {
-    if (due_us == r->armed_us)
+    if (due_us == INT64_MAX || (r->armed_us != 0 && r->armed_us <= due_us))
         return;
     struct itimerspec when = {.it_value = {due_us / 1000000, due_us % 1000000 * 1000}};
     (void)timerfd_settime(r->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
@@ -83,7 +85,7 @@ static void settle(struct reactor *r) {
     if (r->stopped)
         return;
     int64_t next = r->next(r->tick_context);
-    arm(r, next == INT64_MAX ? 0 : next < 1 ? 1 : next);
+    arm(r, next < 1 ? 1 : next);
 }
 
 static void on_timer(void *context, int fd, short events) {

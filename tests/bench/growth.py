@@ -40,6 +40,8 @@ RESULTS = {
 }
 RESULT_BYTES = 3000  # on disk, more than it takes
 STORES = ("memory", "file")
+STARTED = time.monotonic()
+LIMIT_S = 480  # after which no larger store is begun
 
 
 class Broker:
@@ -182,8 +184,10 @@ def results_in_file(values):
         broker.run(SHORT, 1, 1)
         for value in values:
             broker.process.stop()
-            if shutil.disk_usage(broker.path).free < 2 * value * RESULT_BYTES:
-                print(f"LEFT OUT {value} results: {broker.path}: too little room", flush=True)
+            room = shutil.disk_usage(broker.path).free > 2 * value * RESULT_BYTES
+            if not room or time.monotonic() - STARTED > LIMIT_S:
+                why = "too late" if room else f"too little room at {broker.path}"
+                print(f"LEFT OUT {value} results: {why}", flush=True)
                 break
             preload(broker.path, value)
             start_s = broker.start("--keep-results", str(value))
@@ -260,13 +264,12 @@ def main():
     parser.add_argument("--only", choices=CURVES, help="this curve, and write nothing")
     parser.add_argument("--docs", default=DOCS, metavar="DIRECTORY", help="where to write")
     options = parser.parse_args()
-    started = time.monotonic()
     print(machine(), flush=True)
     curves = {}
     for name in [options.only] if options.only else CURVES:
         what, measure, values = CURVES[name]
         curves[name] = {store: measure(store, values[store]) for store in STORES}
-        print(f"{what}: after {time.monotonic() - started:.0f} s", flush=True)
+        print(f"{what}: after {time.monotonic() - STARTED:.0f} s", flush=True)
     print(table(curves))
     if options.only is None:
         with open(os.path.join(options.docs, "growth.json"), "w", encoding="ascii") as f:

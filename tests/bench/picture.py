@@ -32,7 +32,7 @@ def script(path, panels):
         f"set output {quoted(path)}",
         f"set multiplot layout {rows},{COLUMNS}",
         "set grid",
-        "set key top left",
+        "set key above",
         "set style data linespoints",
     ]
     for panel in panels:

@@ -35,6 +35,10 @@
  * one worker also where there are many workers. */
 #define DRAIN_WORKERS 2048
 
+/* But nobody is answered before they are all taken, and it may take 50 ms to refuse one: what is
+ * still there after this time waits for the next pass. */
+#define DRAIN_US 20000
+
 struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
@@ -81,8 +85,10 @@ static void take_worker(struct daemon *d, struct sock_message *m, const struct c
 static void take_all(struct daemon *d, zsock_t *socket, int most,
     void (*take)(struct daemon *d, struct sock_message *m, const struct core_time *t)) {
     struct sock_message m;
-    struct core_time t = now(); /* what is there together came together */
-    for (int i = 0; i < most && sock_receive(socket, &m); i++) {
+    struct core_time t = now();
+    int64_t until_us = t.mono_us + DRAIN_US;
+    for (int i = 0; i < most && t.mono_us < until_us && sock_receive(socket, &m); i++) {
+        t = now();
         reactor_took(d->reactor, 1);
         take(d, &m, &t);
         sock_message_close(&m);

@@ -798,6 +798,25 @@ def test_memory_stays_small_at_the_workers(fake, client, broker):
     assert memory(broker.pid) - before < 64 * MIB
 
 
+def test_a_flood_of_dear_messages_holds_nobody_up(system, client):
+    """Each takes some 50 ms to refuse. Others are heard, and answered, in between."""
+    good, flood = FakeWorker(system.workers), FakeWorker(system.workers)
+    assert good.hello("good")["op"] == "welcome"
+    count = 150
+    dear = msgpack.packb({"v": 1, "op": "heartbeat", "leases": [], "x": [None] * 1048500})
+    for _ in range(count):
+        flood.send_raw(dear)
+    taken, asked = 0, 0
+    while taken < count:
+        good.send("heartbeat", leases=[])
+        asked += 1
+        stats = client.request("stats")["stats"]
+        taken = stats["counters"]["worker_messages"] - 1 - asked
+        assert good.expect("heartbeat")
+    assert asked > 3, "the whole flood was taken before anybody else"
+    assert stats["counters"]["workers_lost"] == 0, stats
+
+
 def test_text_of_a_worker_can_be_decoded_by_clients(fake, client):
     """What a worker says of itself reaches every client that asks for stats; a str that is not
     UTF-8 makes their decoders fail."""

@@ -29,26 +29,20 @@ static const struct meaning {
     {"command-buffer-overflow", MTR_TROUBLE},                               /* with token 0 */
 };
 
-static char *put_text(char *at, const char *text) {
-    size_t size = strlen(text);
-    memcpy(at, text, size);
-    return at + size;
-}
-
 static char *put_number(char *at, const char *name, uint32_t value) {
-    return decimal_put(put_text(at, name), value);
+    return decimal_put(stpcpy(at, name), value);
 }
 
 static char *put_addr(char *at, const char *name, const struct addr *addr) {
     char text[ADDR_TEXT];
-    at = put_text(put_text(at, name), addr->af == 4 ? "4 " : "6 ");
-    return put_text(at, addr_print(addr, text));
+    at = stpcpy(stpcpy(at, name), addr->af == 4 ? "4 " : "6 ");
+    return stpcpy(at, addr_print(addr, text));
 }
 
 void mtr_line_way(char way[MTR_WAY_BYTES], const struct mtr_probe *probe) {
     char *at = put_addr(way, " send-probe ip-", &probe->target);
     at = put_addr(at, " local-ip-", &probe->local);
-    at = put_text(put_text(at, " protocol "), trace_protocol_names[probe->protocol]);
+    at = stpcpy(stpcpy(at, " protocol "), trace_protocol_names[probe->protocol]);
     *at = '\0';
 }
 
@@ -59,7 +53,7 @@ size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe) 
 }
 
 size_t mtr_line_on_way(char line[MTR_LINE_BYTES], const char *way, const struct mtr_probe *probe) {
-    char *at = put_text(decimal_put(line, (uint32_t)probe->token), way);
+    char *at = stpcpy(decimal_put(line, (uint32_t)probe->token), way);
     at = put_number(at, " ttl ", probe->ttl);
     at = put_number(at, " timeout ", probe->timeout_s);
     if (probe->port != 0)

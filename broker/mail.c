@@ -127,7 +127,8 @@ static int compare_peer(const void *a, const void *b) {
     return memcmp(x->id, y->id, x->size);
 }
 
-/* Sends what is committed; true if the core was called. Each worker's messages one right behind the
+/* Sends what is committed; true if the core was called (what it says then is sent by the next call,
+ * and so behind what was taken here). Each worker's messages one right behind the
  * other, in their order: libzmq wakes up for a connection that was idle, and the kernel takes what
  * is there then at once. */
 static bool deliver(struct mail *mail) {

@@ -55,7 +55,8 @@ void reactor_took(struct reactor *reactor, int messages);
 void reactor_on_signal(
     struct reactor *reactor, void (*handler)(void *context, int signal), void *context);
 
-/* After each event the reactor asks next() and, when that time has come, calls tick(). */
+/* After each pass the reactor asks next() and, when that time has come, calls tick(); where passes
+ * rest, up to gather_us late. */
 void reactor_on_tick(struct reactor *reactor, int64_t (*next)(void *context),
     void (*tick)(void *context), void *context);
 

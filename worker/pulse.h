@@ -2,7 +2,8 @@
  *
  * mtr-packet answers commands and takes answers off the network in one loop, and stamps answers
  * when it takes them. So the time that it needs to answer a question is about what it adds to the
- * times that it reports just then.
+ * times that it reports just then. A busy worker lets answers wait for up to 1 ms itself: what is
+ * measured is never too short.
  */
 #ifndef HOPMQ_PULSE_H
 #define HOPMQ_PULSE_H

@@ -35,7 +35,8 @@
 /* A late or repeated answer must not find a newer probe under its number: so long after its answer,
  * or after its timeout if there was none, a probe's number is kept from others. An answer repeats
  * what came before by way of the same routers, milliseconds later; and as numbers are used in a
- * circle, a lone worker's rest for longer than this at all rates below 60,000 probes/s. */
+ * circle, they rest for longer than this at all rates below 60,000 probes/s of a lone worker, and
+ * below 8,000 of one that has an eighth of them. */
 #define SEQUENCE_LATE_US 500000
 #define SEQUENCE_SILENT_US 10000000
 

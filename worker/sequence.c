@@ -124,9 +124,14 @@ uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool stream) {
     return s->position++;
 }
 
+static int64_t late_us(const struct sequence *s) {
+    return 2 * __builtin_popcount(s->owned) >= SEQUENCE_SLICES ? SEQUENCE_LATE_ROOMY_US
+                                                               : SEQUENCE_LATE_US;
+}
+
 void sequence_answered(struct sequence *s, uint64_t position, int64_t now_us) {
     uint32_t number = (uint32_t)(position % s->count);
-    int64_t free_us = now_us + SEQUENCE_LATE_US;
+    int64_t free_us = now_us + late_us(s);
     if (position < s->exact)
         keep(s, number, s->reach + 1, free_us);
     if (position < s->exact || s->free_us[number] <= now_us)

@@ -34,10 +34,11 @@
 
 /* A late or repeated answer must not find a newer probe under its number: so long after its answer,
  * or after its timeout if there was none, a probe's number is kept from others. An answer repeats
- * what came before by way of the same routers, milliseconds later; and as numbers are used in a
- * circle, they rest for longer than this at all rates below 60,000 probes/s of a lone worker, and
- * below 8,000 of one that has an eighth of them. */
-#define SEQUENCE_LATE_US 500000
+ * what came before by way of the same routers, milliseconds later: so a worker that has half of the
+ * numbers or more keeps them for the shorter time, and can send 30,000 probes/s and more; and as
+ * they are used in a circle, they rest for longer at all rates below that. */
+#define SEQUENCE_LATE_US 1000000
+#define SEQUENCE_LATE_ROOMY_US 500000
 #define SEQUENCE_SILENT_US 10000000
 
 /* A number that is free so soon is waited for: at full rate numbers become free about in the order

@@ -415,7 +415,7 @@ static void use_up_numbers(struct rig *rig, const struct trace *t) {
     }
 }
 
-/* No number comes round while an answer to it can still come: SEQUENCE_LATE_US after its answer, or
+/* No number comes round while an answer to it can still come: SEQUENCE_LATE_ROOMY_US after its answer, or
  * SEQUENCE_SILENT_US after its timeout. */
 static void numbers_come_round_late(void **state) {
     (void)state;
@@ -433,7 +433,7 @@ static void numbers_come_round_late(void **state) {
     assert_int_equal(rig->sent, 32536);
     assert_int_equal(rig->skipped, 0);
     assert_true(mux_counters(rig->mux)->sequence_waits > 0);
-    pass(rig, SEQUENCE_LATE_US - 1);
+    pass(rig, SEQUENCE_LATE_ROOMY_US - 1);
     assert_int_equal(rig->sent, 32536);
     /* The old one's number is passed over, for the rest is free. */
     rig->now_us++;

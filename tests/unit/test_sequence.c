@@ -86,7 +86,7 @@ static void all_owned_skips_nothing(void **state) {
     assert_int_equal(wait_us, 2000000 + SEQUENCE_SILENT_US);
     /* An answer frees its number earlier; it is far off, and others are not skipped for it. */
     sequence_answered(s, 100, 500000);
-    int64_t free_us = 500000 + SEQUENCE_LATE_US;
+    int64_t free_us = 500000 + SEQUENCE_LATE_ROOMY_US;
     assert_false(sequence_plan(s, free_us, &skip, &wait_us));
     sequence_answered(s, 3, 500000);
     assert_false(sequence_plan(s, free_us - 1, &skip, &wait_us));
@@ -116,7 +116,7 @@ static void what_rests_for_short_is_waited_for(void **state) {
             continue;
         }
         assert_int_equal(skip, 0);
-        assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_LATE_US <= now_us);
+        assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_LATE_ROOMY_US <= now_us);
         assert_int_equal(sequence_use(s, now_us + 1000000, false), i);
         answered_us[i % COUNT] = now_us + 3000 + 1000 * rng_below(&rng, 20);
         sequence_answered(s, i, answered_us[i % COUNT]);
@@ -281,7 +281,7 @@ static void what_was_unknown_is_kept(void **state) {
     uint64_t next = sequence_use(s, 5000000, true);
     assert_int_equal(next, 6);
     sequence_answered(s, next, 500);
-    assert_int_equal(s->free_us[6], 500 + SEQUENCE_LATE_US);
+    assert_int_equal(s->free_us[6], 500 + SEQUENCE_LATE_ROOMY_US);
     free(s);
 }
 
@@ -351,7 +351,9 @@ static void model_answers(struct model *m) {
         if (m->flight[i].silent)
             continue;
         sequence_answered(m->s, m->flight[i].position, m->now_us);
-        m->free_us[m->flight[i].number] = m->now_us + SEQUENCE_LATE_US;
+        bool roomy = 2 * __builtin_popcount(m->s->owned) >= SEQUENCE_SLICES;
+        m->free_us[m->flight[i].number] =
+            m->now_us + (roomy ? SEQUENCE_LATE_ROOMY_US : SEQUENCE_LATE_US);
     }
 }
 

@@ -206,7 +206,7 @@ static bool is_busy(struct store *s) {
     return busy;
 }
 
-/* In memory, where nothing must be waited for. */
+/* In memory, where nothing must be waited for: whoever flushes looks what is committed. */
 static void shelve(struct store *s) {
     struct batch_record record;
     for (size_t at = 0; batch_next(&s->open, &at, &record);)
@@ -216,8 +216,6 @@ static void shelve(struct store *s) {
     s->counters.records += (int64_t)s->open.count;
     batch_clear(&s->open);
     s->committed = ++s->handed;
-    s->said_committed = false;
-    store_ring(s);
 }
 
 void store_flush(struct store *s) {

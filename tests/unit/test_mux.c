@@ -415,8 +415,8 @@ static void use_up_numbers(struct rig *rig, const struct trace *t) {
     }
 }
 
-/* No number comes round while an answer to it can still come: SEQUENCE_LATE_ROOMY_US after its answer, or
- * SEQUENCE_SILENT_US after its timeout. */
+/* No number comes round while an answer to it can still come: SEQUENCE_LATE_ROOMY_US after its
+ * answer, or SEQUENCE_SILENT_US after its timeout. */
 static void numbers_come_round_late(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);

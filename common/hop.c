@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define LABEL_MAX 0xfffff /* 20 bits, RFC 3032 */
+#define NIL ((char)0xc0)
 
 static const char *const verdict_names[] = {
     [HOP_REPLY] = "reply",
@@ -70,22 +71,30 @@ static void put_flags(msgpack_packer *pk, const struct hop_probe *probe) {
             wire_put_text(pk, flag_names[i].name);
 }
 
+/* A probe's keys and values but for mpls and flags, at their longest 145. */
+#define PROBE_BYTES 160
+
 static void put_probe(msgpack_packer *pk, const struct hop_probe *probe) {
-    char text[ADDR_TEXT];
-    msgpack_pack_map(pk, 5U + (probe->mpls_count > 0) + (probe->flags != 0));
-    wire_put_key_int(pk, "attempt", probe->attempt);
-    wire_put_text(pk, "addr");
+    char bytes[PROBE_BYTES], text[ADDR_TEXT], *at = bytes;
+    const char *verdict = hop_verdict_name(probe);
+    *at++ = (char)(0x80 | (5 + (probe->mpls_count > 0) + (probe->flags != 0)));
+    at = wire_add_text(at, WIRE_NAME("attempt"));
+    at = wire_add_int(at, probe->attempt);
+    at = wire_add_text(at, WIRE_NAME("addr"));
     if (probe->addr.af != 0)
-        wire_put_text(pk, addr_print(&probe->addr, text));
+        at = wire_add_text(at, text, strlen(addr_print(&probe->addr, text)));
     else
-        msgpack_pack_nil(pk);
-    wire_put_text(pk, "rtt_us");
+        *at++ = NIL;
+    at = wire_add_text(at, WIRE_NAME("rtt_us"));
     if (probe->rtt_us >= 0)
-        msgpack_pack_int32(pk, probe->rtt_us);
+        at = wire_add_int(at, probe->rtt_us);
     else
-        msgpack_pack_nil(pk);
-    wire_put_key_int(pk, "sent_us", probe->sent_us);
-    wire_put_key_text(pk, "verdict", hop_verdict_name(probe));
+        *at++ = NIL;
+    at = wire_add_text(at, WIRE_NAME("sent_us"));
+    at = wire_add_int(at, probe->sent_us);
+    at = wire_add_text(at, WIRE_NAME("verdict"));
+    at = wire_add_text(at, verdict, strlen(verdict));
+    (void)pk->callback(pk->data, bytes, (size_t)(at - bytes));
     if (probe->mpls_count > 0)
         put_mpls(pk, probe);
     if (probe->flags != 0)
@@ -98,6 +107,16 @@ void hop_put_probes(msgpack_packer *pk, const struct hop_probe *probes, size_t c
         put_probe(pk, &probes[i]);
 }
 
+/* All but the value of `probes`. */
+static void put_hop_head(msgpack_packer *pk, uint8_t ttl) {
+    char bytes[1 + sizeof "ttl" + WIRE_INT_BYTES + sizeof "probes"], *at = bytes;
+    *at++ = (char)0x82;
+    at = wire_add_text(at, WIRE_NAME("ttl"));
+    at = wire_add_int(at, ttl);
+    at = wire_add_text(at, WIRE_NAME("probes"));
+    (void)pk->callback(pk->data, bytes, (size_t)(at - bytes));
+}
+
 void hop_put_hops(msgpack_packer *pk, const struct hop_probe *probes, size_t count) {
     size_t hops = 0;
     for (size_t i = 0; i < count; i++)
@@ -107,9 +126,7 @@ void hop_put_hops(msgpack_packer *pk, const struct hop_probe *probes, size_t cou
         size_t n = 1;
         while (i + n < count && probes[i + n].ttl == probes[i].ttl)
             n++;
-        msgpack_pack_map(pk, 2);
-        wire_put_key_int(pk, "ttl", probes[i].ttl);
-        wire_put_text(pk, "probes");
+        put_hop_head(pk, probes[i].ttl);
         hop_put_probes(pk, &probes[i], n);
         i += n;
     }

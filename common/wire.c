@@ -1,5 +1,6 @@
 #include "common/wire.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -262,13 +263,26 @@ bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t
     return wire_get_known(map, fields, count, out, path, &unknown, err);
 }
 
+/* The shortest that holds it: 0xcc (unsigned) or 0xd0, and 0 to 3 for 1, 2, 4 or 8 bytes. */
+char *wire_add_int(char *at, int64_t value) {
+    if (value >= -32 && value <= INT8_MAX) {
+        *at = (char)value;
+        return at + 1;
+    }
+    int size = value < 0 ? (value < INT8_MIN) + (value < INT16_MIN) + (value < INT32_MIN)
+                         : (value > UINT8_MAX) + (value > UINT16_MAX) + (value > UINT32_MAX);
+    uint64_t bytes = htobe64((uint64_t)value << (64 - (8 << size)));
+    *at++ = (char)((value < 0 ? 0xd0 : 0xcc) + size);
+    memcpy(at, &bytes, sizeof bytes);
+    return at + (1 << size);
+}
+
 /* Most are short: head and bytes at once. */
 static void put_str(msgpack_packer *pk, const char *text, size_t size) {
     char head_and_text[1 + 31];
     if (size < sizeof head_and_text) {
-        head_and_text[0] = (char)(0xa0 | size);
-        memcpy(head_and_text + 1, text, size);
-        (void)pk->callback(pk->data, head_and_text, 1 + size);
+        char *end = wire_add_text(head_and_text, text, size);
+        (void)pk->callback(pk->data, head_and_text, (size_t)(end - head_and_text));
         return;
     }
     msgpack_pack_str(pk, size);

@@ -137,4 +137,17 @@ void wire_put_text(msgpack_packer *pk, const char *text);
 void wire_put_key_int(msgpack_packer *pk, const char *key, int64_t value);
 void wire_put_key_text(msgpack_packer *pk, const char *key, const char *text);
 
+/* The same without a packer, for many short values: to call the packer for each takes longer than
+ * to encode it. Each puts its value there and returns its end. A text has at most 255 bytes, and
+ * two before them; an int takes at most WIRE_INT_BYTES, and may write on so many. */
+#define WIRE_INT_BYTES 9
+char *wire_add_int(char *at, int64_t value);
+static inline char *wire_add_text(char *at, const char *text, size_t size) {
+    if (size > 31)
+        *at++ = (char)0xd9;
+    *at++ = (char)(size > 31 ? size : 0xa0 | size);
+    memcpy(at, text, size);
+    return at + size;
+}
+
 #endif

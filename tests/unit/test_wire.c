@@ -655,6 +655,42 @@ static void a_word_may_stand_for_a_number(void **state) {
     }
 }
 
+/* Around every border between two encodings. */
+static void ints_are_as_the_library_packs_them(void **state) {
+    (void)state;
+    for (int bit = 0; bit < 63; bit++)
+        for (int64_t near = -2; near <= 2; near++)
+            for (int sign = -1; sign <= 1; sign += 2) {
+                int64_t value = sign * (INT64_C(1) << bit) + near;
+                char bytes[WIRE_INT_BYTES];
+                msgpack_sbuffer out;
+                msgpack_packer pk;
+                msgpack_sbuffer_init(&out);
+                msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
+                msgpack_pack_int64(&pk, value);
+                assert_int_equal(wire_add_int(bytes, value) - bytes, out.size);
+                assert_memory_equal(bytes, out.data, out.size);
+                msgpack_sbuffer_destroy(&out);
+            }
+}
+
+static void texts_are_as_the_library_packs_them(void **state) {
+    (void)state;
+    char text[255], bytes[2 + sizeof text];
+    memset(text, 'x', sizeof text);
+    for (size_t size = 0; size <= sizeof text; size++) {
+        msgpack_sbuffer out;
+        msgpack_packer pk;
+        msgpack_sbuffer_init(&out);
+        msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
+        msgpack_pack_str(&pk, size);
+        msgpack_pack_str_body(&pk, text, size);
+        assert_int_equal(wire_add_text(bytes, text, size) - bytes, out.size);
+        assert_memory_equal(bytes, out.data, out.size);
+        msgpack_sbuffer_destroy(&out);
+    }
+}
+
 static void req_is_known_of_a_request_that_failed(void **state) {
     struct fixture *f = *state;
     static const char *const texts[] = {
@@ -696,6 +732,8 @@ int main(void) {
         TEST(busy_has_a_reason_and_a_time),
         TEST(sizes_of_values),
         TEST(a_word_may_stand_for_a_number),
+        TEST(ints_are_as_the_library_packs_them),
+        TEST(texts_are_as_the_library_packs_them),
         TEST(requests),
         TEST(replays),
         TEST(req_is_known_of_a_request_that_failed),

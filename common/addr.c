@@ -1,7 +1,5 @@
 #include "common/addr.h"
 
-#include "common/decimal.h"
-
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -33,11 +31,19 @@ bool addr_parse(struct addr *addr, const char *text) {
     return addr->af != 0;
 }
 
+static char *print_byte(unsigned byte, char *text) {
+    if (byte >= 100)
+        *text++ = (char)('0' + byte / 100);
+    if (byte >= 10)
+        *text++ = (char)('0' + byte / 10 % 10);
+    *text++ = (char)('0' + byte % 10);
+    return text;
+}
+
 static void print_ipv4(const uint8_t bytes[4], char *text) {
     for (int i = 0; i < 4; i++) {
-        text = decimal_put(text, bytes[i]);
-        if (i < 3)
-            *text++ = '.';
+        text = print_byte(bytes[i], text);
+        *text++ = i < 3 ? '.' : '\0';
     }
 }
 

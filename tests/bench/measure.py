@@ -1,7 +1,9 @@
 """What all benchmarks share: figures of interleaved rounds, rows with a bound, the table.
 
 A row compares two figures of the same run, or one figure with a bound that the machine hardly
-moves (memory, a share of a core). No absolute rate is judged.
+moves (memory, a share of a core). Absolute are only the least rates of the broker alone, the most
+time of the result codec, and the p99 of a crowd's results: what is promised of a machine of two
+cores, which a slower or a busy one may miss.
 """
 
 import json

@@ -11,6 +11,7 @@ from system import SOURCE
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "bench"))
 
+import growth  # noqa: E402
 import quick  # noqa: E402
 import soak  # noqa: E402
 from measure import Row, ratio  # noqa: E402
@@ -81,6 +82,26 @@ def test_quick_knows_the_recorded_ratios():
     with open(quick.RECORDED, encoding="ascii") as f:
         recorded = json.load(f)
     assert recorded["machine"] and all(value > 0 for value in recorded["ratios"].values())
+
+
+def curves(name, *costs):
+    return {name: {"file": [{"at": 10**i, "us": us} for i, us in enumerate(costs)]}}
+
+
+@pytest.mark.parametrize(
+    "name, costs, failed",
+    [
+        ("streams", (10, 14.9, 8), []),
+        ("streams", (10, 15.1, 8), ["streams, file: a trace"]),
+        ("workers", (10, 29), []),  # known to grow
+        ("workers", (10, 31), ["workers, file: a trace"]),
+    ],
+)
+def test_growth_fails_where_a_curve_grows_more_than_is_known(name, costs, failed):
+    assert growth.unknown(curves(name, *costs)) == failed
+    told = growth.table(curves(name, *costs))
+    assert ("NOT FLAT" in told) is (max(costs) > 15)
+    assert "workers: libzmq" in told
 
 
 def samples(**ends):

@@ -41,9 +41,10 @@ int64_t walk_number(struct walk *w) {
         w->at++;
         return first;
     }
-    size_t bytes = first >= 0xcc && first <= 0xcf ? (size_t)1 << (first - 0xcc) : 0;
-    uint64_t number;
-    if (bytes == 0 || !behind(w, bytes, &number) || number > INT64_MAX) {
+    /* cc..cf are unsigned, d0..d3 signed, each of 1, 2, 4 or 8 bytes. */
+    size_t bytes = first >= 0xcc && first <= 0xd3 ? (size_t)1 << (first & 3) : 0;
+    uint64_t number, limit = UINT64_C(1) << (first >= 0xd0 && bytes > 0 ? 8 * bytes - 1 : 63);
+    if (bytes == 0 || !behind(w, bytes, &number) || number >= limit) {
         walk_skip(w);
         return -1;
     }

@@ -1,8 +1,8 @@
 /* walk: msgpack value by value, without making objects of it. Pure.
  *
- * For bytes that a checked program wrote. It never fails and never reads past the end: what is
- * broken, or not of the kind that is asked for, reads as absent. Each function passes the next
- * value, whatever it is. */
+ * For what a worker or the broker encoded, in whatever forms, and wire and result have checked. It
+ * never fails and never reads past the end: what is broken, or not of the kind that is asked for,
+ * reads as absent. Each function passes the next value, whatever it is. */
 #ifndef HOPMQ_WALK_H
 #define HOPMQ_WALK_H
 

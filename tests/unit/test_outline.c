@@ -88,6 +88,23 @@ static void hops(void **state) {
         "[2,2,\"::1\",2000035,9,\"reply\"]]");
 }
 
+/* Integers may come in any form; see docs/protocol.md, section 3. */
+static void signed_and_long_integers(void **state) {
+    (void)state;
+    struct outline o;
+    read_columns(&o, "{'started_us': #d3 0000000000000005#, 'finished_us': #d2 00000006#,"
+                     " 'accepted_us': #cf 0000000000000007#, 'run': #d0 08#,"
+                     " 'probes_sent': #d1 0009#}");
+    assert_int_equal(o.started_us, 5);
+    assert_int_equal(o.finished_us, 6);
+    assert_int_equal(o.accepted_us, 7);
+    assert_int_equal(o.run, 8);
+    assert_int_equal(o.probes_sent, 9);
+    hops_are("{'hops': [{'ttl': #d0 01#, 'probes': [{'attempt': #d1 0002#,"
+             " 'rtt_us': #d2 0000019c#, 'sent_us': #d3 0000000000000000#}]}]}",
+        "[[1,2,null,412,0,null]]");
+}
+
 static void the_ttl_may_come_behind(void **state) {
     (void)state;
     hops_are("{'hops': [{'probes': [{'attempt': 1}, {'attempt': 2}], 'x': {'y': [1, 2]}, 'ttl': 3},"
@@ -123,6 +140,7 @@ int main(void) {
         TEST(columns),
         TEST(what_is_not_there_or_wrong_is_left_out),
         TEST(hops),
+        TEST(signed_and_long_integers),
         TEST(the_ttl_may_come_behind),
         TEST(what_is_cut_off_is_still_json),
         TEST(strings_are_quoted),

@@ -123,23 +123,36 @@ static void put_probes(msgpack_sbuffer *json, int64_t ttl, struct walk *w) {
     }
 }
 
+/* Probes are put as they come, and again if that was too early: of a key that stands twice, the
+ * last one counts, and the ttl may come behind. */
 static void put_hop(msgpack_sbuffer *json, struct walk *w) {
-    struct walk early = {NULL, NULL}; /* probes that stand before their ttl */
-    int64_t ttl = -1;
+    struct walk probes = walk_begin(w->at, 0);
+    const size_t before = json->size;
+    int64_t ttl = -1, put_with = -1;
     for (uint32_t left = walk_map(w); left > 0; left--) {
         struct walk_text key = walk_text(w);
         if (IS(key, "ttl")) {
             ttl = walk_number(w);
-        } else if (IS(key, "probes") && ttl >= 0) {
+        } else if (IS(key, "probes")) {
+            probes = *w;
+            put_with = ttl;
+            json->size = before;
             put_probes(json, ttl, w);
         } else {
-            if (IS(key, "probes"))
-                early = *w;
             walk_skip(w);
         }
     }
-    if (early.at != NULL)
-        put_probes(json, ttl, &early);
+    if (put_with != ttl) {
+        json->size = before;
+        put_probes(json, ttl, &probes);
+    }
+}
+
+/* Of hops that stand twice, the last ones count. */
+static void put_hops(msgpack_sbuffer *json, struct walk *w) {
+    msgpack_sbuffer_clear(json);
+    for (uint32_t left = walk_array(w); left > 0; left--)
+        put_hop(json, w);
 }
 
 /* ---- columns ------------------------------------------------------------------------------ */
@@ -171,6 +184,7 @@ static void read_entry(struct outline *outline, struct walk_text name, struct wa
     walk_skip(w);
 }
 
+/* json: NULL if it is not wanted. */
 static void read_map(struct outline *outline, msgpack_sbuffer *json, struct walk w) {
     *outline = (struct outline){
         .accepted_us = -1, .started_us = -1, .finished_us = -1, .run = -1, .probes_sent = -1};
@@ -179,8 +193,7 @@ static void read_map(struct outline *outline, msgpack_sbuffer *json, struct walk
         if (IS(name, "error"))
             outline->error = read_code(&w);
         else if (json != NULL && IS(name, "hops"))
-            for (uint32_t hops = walk_array(&w); hops > 0; hops--)
-                put_hop(json, &w);
+            put_hops(json, &w);
         else
             read_entry(outline, name, &w);
     }

@@ -112,6 +112,26 @@ static void the_ttl_may_come_behind(void **state) {
         "[[3,1,null,null,null,null],[3,2,null,null,null,null],[4,1,null,null,null,null]]");
 }
 
+static void of_keys_that_stand_twice_the_last_counts(void **state) {
+    (void)state;
+    struct outline o;
+    read_columns(&o, "{'target': 'a', 'run': 1, 'error': {'code': 'x', 'code': 'y'}, 'run': 2,"
+                     " 'target': 'b', 'dst': 'c', 'dst': null}");
+    assert_true(is(o.target, "b") && is(o.error, "y") && is(o.dst, NULL));
+    assert_int_equal(o.run, 2);
+    hops_are("{'hops': [{'ttl': 1, 'probes': [{'attempt': 1}]}],"
+             " 'hops': [{'ttl': 2, 'probes': [{'attempt': 2}]}]}",
+        "[[2,2,null,null,null,null]]");
+    hops_are("{'hops': [{'ttl': 1, 'probes': [{'attempt': 1}]}], 'hops': []}", "[]");
+    hops_are("{'hops': [{'ttl': 1, 'probes': [{'attempt': 1}, {'attempt': 2}],"
+             " 'probes': [{'attempt': 3, 'attempt': 4}]}]}",
+        "[[1,4,null,null,null,null]]");
+    hops_are("{'hops': [{'ttl': 1, 'probes': [{'attempt': 1}], 'ttl': 5}]}",
+        "[[5,1,null,null,null,null]]");
+    hops_are("{'hops': [{'probes': [{'attempt': 1}], 'ttl': 5, 'probes': [{'attempt': 2}]}]}",
+        "[[5,2,null,null,null,null]]");
+}
+
 /* A row with broken JSON would spoil each question that reads it. */
 static void what_is_cut_off_is_still_json(void **state) {
     (void)state;
@@ -142,6 +162,7 @@ int main(void) {
         TEST(hops),
         TEST(signed_and_long_integers),
         TEST(the_ttl_may_come_behind),
+        TEST(of_keys_that_stand_twice_the_last_counts),
         TEST(what_is_cut_off_is_still_json),
         TEST(strings_are_quoted),
     };

@@ -278,6 +278,7 @@ def test_a_disk_that_does_not_keep_up(system):
     traces = [{"target": TARGET, "meta": "x" * 700}] * 1000
     for _ in range(100):
         client.send("submit", traces=traces)
+    other.wait_until(lambda stats: stats["counters"]["requests"] > 100)
     other.send("trace", target=TARGET)
     busy = other.receive()
     assert (busy["op"], busy["code"], busy["reason"]) == ("error", "busy", "store"), busy

@@ -91,6 +91,15 @@ def test_the_family_that_has_a_route(system):
         record("neither.example", "192.0.2.1", "2001:db8::1"),
         net=system.island(),
     )
+    # A worker that may open nothing more does not know whether there is one.
+    files = {int(fd) for fd in os.listdir(f"/proc/{worker.pid}/fd")}
+    free = next(fd for fd in range(len(files) + 1) if fd not in files)
+    soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (free, hard))
+    end = client.request("trace", target="192.0.2.1")
+    assert (end["stop"], end["error"]["code"]) == ("prober-error", "internal"), end
+    assert "Too many open files" in end["error"]["message"]
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (soft, hard))
     end = client.request("trace", target="six.example")
     assert (end["stop"], end["dst"]) == ("reached", "::1"), end
     assert "error" not in end
@@ -98,13 +107,6 @@ def test_the_family_that_has_a_route(system):
         end = client.request("trace", target=name, af=af)
         assert (end["stop"], end["dst"]) == ("no-route", "192.0.2.1"), end
         assert "no route to 192.0.2.1" in end["error"]["message"]
-    # A worker that may open nothing more does not know whether there is one.
-    files = {int(fd) for fd in os.listdir(f"/proc/{worker.pid}/fd")}
-    free = next(fd for fd in range(len(files) + 1) if fd not in files)
-    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (free, free))
-    end = client.request("trace", target="192.0.2.1")
-    assert (end["stop"], end["error"]["code"]) == ("prober-error", "internal"), end
-    assert "Too many open files" in end["error"]["message"]
 
 
 def test_a_silent_server_costs_only_those_that_need_it(system):

@@ -393,6 +393,12 @@ static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
     return false;
 }
 
+/* The kernel may have sent the probe again: this answers one of the two, and the other's answer can
+ * still come, as late as that to a probe that got none. */
+static bool sent_again(const struct slot *slot, int64_t now_us) {
+    return slot->kind == SLOT_STREAM && now_us - slot->sent_us >= TRACER_SYN_AGAIN_US;
+}
+
 bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     struct slot *slot = slots_find(&m->slots, reply->token);
     if (slot == NULL && own_reply(m, reply->token, now_us))
@@ -404,7 +410,7 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     bool has_answer = reply->addr.af != 0;
     const struct slot was = *slot;
     slot_release(m, slot);
-    if (reply->class != MTR_SILENT)
+    if (reply->class != MTR_SILENT && !sent_again(&was, now_us))
         sequence_answered(&m->sequence, was.position, now_us);
     if (was.kind == SLOT_STREAM && (strcmp(reply->word, "address-in-use") == 0 ||
                                        strcmp(reply->word, "address-not-available") == 0))

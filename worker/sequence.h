@@ -87,7 +87,8 @@ bool sequence_plan(struct sequence *sequence, int64_t now_us, uint32_t *skip, in
  * Returns its position, for the two below. */
 uint64_t sequence_use(struct sequence *sequence, int64_t forget_us, bool stream);
 
-/* The probe of this position was answered, or not sent: no `no-reply`. */
+/* The probe of this position was answered, or not sent, and nothing else that the prober sent for
+ * it can be: no `no-reply`, and no stream probe that was out for so long that it was sent again. */
 void sequence_answered(struct sequence *sequence, uint64_t position, int64_t now_us);
 
 /* A stream probe was answered address-in-use or address-not-available: the prober has tried the

@@ -443,6 +443,31 @@ static void numbers_come_round_late(void **state) {
     rig_end(rig);
 }
 
+/* A TCP probe that the kernel may have sent twice has one answer, and the other can still come. */
+static void what_was_sent_again_rests_as_if_silent(void **state) {
+    (void)state;
+    for (int again = 0; again <= 1; again++) {
+        struct rig *rig = rig_new(0);
+        struct trace tcp = options(), t = options();
+        tcp.protocol = TRACE_TCP;
+        tcp.max_ttl = 1;
+        t.probes = 16;
+        t.attempts = 32;
+        t.first_ttl = t.max_ttl = 1;
+        rig->quiet = true;
+        add(rig, A, &tcp);
+        tick(rig);
+        rig->now_us += TRACER_SYN_AGAIN_US - !again;
+        say(rig, 0, EXPIRED);
+        use_up_numbers(rig, &t);
+        assert_int_equal(rig->sent, 32536);
+        rig->now_us += SEQUENCE_LATE_US;
+        use_up_numbers(rig, &t);
+        assert_int_equal(rig->skipped, again);
+        rig_end(rig);
+    }
+}
+
 /* Half of the numbers are another worker's. */
 static void numbers_of_others_are_skipped(void **state) {
     (void)state;
@@ -739,6 +764,7 @@ int main(void) {
         cmocka_unit_test(slots),
         cmocka_unit_test(tcp_slots),
         cmocka_unit_test(numbers_come_round_late),
+        cmocka_unit_test(what_was_sent_again_rests_as_if_silent),
         cmocka_unit_test(numbers_of_others_are_skipped),
         cmocka_unit_test(soundings_follow_the_prober),
         cmocka_unit_test(soundings_that_fail),

@@ -44,6 +44,8 @@ void wire_busy(struct wire_error *err, const char *field, const char *reason, in
 
 /* ---- fields ----------------------------------------------------------------------------- */
 
+#define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
+
 /* Most texts are: eight bytes at a time. */
 static bool is_ascii(const char *text, size_t size) {
     uint64_t bits = 0, eight;
@@ -54,7 +56,7 @@ static bool is_ascii(const char *text, size_t size) {
     }
     for (; at < size; at++)
         bits |= (unsigned char)text[at];
-    return (bits & UINT64_C(0x8080808080808080)) == 0;
+    return (bits & EIGHT(0x80)) == 0;
 }
 
 /* RFC 3629, section 4: the well-formed sequences by their first two bytes. */
@@ -76,7 +78,22 @@ static bool is_utf8(const char *text, size_t size) {
     return true;
 }
 
+/* Most texts are: eight bytes at a time, the last ones perhaps twice. In the sums, the highest bit
+ * of an ASCII byte says whether it is 0x7f, and whether it is at least 0x20. */
+static bool is_printable_ascii(const char *text, size_t size) {
+    uint64_t wrong = 0, eight;
+    if (size < sizeof eight)
+        return false;
+    for (size_t at = 0; at < size; at += sizeof eight) {
+        memcpy(&eight, text + (at + sizeof eight <= size ? at : size - sizeof eight), sizeof eight);
+        wrong |= eight | (eight + EIGHT(0x01)) | ~(eight + EIGHT(0x60));
+    }
+    return (wrong & EIGHT(0x80)) == 0;
+}
+
 static bool is_printable(const char *text, size_t size) {
+    if (is_printable_ascii(text, size))
+        return true;
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
             return false;

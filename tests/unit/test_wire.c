@@ -445,6 +445,19 @@ static void writing_leaves_out_what_is_default(void **state) {
         "'colour':'green','value':9}");
 }
 
+/* Bytes are looked at in groups: each byte, at each place of texts around a group's size. */
+static void printable_texts(void **state) {
+    (void)state;
+    char text[18];
+    for (size_t size = 1; size <= sizeof text; size++)
+        for (size_t at = 0; at < size; at++)
+            for (int byte = 0; byte <= 0xff; byte++) {
+                memset(text, 'x', sizeof text);
+                text[at] = (char)byte;
+                assert_int_equal(wire_allowed(text, size, NULL), byte >= 0x20 && byte < 0x7f);
+            }
+}
+
 /* ---- errors ----------------------------------------------------------------------------- */
 
 static void messages_are_one_printable_line(void **state) {
@@ -728,6 +741,7 @@ int main(void) {
         TEST(a_field_of_something_else_than_a_map),
         TEST(the_path_of_a_map_ends_without_a_dot),
         TEST(writing_leaves_out_what_is_default),
+        TEST(printable_texts),
         TEST(messages_are_one_printable_line),
         TEST(busy_has_a_reason_and_a_time),
         TEST(sizes_of_values),

@@ -1,5 +1,6 @@
-/* Frames of strangers, as the broker, the worker and a client read them. What is accepted is
- * within its limits, and what is written of it is read again as the same. */
+/* Frames of strangers, as the broker, its store, the worker and a client read them. What is
+ * accepted is within its limits, and what is written of it is read again as the same. */
+#include "broker/outline.h"
 #include "common/logfmt.h"
 #include "common/notation.h"
 #include "common/request.h"
@@ -7,6 +8,7 @@
 #include "common/session.h"
 #include "common/trace.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,7 +177,47 @@ static void check_merged(const struct page *body) {
     page_close(&merged);
 }
 
-static void fuzz_body(const msgpack_object *map) {
+static bool same_text(struct walk_text text, const char *expected) {
+    return text.at == NULL
+               ? expected[0] == '\0'
+               : text.size == strlen(expected) && memcmp(text.at, expected, text.size) == 0;
+}
+
+static int64_t element(const json_t *row, size_t at) {
+    const json_t *value = json_array_get(row, at);
+    CHECK(value != NULL && (json_is_integer(value) || json_is_null(value)));
+    return json_is_integer(value) ? json_integer_value(value) : -1;
+}
+
+/* The store's columns of a checked body, encoded as it came, say what everybody else reads in it.
+ * `count` of `probes` are its own. */
+static void check_outline(
+    const struct result_body *body, size_t count, const void *bytes, size_t size) {
+    struct outline o;
+    msgpack_sbuffer json;
+    msgpack_sbuffer_init(&json);
+    outline_read_result(&o, &json, bytes, size);
+    CHECK(same_text(o.target, body->target) && same_text(o.stop, result_stop_names[body->stop]));
+    CHECK((o.dst.at == NULL) == (body->dst[0] == '\0'));
+    CHECK((o.src.at == NULL) == (body->src[0] == '\0'));
+    CHECK(same_text(o.error, body->error_code));
+    CHECK(o.started_us == body->started_us && o.finished_us == body->finished_us);
+    CHECK(o.probes_sent == body->probes_sent);
+    json_t *rows = json_loadb(json.data, json.size, 0, NULL);
+    CHECK(rows != NULL && json_array_size(rows) == count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *row = json_array_get(rows, i);
+        CHECK(json_array_size(row) == 6);
+        CHECK(element(row, 0) == probes[i].ttl && element(row, 1) == probes[i].attempt);
+        CHECK(json_is_string(json_array_get(row, 2)) == (probes[i].addr.af != 0));
+        CHECK(element(row, 3) == probes[i].rtt_us && element(row, 4) == probes[i].sent_us);
+        CHECK(json_is_string(json_array_get(row, 5)));
+    }
+    json_decref(rows);
+    msgpack_sbuffer_destroy(&json);
+}
+
+static void fuzz_body(const msgpack_object *map, const void *bytes, size_t size) {
     struct result_body body;
     struct wire_error err;
     struct page raw, one, two;
@@ -191,6 +233,7 @@ static void fuzz_body(const msgpack_object *map) {
     page_close(&raw);
     if (!collect(body.hops, &count))
         return;
+    check_outline(&body, count, bytes, size);
     page_open(&one);
     page_open(&two);
     result_put_body(&one.pk, &body, probes, count);
@@ -310,7 +353,7 @@ static void fuzz_session(struct wire_doc *doc) {
     CHECK(same_bytes(&one, &two));
     if (msg.op == SESSION_RESULT &&
         wire_doc_read(&body.doc, msg.body, msg.body_size, MAX_VALUES, &err))
-        fuzz_body(&body.doc.root);
+        fuzz_body(&body.doc.root, msg.body, msg.body_size);
     page_close(&one);
     page_close(&two);
     page_close(&body);
@@ -334,16 +377,27 @@ static void fuzz_line(const uint8_t *data, size_t size) {
         CHECK((unsigned char)*c >= 0x20 && (unsigned char)*c < 0x7f);
 }
 
+/* What the store makes columns of was checked before; but that it never reads beyond the end is
+ * true of all bytes. */
+static void fuzz_outline(const uint8_t *data, size_t size) {
+    struct outline o;
+    msgpack_sbuffer json;
+    msgpack_sbuffer_init(&json);
+    outline_read_result(&o, &json, data, size);
+    msgpack_sbuffer_destroy(&json);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct wire_doc doc;
     struct wire_error err;
     CHECK(wire_doc_init(&doc));
     fuzz_line(data, size);
+    fuzz_outline(data, size);
     if (wire_doc_read(&doc, data, size, MAX_VALUES, &err)) {
         CHECK(doc.root.type == MSGPACK_OBJECT_MAP);
         fuzz_request(&doc);
         fuzz_trace(&doc.root);
-        fuzz_body(&doc.root);
+        fuzz_body(&doc.root, data, size);
         fuzz_result(&doc.root);
         fuzz_session(&doc);
     } else {

@@ -4,12 +4,14 @@
 #define HOPMQ_STORE_SCHEMA_H
 
 #include <sqlite3.h>
+#include <stddef.h>
 
 /* Results in a row whose streams are indexed together: few enough that each batch finds the same
- * pages, and enough that a stream is soon looked for in all pieces. */
+ * pages, and enough that a stream is soon looked for in all pieces. It is part of the file: with
+ * another number the index of files that are there does not serve, and each question about a stream
+ * goes over all results. Who changes it adds a step that makes the index anew. */
 #define STORE_PIECE 16384
 #define STORE_PIECE_TEXT "16384"
-#include <stddef.h>
 
 /* A connection for one thread. Closing it leaves the WAL alone: after a failed sync nothing may be
  * synced again, as that would say that all is well. Returns SQLite's code; if that is not

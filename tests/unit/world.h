@@ -5,7 +5,8 @@
  * wants it so and a test may.
  *   hops come contiguous from first_ttl, each once, none beyond the first terminal one
  *   a hop has at most `attempts` probes, numbered from 1 without holes
- *   a result holds the hops that were reported, and probes_sent is what was sent
+ *   a result holds the hops that were reported, and probes_sent is what was sent; with progress
+ *   they are reported as they settle, without it they come with the result
  *   an answer stands in one result at most, that of the probe that it came for; each answer is
  *   known by an mpls label of its own
  *   an address without a time is flagged, and nothing else is
@@ -194,10 +195,9 @@ static inline void world_check_probe(
     WORLD_CHECK(probe->sent_us >= 0);
 }
 
-static inline void world_on_hop(
-    void *context, void *owner, const struct hop_probe *probes, size_t count) {
-    struct world_trace *trace = owner;
-    WORLD_CHECK(trace->world == context && trace->job != NULL);
+/* The next hop of a trace, told when it settled or found in its result. */
+static inline void world_check_hop(
+    struct world_trace *trace, const struct hop_probe *probes, size_t count) {
     WORLD_CHECK(count >= 1);
     WORLD_CHECK(!trace->terminal);
     WORLD_CHECK(trace->reported <= trace->options.max_ttl);
@@ -207,6 +207,25 @@ static inline void world_on_hop(
     }
     trace->reported++;
     trace->probes_reported += count;
+}
+
+static inline void world_on_hop(
+    void *context, void *owner, const struct hop_probe *probes, size_t count) {
+    struct world_trace *trace = owner;
+    WORLD_CHECK(trace->world == context && trace->job != NULL);
+    WORLD_CHECK(trace->options.progress);
+    world_check_hop(trace, probes, count);
+}
+
+/* Nobody heard of the hops before the end: the result alone has them. */
+static inline void world_check_untold(
+    struct world_trace *trace, const struct hop_probe *probes, size_t count) {
+    WORLD_CHECK(trace->probes_reported == 0);
+    for (size_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && probes[to].ttl == probes[from].ttl; to++)
+            continue;
+        world_check_hop(trace, &probes[from], to - from);
+    }
 }
 
 /* The probes of a trace that is gone are still in the prober. */
@@ -222,6 +241,8 @@ static inline void world_on_done(void *context, void *owner, const struct result
     struct world *w = context;
     struct world_trace *trace = owner;
     WORLD_CHECK(trace->world == w && trace->job != NULL && now_us == w->now_us);
+    if (!trace->options.progress)
+        world_check_untold(trace, probes, count);
     WORLD_CHECK(count == trace->probes_reported);
     WORLD_CHECK(end->probes_sent == trace->sent);
     int ttl = (int)trace->options.first_ttl;
@@ -282,7 +303,7 @@ static inline void world_add(struct world *w) {
     trace->serial = ++w->serial;
     trace->dst = (struct addr){4, {192, 0, 2, (uint8_t)(number / WORLD_SAME_TARGET)}};
     trace_defaults(o);
-    o->progress = true; /* all that it tells is checked */
+    o->progress = world_draw(w, 2) == 0;
     o->protocol = (int)world_draw(w, 4);
     o->first_ttl = 1 + world_draw(w, 4);
     o->max_ttl = o->first_ttl + world_draw(w, 20);

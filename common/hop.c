@@ -81,8 +81,9 @@ static void put_probe(msgpack_packer *pk, const struct hop_probe *probe) {
     at = wire_add_text(at, WIRE_NAME("attempt"));
     at = wire_add_int(at, probe->attempt);
     at = wire_add_text(at, WIRE_NAME("addr"));
+    (void)addr_print(&probe->addr, text);
     if (probe->addr.af != 0)
-        at = wire_add_text(at, text, strlen(addr_print(&probe->addr, text)));
+        at = wire_add_text(at, text, strlen(text));
     else
         *at++ = NIL;
     at = wire_add_text(at, WIRE_NAME("rtt_us"));

@@ -251,6 +251,7 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
     struct field_error at = {.err = err, .path = path};
     uint64_t seen = 0;
     size_t next = 0; /* our own encoders write in table order, so look there first */
+    *unknown += map->via.map.size;
     for (uint32_t i = 0; i < map->via.map.size; i++) {
         const msgpack_object *key = &map->via.map.ptr[i].key;
         for (size_t tried = 0; tried < count; tried++, next++) {
@@ -261,11 +262,11 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
             at.field = &fields[next];
             if (!get_one(&map->via.map.ptr[i].val, (char *)out + fields[next].offset, &at))
                 return false;
+            *unknown -= (seen >> next & 1) == 0;
             seen |= UINT64_C(1) << next;
             break;
         }
     }
-    *unknown += map->via.map.size - (uint32_t)__builtin_popcountll(seen);
     for (size_t i = 0; i < count; i++)
         if (fields[i].required && (seen >> i & 1) == 0) {
             at.field = &fields[i];

@@ -88,6 +88,7 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
 /* True if a key is the name of the field. */
 static inline bool wire_is_name(const msgpack_object *key, const struct wire_field *field) {
     return key->type == MSGPACK_OBJECT_STR && key->via.str.size == field->name_size &&
+           key->via.str.ptr[0] == field->name[0] &&
            memcmp(key->via.str.ptr, field->name, field->name_size) == 0;
 }
 

@@ -130,7 +130,8 @@ demo: deps
 	@HOPMQ_BIN=$(BUILD) tests/simnet/demo $(DEMO_NET)
 
 # ---- tests -----------------------------------------------------------------------------------
-# Unit tests link the pure modules only: what needs a socket is tested with the running programs.
+# Unit tests link the pure modules only, that of the reactor the reactor too: what needs a socket is
+# tested with the running programs.
 
 SANITIZED := $(BUILD)/sanitized
 SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
@@ -147,6 +148,7 @@ unit-programs: $(UNIT_TESTS)
 $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
+$(BUILD)/unit/test_reactor: $(call obj,common/reactor.c)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@

@@ -27,9 +27,11 @@ def main():
     parser.add_argument("--only", choices=MODULES, help="the rows of this module alone")
     options = parser.parse_args()
     os.environ["PATH"] += os.pathsep + os.path.join(BUILD, "peers")  # see bench-deps
+    around = measure.Surroundings()
     started = time.monotonic()
     rows = []
-    print(measure.machine(), flush=True)
+    print(measure.machine())
+    print(measure.busy(around.found()), flush=True)
     for name in [options.only] if options.only else MODULES:
         try:
             rows += importlib.import_module(name).rows(options.rounds)
@@ -39,7 +41,9 @@ def main():
             print(f"LEFT OUT {name}: {skip}", flush=True)
     print(measure.table(rows))
     print(f"in {time.monotonic() - started:.0f} s, {options.rounds} rounds")
-    measure.write("bench.json", rows)
+    found = around.found()
+    print(measure.busy(found))
+    measure.write("bench.json", rows, found)
     return 0 if all(row.met() for row in rows) else 1
 
 

@@ -9,8 +9,12 @@ cores, which a slower or a busy one may miss.
 import json
 import os
 import platform
+import select
 import statistics
 from dataclasses import asdict, dataclass
+
+LOOK_S = 1  # at what else keeps the machine busy
+BUSY = 5  # percent of its CPU time: from here on the figures are not those of a quiet machine
 
 
 @dataclass
@@ -73,6 +77,51 @@ def machine():
     return f"{os.cpu_count()} cores, {model}, Linux {platform.release()}"
 
 
+def cpu_times():
+    """(used, stolen by the host, all) of all cores since they started, in ticks."""
+    with open("/proc/stat", encoding="ascii") as f:
+        user, nice, system, idle, iowait, irq, softirq, stolen = map(int, f.readline().split()[1:9])
+    used = user + nice + system + irq + softirq
+    return used, stolen, used + stolen + idle + iowait
+
+
+def shares(before, after):
+    """(used, stolen) in percent of what passed between two cpu_times()."""
+    used, stolen, total = (b - a for a, b in zip(before, after, strict=True))
+    return tuple(round(100 * part / max(1, total), 1) for part in (used, stolen))
+
+
+class Surroundings:
+    """What else keeps the machine busy. To be made before a run starts anything; takes LOOK_S."""
+
+    def __init__(self):
+        looked = cpu_times()
+        select.select([], [], [], LOOK_S)
+        self.began = cpu_times()
+        used, stolen = shares(looked, self.began)
+        self.before = {
+            "load_average": round(os.getloadavg()[0], 2),
+            "used_percent": used,
+            "stolen_percent": stolen,
+        }
+
+    def found(self):
+        """As it was before the run, and what the host has stolen since."""
+        return {"before": self.before, "stolen_percent": shares(self.began, cpu_times())[1]}
+
+
+def busy(found):
+    """What found() says, as a line of text that tells whether the machine was quiet."""
+    before = found["before"]
+    most = max(before["used_percent"], before["stolen_percent"], found["stolen_percent"])
+    return (
+        f"{'BUSY' if most >= BUSY else 'quiet'} machine: before the run load average"
+        f" {before['load_average']:.2f}, {before['used_percent']:.1f} % of the CPU time used by"
+        f" others and {before['stolen_percent']:.1f} % stolen by the host; stolen since:"
+        f" {found['stolen_percent']:.1f} %"
+    )
+
+
 def table(rows):
     """The rows as lines of text."""
     lines = [f"{'what':44} {'ours':>12} {'against':>24} {'judged':>9}  must be"]
@@ -88,11 +137,9 @@ def table(rows):
     return "\n".join(lines)
 
 
-def write(path, rows):
+def write(path, rows, found):
+    """The rows, and what Surroundings.found() says of the machine meanwhile."""
+    said = {"machine": machine(), **found, "rows": [dict(asdict(r), met=r.met()) for r in rows]}
     with open(path, "w", encoding="utf-8") as f:
-        json.dump(
-            {"machine": machine(), "rows": [dict(asdict(r), met=r.met()) for r in rows]},
-            f,
-            indent=1,
-        )
+        json.dump(said, f, indent=1)
         f.write("\n")

@@ -2,7 +2,9 @@
 """`make bench-quick`: a few ratios, beside those that are recorded; a minute and a half.
 
 Each ratio is of two things that were measured in this run, in turn, so that it says something on
-any machine. It fails only where a ratio got worse by more than a third: machines are noisy.
+any machine. It fails only where a ratio got worse by more than a third, twice: machines are noisy,
+so what is worse is measured once more, which takes up to as long again. What this machine cannot
+measure is left out; where that is all, it fails.
 """
 
 import argparse
@@ -16,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
 import tracing  # noqa: E402
 from alone import beanstalkd, ends, load, with_broker  # noqa: E402
-from measure import Row, interleaved, machine, ratio, table  # noqa: E402
+from measure import Row, Surroundings, busy, interleaved, machine, ratio, table  # noqa: E402
 from system import BUILD  # noqa: E402
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded.json")
@@ -36,6 +38,17 @@ def judge(rows, recorded):
         bound = None if was is None else LEAST
         found.append(Row(row.what, row.unit, row.judged, was, "recorded", left, bound, note=note))
     return found
+
+
+def better(rows, second):
+    """Of two measurements of the same, each row as it was best."""
+    by_what = {row.what: row for row in second}
+
+    def best(row):
+        both = [row, by_what.get(row.what, row)]
+        return (max if row.at_least else min)(both, key=lambda r: r.judged)
+
+    return [best(row) for row in rows]
 
 
 def record(path, rows):
@@ -98,16 +111,34 @@ def codec():
     ]
 
 
-def measured():
-    rows = []
-    for part in (traces, broker_alone, codec):
+PARTS = (traces, broker_alone, codec)
+
+
+def measured(parts):
+    """{part: its rows} of those that can be measured here."""
+    rows = {}
+    for part in parts:
         try:
-            rows += part()
+            rows[part] = part()
         except BaseException as skip:  # pytest's Skipped is one, and says why
             if type(skip).__name__ != "Skipped":
                 raise
-            print(f"LEFT OUT {part.__name__}: {skip}")
+            print(f"LEFT OUT {part.__name__}: {skip}", flush=True)
     return rows
+
+
+def compared(recorded):
+    """The judged rows. A part with one that is not met is measured once more."""
+    rows = measured(PARTS)
+    again = []
+    for part in rows:
+        worse = [row.what for row in judge(rows[part], recorded) if not row.met()]
+        if worse:
+            print(f"ONCE MORE {part.__name__}: got worse: {', '.join(worse)}", flush=True)
+            again.append(part)
+    for part, second in measured(again).items():
+        rows[part] = better(rows[part], second)
+    return judge(sum(rows.values(), []), recorded)
 
 
 def main(argv=None):
@@ -115,21 +146,26 @@ def main(argv=None):
     parser.add_argument("--record", action="store_true", help="write what is measured to that file")
     parser.add_argument("--recorded", default=RECORDED, metavar="FILE")
     options = parser.parse_args(argv)
+    around = Surroundings()
     started = time.monotonic()
     os.environ["PATH"] += os.pathsep + os.path.join(BUILD, "peers")  # see bench-deps
     print(machine(), flush=True)
-    rows = measured()
     if options.record:
+        rows = sum(measured(PARTS).values(), [])
         record(options.recorded, rows)
+        print(table(rows))
+        return 0 if rows else 1
     with open(options.recorded, encoding="ascii") as f:
         recorded = json.load(f)
-    print(f"recorded on: {recorded['machine']}")
-    judged = judge(rows, recorded["ratios"])
+    print(f"recorded on: {recorded['machine']}", flush=True)
+    judged = compared(recorded["ratios"])
     print(table(judged))
-    for what in recorded["ratios"].keys() - {row.what for row in rows}:
+    for what in recorded["ratios"].keys() - {row.what for row in judged}:
         print(f"not measured: {what}")
-    print(f"in {time.monotonic() - started:.0f} s")
-    return 0 if all(row.met() for row in judged) else 1
+    print(f"in {time.monotonic() - started:.0f} s; {busy(around.found())}")
+    if not judged:
+        print("FAILED: nothing could be measured here", file=sys.stderr)
+    return 0 if judged and all(row.met() for row in judged) else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from system import SOURCE
 sys.path.insert(0, os.path.join(SOURCE, "tests", "bench"))
 
 import growth  # noqa: E402
+import measure  # noqa: E402
 import quick  # noqa: E402
 import soak  # noqa: E402
 from measure import Row, ratio  # noqa: E402
@@ -29,6 +30,24 @@ from measure import Row, ratio  # noqa: E402
 )
 def test_a_row_is_judged_in_its_direction(judged, bound, at_least, met):
     assert Row("what", "", 1, None, "", judged, bound, at_least).met() is met
+
+
+@pytest.mark.parametrize(
+    "used, stolen, stolen_since, first",
+    [(4.9, 4.9, 4.9, "quiet"), (5, 0, 0, "BUSY"), (0, 5, 0, "BUSY"), (0, 0, 5, "BUSY")],
+)
+def test_a_table_tells_whether_the_machine_was_quiet(used, stolen, stolen_since, first, tmp_path):
+    before = {"load_average": 1.5, "used_percent": used, "stolen_percent": stolen}
+    found = {"before": before, "stolen_percent": stolen_since}
+    assert measure.busy(found).startswith(f"{first} machine: before the run load average 1.50, ")
+    measure.write(tmp_path / "bench.json", [], found)
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert (written["before"], written["stolen_percent"]) == (before, stolen_since)
+
+
+def test_shares_are_of_the_time_that_passed():
+    assert measure.shares((100, 10, 1000), (150, 20, 1200)) == (25, 5)
+    assert measure.shares((100, 10, 1000), (100, 10, 1000)) == (0, 0)
 
 
 def figures(rate, cost):
@@ -50,32 +69,83 @@ def figures(rate, cost):
         (9, 0.1, []),
     ],
 )
-def test_quick_fails_where_a_ratio_got_worse_by_more_than_a_third(
-    rate, cost, worse, tmp_path, monkeypatch, capsys
-):
+def test_quick_finds_a_ratio_that_got_worse_by_more_than_a_third(rate, cost, worse):
+    judged = quick.judge(figures(rate, cost), {"rate": 0.9, "cost": 1.2})
+    assert [row.what for row in judged if not row.met()] == worse
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs quick with a part that measures such figures, one after the other: status, output."""
     path = tmp_path / "recorded.json"
-    path.write_text(json.dumps({"machine": "that one", "ratios": {"rate": 0.9, "cost": 1.2}}))
-    monkeypatch.setattr(quick, "measured", lambda: figures(rate, cost))
-    assert quick.main(["--recorded", str(path)]) == (1 if worse else 0)
-    said = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(measure, "LOOK_S", 0)
+
+    def part_of(measured):
+        def part():
+            return figures(*next(measured)) if measured else pytest.skip("no simnet here")
+
+        return part
+
+    def run(*parts, argv=(), measured=(), ratios=None):
+        if ratios:
+            path.write_text(json.dumps({"machine": "that one", "ratios": ratios}))
+        left = iter(measured)
+        monkeypatch.setattr(quick, "PARTS", (*parts, part_of(left if measured else None)))
+        status = quick.main([*argv, "--recorded", str(path)])
+        assert next(left, None) is None, "not measured as often as that"
+        return status, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+RATIOS = {"rate": 0.9, "cost": 1.2}
+
+
+@pytest.mark.parametrize(
+    "measured, worse",
+    [
+        ([(0.9, 1.2)], []),
+        ([(0.59, 1.2), (0.61, 1.2)], []),
+        ([(0.9, 1.85), (0.9, 1.75)], []),
+        ([(0.59, 1.75), (0.9, 1.85)], []),  # each row as it was best
+        ([(0.59, 1.2), (0.58, 1.2)], ["rate"]),
+        ([(0.9, 1.85), (0.9, 1.9)], ["cost"]),
+    ],
+)
+def test_quick_fails_where_a_ratio_is_worse_twice(measured, worse, run):
+    status, said = run(measured=measured, ratios=RATIOS)
+    assert status == (1 if worse else 0)
     assert "recorded on: that one" in said
+    assert any(line.startswith("ONCE MORE part: ") for line in said) is (len(measured) == 2)
     assert [line.split()[0] for line in said if "NOT MET" in line] == worse, said
 
 
-def test_quick_tells_what_is_not_in_both(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "recorded.json"
-    path.write_text(json.dumps({"machine": "m", "ratios": {"rate": 0.9, "peer": 2}}))
-    monkeypatch.setattr(quick, "measured", lambda: figures(0.9, 99))
-    assert quick.main(["--recorded", str(path)]) == 0
-    assert "not measured: peer" in capsys.readouterr().out
+def test_quick_tells_what_is_not_in_both(run):
+    status, said = run(measured=[(0.9, 99)], ratios={"rate": 0.9, "peer": 2})
+    assert status == 0
+    assert "not measured: peer" in said
 
 
-def test_quick_records_what_it_compares_with_afterwards(tmp_path, monkeypatch):
-    path = str(tmp_path / "recorded.json")
-    monkeypatch.setattr(quick, "measured", lambda: figures(0.5, 2))
-    assert quick.main(["--record", "--recorded", path]) == 0
-    monkeypatch.setattr(quick, "measured", lambda: figures(0.3, 2))
-    assert quick.main(["--recorded", path]) == 1
+def test_quick_fails_where_nothing_can_be_measured(run):
+    status, said = run(ratios=RATIOS)
+    assert status == 1
+    assert "LEFT OUT part: no simnet here" in said
+    assert run(argv=["--record"])[0] == 1
+
+
+def test_quick_judges_what_can_be_measured(run):
+    def absent():
+        pytest.skip("no simnet here")
+
+    for measured, status in (([(0.9, 1.2)], 0), ([(0.5, 1.2), (0.5, 1.2)], 1)):
+        found, said = run(absent, measured=measured, ratios=RATIOS)
+        assert (found, "LEFT OUT absent: no simnet here" in said) == (status, True)
+
+
+def test_quick_records_what_it_compares_with_afterwards(run):
+    assert run(argv=["--record"], measured=[(0.5, 2)])[0] == 0
+    assert run(measured=[(0.5, 2)])[0] == 0
+    assert run(measured=[(0.3, 2), (0.3, 2)])[0] == 1
 
 
 def test_quick_knows_the_recorded_ratios():

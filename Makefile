@@ -250,7 +250,7 @@ bench-deps: deps
 	@$(MAKE) -s --no-print-directory $(BUILD)/peers/beanstalkd || true
 bench: bench-deps
 	@$(MAKE) -s --no-print-directory all $(BENCHES)
-	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py $(BENCH)
+	@HOPMQ_BUILD=$(BUILD) exec $(PYTHON) tests/bench/bench.py $(BENCH)
 # Unpacked, not installed: that would start a server.
 $(BUILD)/peers/beanstalkd:
 	@mkdir -p $@.deb
@@ -264,14 +264,14 @@ BENCHES := $(BENCH_LOADS) $(BUILD)/bench-floor $(BUILD)/bench-load
 bench-quick: deps
 	@$(MAKE) -s --no-print-directory $(BUILD)/peers/beanstalkd || true
 	@$(MAKE) -s --no-print-directory all $(BENCHES)
-	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/quick.py $(QUICK)
+	@HOPMQ_BUILD=$(BUILD) exec $(PYTHON) tests/bench/quick.py $(QUICK)
 bench-growth: bench-deps
 	@$(MAKE) -s --no-print-directory all $(BENCHES)
-	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/growth.py
+	@HOPMQ_BUILD=$(BUILD) exec $(PYTHON) tests/bench/growth.py
 SOAK_MINUTES ?= 30
 soak: bench-deps
 	@$(MAKE) -s --no-print-directory all
-	@HOPMQ_BUILD=$(BUILD) $(PYTHON) tests/bench/soak.py --minutes $(SOAK_MINUTES)
+	@HOPMQ_BUILD=$(BUILD) exec $(PYTHON) tests/bench/soak.py --minutes $(SOAK_MINUTES)
 $(BENCH_LOADS): $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BENCH_SHARED) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/child.c)

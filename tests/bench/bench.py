@@ -26,6 +26,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="of which medians are taken [3]")
     parser.add_argument("--only", choices=MODULES, help="the rows of this module alone")
     options = parser.parse_args()
+    measure.end_in_order()
     os.environ["PATH"] += os.pathsep + os.path.join(BUILD, "peers")  # see bench-deps
     around = measure.Surroundings()
     started = time.monotonic()

@@ -22,7 +22,7 @@ import msgpack
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
 from alone import Disk, ends, load, run_s  # noqa: E402
-from measure import machine  # noqa: E402
+from measure import end_in_order, machine  # noqa: E402
 from picture import Panel, draw  # noqa: E402
 from system import SOURCE, System  # noqa: E402
 
@@ -284,6 +284,7 @@ def main():
     parser.add_argument("--only", choices=CURVES, help="this curve, and write nothing")
     parser.add_argument("--docs", default=DOCS, metavar="DIRECTORY", help="where to write")
     options = parser.parse_args()
+    end_in_order()
     print(machine(), flush=True)
     curves = {}
     for name in [options.only] if options.only else CURVES:

@@ -10,7 +10,9 @@ import json
 import os
 import platform
 import select
+import signal
 import statistics
+import sys
 from dataclasses import asdict, dataclass
 
 LOOK_S = 1  # at what else keeps the machine busy
@@ -65,6 +67,11 @@ def cpu_s(*pids):
         with open(f"/proc/{pid}/stat", encoding="ascii") as f:
             total += sum(int(n) for n in f.read().rpartition(")")[2].split()[11:15])
     return total / os.sysconf("SC_CLK_TCK")
+
+
+def end_in_order():
+    """SIGTERM ends a run as Ctrl-C does: what it started is ended with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def machine():

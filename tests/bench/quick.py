@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
 import tracing  # noqa: E402
 from alone import beanstalkd, ends, load, with_broker  # noqa: E402
-from measure import Row, Surroundings, busy, interleaved, machine, ratio, table  # noqa: E402
+from measure import Row, Surroundings, busy, end_in_order, interleaved, machine, ratio, table  # noqa: E402
 from system import BUILD  # noqa: E402
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded.json")
@@ -146,6 +146,7 @@ def main(argv=None):
     parser.add_argument("--record", action="store_true", help="write what is measured to that file")
     parser.add_argument("--recorded", default=RECORDED, metavar="FILE")
     options = parser.parse_args(argv)
+    end_in_order()
     around = Surroundings()
     started = time.monotonic()
     os.environ["PATH"] += os.pathsep + os.path.join(BUILD, "peers")  # see bench-deps

@@ -22,7 +22,7 @@ import msgpack  # noqa: E402
 import zmq  # noqa: E402
 
 from alone import Disk  # noqa: E402
-from measure import Row, machine, table  # noqa: E402
+from measure import Row, end_in_order, machine, table  # noqa: E402
 from picture import Panel, draw  # noqa: E402
 from system import SOURCE, System  # noqa: E402
 
@@ -331,7 +331,7 @@ def main():
     parser.add_argument("--rate", type=float, help="traces/s [80 %% of what is measured first]")
     parser.add_argument("--picture", default=os.path.join(SOURCE, "docs", "soak.svg"))
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_in_order()
     print(f"{machine()}; {options.minutes:g} minutes", flush=True)
     try:
         with Disk() as disk:

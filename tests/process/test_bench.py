@@ -15,6 +15,7 @@ import growth  # noqa: E402
 import measure  # noqa: E402
 import quick  # noqa: E402
 import soak  # noqa: E402
+import tracing  # noqa: E402
 from measure import Row, ratio  # noqa: E402
 
 
@@ -48,6 +49,14 @@ def test_a_table_tells_whether_the_machine_was_quiet(used, stolen, stolen_since,
 def test_shares_are_of_the_time_that_passed():
     assert measure.shares((100, 10, 1000), (150, 20, 1200)) == (25, 5)
     assert measure.shares((100, 10, 1000), (100, 10, 1000)) == (0, 0)
+
+
+@pytest.mark.parametrize("false, met", [([], True), (["icmp 20.0.0.1 ttl 3: another"], False)])
+def test_one_false_hop_of_any_round_fails(false, met, capsys):
+    right = {"false": [], "answers": 10, "lost": 0, "lag": 0}
+    hops, _ = tracing.true_hops([right, dict(right, false=false), right])
+    assert hops.met() is met
+    assert capsys.readouterr().out == "".join(f"FALSE {line}\n" for line in false)
 
 
 def figures(rate, cost):

@@ -18,7 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
 import tracing  # noqa: E402
 from alone import beanstalkd, ends, load, with_broker  # noqa: E402
-from measure import Row, Surroundings, busy, end_in_order, interleaved, machine, ratio, table  # noqa: E402
+from measure import Row, Surroundings, busy, end_in_order  # noqa: E402
+from measure import interleaved, machine, ratio, table  # noqa: E402
 from system import BUILD  # noqa: E402
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorded.json")

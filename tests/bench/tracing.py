@@ -13,10 +13,12 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import closing
 from statistics import median
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
+from alone import Disk  # noqa: E402
 from measure import alone, cpu_s, interleaved, ratio  # noqa: E402
 from system import System, program  # noqa: E402
 from truth import tally, traces  # noqa: E402
@@ -91,10 +93,10 @@ def cpu_of_each(broker, fleet):
 def hopmq(workers, store="memory", count=TRACES, protocol=None):
     """{"rate": traces/s, "cpu": us a trace of all our processes, "parts": of each,
     "probes": sent, to those of a perfect sequential tracer}"""
-    system = System()
-    try:
+    with Disk() as disk, closing(System()) as system:
         net = system.simnet(*NET)
-        broker, fleet = start(system, net, workers, *FULL, store=store)
+        kept = store if store == "memory" else os.path.join(disk, store)
+        broker, fleet = start(system, net, workers, *FULL, store=kept)
         path = write_targets(system.path("targets"), count, protocol=protocol)
         window = str(2 * CAPACITY * workers + 2000)
         before = cpu_of_each(broker, fleet)
@@ -109,13 +111,11 @@ def hopmq(workers, store="memory", count=TRACES, protocol=None):
             "parts": {name: s / count * 1e6 for name, s in used.items()},
             "probes": said["probes_sent"] / sum(distance for _, distance in targets(count)),
         }
-    finally:
-        system.close()
 
 
 def truth():
-    """At full load: {"false": what is not so, "answers": of probes, "lost": those that were not
-    told, "lag": % of the answers whose time is said to be doubtful}"""
+    """At full load: {"false": what is not so, "answers": of hops, "lost": answers that never came,
+    "lag": % of the answers whose time is said to be doubtful}"""
     system = System()
     try:
         net = system.simnet(*NET)

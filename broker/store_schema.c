@@ -75,8 +75,8 @@ static const char *const steps[] = {
     /* 3: the results of a stream, piece by piece of the seq: what is written is in the last piece,
      * and what is forgotten in the first one, however many streams there are. The number is
      * STORE_PIECE; a step stays as it was. */
-    "DROP INDEX finished_stream;"
-    "CREATE INDEX finished_stream ON finished(seq / 16384, stream);",
+    ("DROP INDEX finished_stream;"
+     "CREATE INDEX finished_stream ON finished(seq / 16384, stream);"),
 };
 
 #define VERSION ((int)(sizeof steps / sizeof steps[0]))

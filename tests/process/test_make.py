@@ -52,7 +52,9 @@ def test_make_trace_tells_when_the_target_is_not_reached(system):
 
 def test_make_run_serves_until_ctrl_c_and_drains(system):
     net = system.simnet("--seed", "4", "--hops", "12-12")
-    run = system.run(net.enter([*MAKE, "run"]), "make-run", start_new_session=True)
+    # As a terminal starts it: what is begun in the background ignores Ctrl-C, and so do its children.
+    argv = net.enter(["env", "--default-signal=INT", *MAKE, "run"])
+    run = system.run(argv, "make-run", start_new_session=True)
     ask = [program("hopmq"), "trace", "--wait-broker", "30", "20.0.0.9"]
     done = subprocess.run(net.enter(ask), capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr + run.log()

@@ -66,7 +66,8 @@ static const struct argp_option options[] = {
     {0, 0, 0, 0, "Weather:", 2},
     {"loss", KEY_LOSS, "PCT", 0, "round trips that are lost [0]", 2},
     {"jitter-us", KEY_JITTER, "N", 0, "each reply takes 0..N longer [0]", 2},
-    {"duplicate", KEY_DUPLICATE, "PCT", 0, "replies that are sent twice [0]", 2},
+    {"duplicate", KEY_DUPLICATE, "PCT[:MS]", 0,
+        "replies that are sent twice, the second time up to so much later [0:0]", 2},
     {"late", KEY_LATE, "PCT:MS", 0, "replies that are late, and how much [0:0]", 2},
     {"icmp-limit", KEY_LIMIT, "PPS", 0,
         "ICMP errors a second of each address; its burst is a tenth of that [0: no limit]", 2},
@@ -153,6 +154,17 @@ static void parse_late(
     router->late_ms = (uint32_t)ms;
 }
 
+static void parse_duplicate(
+    struct argp_state *state, const char *arg, struct sim_router_config *router) {
+    uint64_t ms = 0;
+    char *end;
+
+    if (!parse_percent(arg, &router->duplicate, &end) ||
+        (*end == ':' && !parse_number(end + 1, 0, MAX_LATE_MS, &ms, &end)) || *end)
+        refuse(state, KEY_DUPLICATE, arg, "PCT or PCT:MS with 0..100:0..60000");
+    router->duplicate_ms = (uint32_t)ms;
+}
+
 static error_t parse_weather(int key, char *arg, struct argp_state *state) {
     struct sim_options *self = state->input;
 
@@ -164,7 +176,7 @@ static error_t parse_weather(int key, char *arg, struct argp_state *state) {
         self->router.jitter_us = (uint32_t)number(state, key, arg, MAX_JITTER_US, "0..10000000");
         return 0;
     case KEY_DUPLICATE:
-        self->router.duplicate = percent(state, key, arg);
+        parse_duplicate(state, arg, &self->router);
         return 0;
     case KEY_LATE:
         parse_late(state, arg, &self->router);

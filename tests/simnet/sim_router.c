@@ -108,6 +108,7 @@ static bool take_token(struct sim_router *self, const struct sim_addr *addr, int
 struct weather {
     bool lost, late, duplicate;
     uint32_t jitter_us[SIM_ROUTER_MAX_COPIES];
+    uint32_t again_us; /* the second copy, after the first */
 };
 
 static void draw_weather(struct sim_router *self, struct weather *weather) {
@@ -119,6 +120,10 @@ static void draw_weather(struct sim_router *self, struct weather *weather) {
     for (int i = 0; i < SIM_ROUTER_MAX_COPIES; i++)
         weather->jitter_us[i] =
             sim_random_below(sim_random_next(random), self->config.jitter_us + 1);
+    weather->again_us = 0;
+    if (self->config.duplicate_ms > 0)
+        weather->again_us =
+            sim_random_below(sim_random_next(random), self->config.duplicate_ms * 1000 + 1);
 }
 
 /* An ICMP error from a router on the way, or from a target whose port is closed. */
@@ -181,7 +186,7 @@ static void schedule(struct sim_router *self, const struct weather *weather, int
         self->counters.duplicates++;
     answer->copies = weather->duplicate ? 2 : 1;
     for (uint32_t i = 0; i < answer->copies; i++)
-        answer->due_ns[i] = due_ns + weather->jitter_us[i] * NS_PER_US;
+        answer->due_ns[i] = due_ns + (weather->jitter_us[i] + i * weather->again_us) * NS_PER_US;
 }
 
 void sim_router_handle(struct sim_router *self, const uint8_t *packet, size_t length,

@@ -717,6 +717,29 @@ static void test_router_weather(void **state) {
     sim_router_destroy(&b);
 }
 
+/* Second copies come up to so much later. */
+static void test_router_repeats_later(void **state) {
+    struct sim_router_config config = {.duplicate = 100 * PERCENT, .duplicate_ms = 800};
+    struct sim_router *router = sim_router_new(&plain, &config);
+    struct sim_addr dst = target(6, 7);
+    uint8_t packet[SIM_PACKET_MAX];
+    size_t length = make_probe(packet, ICMP6, &dst, 4, 24);
+    int64_t sum_ns = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 10000; i++) {
+        struct sim_answer answer;
+
+        sim_router_handle(router, packet, length, 0, &answer);
+        assert_int_equal(answer.copies, 2);
+        assert_int_equal(answer.due_ns[0], 12 * MS);
+        assert_in_range(answer.due_ns[1] - answer.due_ns[0], 0, 800 * MS);
+        sum_ns += answer.due_ns[1] - answer.due_ns[0];
+    }
+    assert_in_range(sum_ns / 10000, 380 * MS, 420 * MS);
+    sim_router_destroy(&router);
+}
+
 /* Routers pass on what they don't look at; the target drops what is broken. */
 static void test_router_bad_checksum(void **state) {
     struct sim_router *router = sim_router_new(&plain, &calm);
@@ -800,6 +823,7 @@ int main(void) {
         cmocka_unit_test(test_router_limit),
         cmocka_unit_test(test_router_path),
         cmocka_unit_test(test_router_weather),
+        cmocka_unit_test(test_router_repeats_later),
         cmocka_unit_test(test_router_bad_checksum),
         cmocka_unit_test(test_truth),
         cmocka_unit_test(test_report),

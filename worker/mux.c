@@ -399,6 +399,18 @@ static bool sent_again(const struct slot *slot, int64_t now_us) {
     return slot->kind == SLOT_STREAM && now_us - slot->sent_us >= TRACER_SYN_AGAIN_US;
 }
 
+/* What may be an earlier answer to its number, repeated, is not taken; who waits for it asks again.
+ * False: it is to be believed. */
+static bool doubted(struct mux *m, const struct slot *slot, int64_t now_us) {
+    if (slot->job != NULL && !slot->settled) {
+        if (!tracer_doubtful(slot->job->tracer, slot->probe))
+            return false;
+        follow_up(m, slot->job, now_us);
+    }
+    m->counters.doubted++;
+    return true;
+}
+
 bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     struct slot *slot = slots_find(&m->slots, reply->token);
     if (slot == NULL && own_reply(m, reply->token, now_us))
@@ -407,16 +419,18 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         m->counters.bad_tokens++;
         return false;
     }
-    bool has_answer = reply->addr.af != 0;
+    bool has_answer = reply->addr.af != 0, repeated = false;
     const struct slot was = *slot;
     slot_release(m, slot);
     if (reply->class != MTR_SILENT && !sent_again(&was, now_us))
-        sequence_answered(&m->sequence, was.position, now_us);
+        repeated = !sequence_answered(&m->sequence, was.position, &reply->addr, now_us);
     if (was.kind == SLOT_STREAM && (strcmp(reply->word, "address-in-use") == 0 ||
                                        strcmp(reply->word, "address-not-available") == 0))
         sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;
+    if (repeated && doubted(m, &was, now_us))
+        return true;
     if (has_answer)
         near_answered(&m->near, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
     if (was.job != NULL)

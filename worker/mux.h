@@ -82,6 +82,7 @@ struct mux_counters {
         sequence_waits, numbers_skipped;
     int64_t late_replies;     /* that nobody waited for any more */
     int64_t late_taken;       /* that their trace could still use */
+    int64_t doubted;          /* answers that may have been an earlier one, repeated: not taken */
     int64_t impossible_times; /* and clock_steps: answers whose time was not believed */
     int64_t clock_steps;
     int64_t probes_beyond; /* sent beyond the last hop that counted */

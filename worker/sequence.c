@@ -10,8 +10,8 @@
 /* So many numbers, from this one on, are not free before. */
 static void keep(struct sequence *s, uint32_t number, uint32_t count, int64_t free_us) {
     for (; count > 0; count--) {
-        if (s->free_us[number] < free_us)
-            s->free_us[number] = free_us;
+        if (s->numbers[number].free_us < free_us)
+            s->numbers[number].free_us = free_us;
         number = number + 1 < s->count ? number + 1 : 0;
     }
 }
@@ -25,12 +25,12 @@ static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead,
     if (to - from > count)
         from = to - count;
     for (uint64_t at = to; at-- > from;) {
-        int64_t free_us = s->free_us[at % count];
+        int64_t free_us = s->numbers[at % count].free_us;
         if (free_us > now_us)
             keep(s, (uint32_t)((at + 1) % count), ahead, free_us);
     }
     for (uint64_t at = from; at < to; at++) {
-        int64_t free_us = s->free_us[at % count];
+        int64_t free_us = s->numbers[at % count].free_us;
         if (free_us > now_us)
             keep(s, (uint32_t)((at + count - behind) % count), behind, free_us);
     }
@@ -43,9 +43,9 @@ void sequence_start(struct sequence *s, const char *version) {
         blur(s, s->sure, s->position, s->guard, s->rounds, 0);
     bool new = mtr_minor(version) >= 96;
     if (new && s->count == SEQUENCE_MAX)
-        memmove(s->free_us, s->free_us + OLD_ONLY, SEQUENCE_COMMON * sizeof s->free_us[0]);
+        memmove(s->numbers, s->numbers + OLD_ONLY, SEQUENCE_COMMON * sizeof s->numbers[0]);
     if (!new && s->count == SEQUENCE_COMMON)
-        memmove(s->free_us + OLD_ONLY, s->free_us, SEQUENCE_COMMON * sizeof s->free_us[0]);
+        memmove(s->numbers + OLD_ONLY, s->numbers, SEQUENCE_COMMON * sizeof s->numbers[0]);
     s->count = new ? SEQUENCE_COMMON : SEQUENCE_MAX;
     s->position = s->sure = s->exact = s->clear = 0;
     s->streams = s->rounds = 0;
@@ -91,7 +91,7 @@ void sequence_begin(struct sequence *s, uint32_t number) { s->begin = number % s
 static uint32_t free_ahead(struct sequence *s, uint64_t position, uint32_t want, int64_t now_us) {
     if (position < s->clear_from || position > s->clear)
         s->clear_from = s->clear = position;
-    while (s->clear < position + want && s->free_us[s->clear % s->count] <= now_us)
+    while (s->clear < position + want && s->numbers[s->clear % s->count].free_us <= now_us)
         s->clear++;
     return s->clear < position + want ? (uint32_t)(s->clear - position) : want;
 }
@@ -107,7 +107,7 @@ bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *
         uint32_t ahead = free_ahead(s, s->position + *skip, want, now_us);
         if (ahead == want)
             return true;
-        int64_t free_us = s->free_us[(s->position + *skip + ahead) % s->count];
+        int64_t free_us = s->numbers[(s->position + *skip + ahead) % s->count].free_us;
         if (free_us < *wait_us)
             *wait_us = free_us;
         if (free_us <= now_us + SEQUENCE_SOON_US)
@@ -119,25 +119,55 @@ bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *
 }
 
 uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool stream) {
-    s->free_us[s->position % s->count] = forget_us + SEQUENCE_SILENT_US;
+    s->numbers[s->position % s->count].free_us = forget_us + SEQUENCE_SILENT_US;
     s->streams += stream;
     return s->position++;
 }
 
-static int64_t late_us(const struct sequence *s) {
-    return 2 * __builtin_popcount(s->owned) >= SEQUENCE_SLICES ? SEQUENCE_LATE_ROOMY_US
-                                                               : SEQUENCE_LATE_US;
+/* FNV-1a; 0 is nobody. */
+static uint32_t hash_of(const struct addr *responder) {
+    uint32_t hash = 2166136261U;
+    size_t size = responder->af == 0 ? 0 : responder->af == 4 ? 4 : sizeof responder->bytes;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ responder->bytes[i]) * 16777619U;
+    return size == 0 ? 0 : hash | 1;
 }
 
-void sequence_answered(struct sequence *s, uint64_t position, int64_t now_us) {
+/* True if the responder answered to an earlier probe of the number so lately that this may be that
+ * answer once more. */
+static bool note_answer(struct sequence_number *n, uint32_t responder, int64_t now_us) {
+    uint32_t now_ms = (uint32_t)(now_us / 1000);
+    bool repeated = false;
+    if (responder == 0)
+        return false;
+    for (int i = 0; i < SEQUENCE_ANSWERS; i++)
+        repeated = repeated || (n->answers[i].responder == responder &&
+                                   now_ms - n->answers[i].at_ms <= SEQUENCE_REPEAT_US / 1000);
+    memmove(n->answers + 1, n->answers, sizeof n->answers - sizeof n->answers[0]);
+    n->answers[0].responder = responder;
+    n->answers[0].at_ms = now_ms;
+    return repeated;
+}
+
+/* A stream probe since the last sounding may have moved the prober ahead of what we count. */
+static bool known(const struct sequence *s, uint64_t position) {
+    return position >= s->exact && s->streams == 0 && s->reach == 0;
+}
+
+bool sequence_answered(
+    struct sequence *s, uint64_t position, const struct addr *responder, int64_t now_us) {
     uint32_t number = (uint32_t)(position % s->count);
-    int64_t free_us = now_us + late_us(s);
+    struct sequence_number *n = &s->numbers[number];
+    bool repeated = position >= s->exact && note_answer(n, hash_of(responder), now_us);
+    bool rests = !repeated && known(s, position);
+    int64_t free_us = now_us + (rests ? SEQUENCE_REST_US : SEQUENCE_REPEAT_US);
     if (position < s->exact)
         keep(s, number, s->reach + 1, free_us);
-    if (position < s->exact || s->free_us[number] <= now_us)
+    if (position < s->exact || n->free_us <= now_us)
         s->clear = 0; /* what was taken for free is not */
     if (position >= s->exact)
-        s->free_us[number] = free_us;
+        n->free_us = free_us;
+    return !repeated;
 }
 
 void sequence_went_round(struct sequence *s) { s->rounds++; }
@@ -195,12 +225,13 @@ int64_t sequence_sounded(struct sequence *s, uint16_t port, int64_t now_us) {
     return drift;
 }
 
+/* Whoever gets it knows nothing of the answers that its numbers had. */
 int64_t sequence_slice_free_us(const struct sequence *s, unsigned slice) {
     int64_t free_us = 0;
     uint32_t start = slice_start(s, slice) + s->count - s->guard;
     uint32_t end = slice_start(s, slice + 1) + s->count;
     for (uint32_t n = start; n < end; n++)
-        if (s->free_us[n % s->count] > free_us)
-            free_us = s->free_us[n % s->count];
-    return free_us;
+        if (s->numbers[n % s->count].free_us > free_us)
+            free_us = s->numbers[n % s->count].free_us;
+    return free_us > 0 ? free_us + SEQUENCE_REPEAT_US - SEQUENCE_REST_US : 0;
 }

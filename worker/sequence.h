@@ -15,6 +15,8 @@
 #ifndef HOPMQ_SEQUENCE_H
 #define HOPMQ_SEQUENCE_H
 
+#include "common/addr.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,13 +34,16 @@
 #define SEQUENCE_SOUND_STREAMS 256
 #define SEQUENCE_SOUND_NUMBERS 1024
 
-/* A late or repeated answer must not find a newer probe under its number: so long after its answer,
- * or after its timeout if there was none, a probe's number is kept from others. An answer repeats
- * what came before by way of the same routers, milliseconds later: so a worker that has half of the
- * numbers or more keeps them for the shorter time, and can send 30,000 probes/s and more; and as
- * they are used in a circle, they rest for longer at all rates below that. */
-#define SEQUENCE_LATE_US 1000000
-#define SEQUENCE_LATE_ROOMY_US 500000
+/* An answer that comes once more within SEQUENCE_REPEAT_US must not be taken for that to a newer
+ * probe under its number. It comes from the same responder as before: so of each number the last
+ * SEQUENCE_ANSWERS responders are known, and it rests after its answer so long that there have
+ * been no more in that time. Where a probe's number is not known exactly, it rests for all of it.
+ */
+#define SEQUENCE_REPEAT_US 1000000
+#define SEQUENCE_ANSWERS 2
+#define SEQUENCE_REST_US (SEQUENCE_REPEAT_US / (SEQUENCE_ANSWERS + 1))
+
+/* Without an answer it rests so long after its timeout, since one may still come late. */
 #define SEQUENCE_SILENT_US 10000000
 
 /* A number that is free so soon is waited for: at full rate numbers become free about in the order
@@ -55,6 +60,14 @@
  * same for all; what older ones have before is the first slice's. */
 #define SEQUENCE_COMMON 32102
 
+struct sequence_number {
+    int64_t free_us; /* when it may be used again */
+    struct {
+        uint32_t responder;      /* a hash of its address; 0: none yet */
+        uint32_t at_ms;          /* modulo 2^32 */
+    } answers[SEQUENCE_ANSWERS]; /* to the probes that had it, the last one first */
+};
+
 struct sequence {
     uint32_t count;    /* numbers in the range, up to SEQUENCE_MAX */
     uint64_t position; /* numbers taken since the prober's start, as far as we know */
@@ -70,7 +83,7 @@ struct sequence {
     uint32_t reach; /* so many numbers from a probe's own must be free; 0 while nothing drifts */
     bool sounded;   /* this prober */
     unsigned owned; /* slices, a bit each */
-    int64_t free_us[SEQUENCE_MAX]; /* when each may be used again */
+    struct sequence_number numbers[SEQUENCE_MAX];
 };
 
 /* For a prober that has just been started: 32,536 numbers from 33000 up to 0.95, 32,102 from
@@ -87,9 +100,12 @@ bool sequence_plan(struct sequence *sequence, int64_t now_us, uint32_t *skip, in
  * Returns its position, for the two below. */
 uint64_t sequence_use(struct sequence *sequence, int64_t forget_us, bool stream);
 
-/* The probe of this position was answered, or not sent, and nothing else that the prober sent for
- * it can be: no `no-reply`, and no stream probe that was out for so long that it was sent again. */
-void sequence_answered(struct sequence *sequence, uint64_t position, int64_t now_us);
+/* The probe of this position was answered by the responder (of no family: it was not sent), and
+ * nothing else that the prober sent for it can be: no `no-reply`, and no stream probe that was out
+ * for so long that it was sent again. False if it may have been the answer to an earlier probe of
+ * its number, repeated; the true one is lost then. */
+bool sequence_answered(
+    struct sequence *sequence, uint64_t position, const struct addr *responder, int64_t now_us);
 
 /* A stream probe was answered address-in-use or address-not-available: the prober has tried the
  * whole range for it, and its next number is the same as before. */

@@ -303,6 +303,15 @@ void tracer_untimed(struct tracer *t, unsigned index, const struct mtr_reply *re
         answered(t, index, verdict, reply, -1, HOP_CLOCK_STEP);
 }
 
+bool tracer_doubtful(struct tracer *t, unsigned index) {
+    struct hop *hop = hop_of(t, t->records[index].ttl);
+    if (hop->doubts == TRACER_MAX_DOUBTS)
+        return false;
+    hop->doubts++;
+    tracer_lost(t, index);
+    return true;
+}
+
 bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply, unsigned flags) {
     struct record *record = &t->records[index];
     enum hop_verdict verdict = verdict_of(reply->class);

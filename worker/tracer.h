@@ -27,6 +27,10 @@
  * the raw socket, a prober without a free slot, a time that cannot be. */
 #define TRACER_MAX_REPEATS 16
 
+/* And so often for an answer that may be another probe's, repeated: a router that answers to all
+ * that is asked is believed then. */
+#define TRACER_MAX_DOUBTS 5
+
 /* A TCP answer of the target is asked for once more before it is believed, so often if that gets no
  * answer. mtr-packet takes a socket that is writable and has no error as connected; measured on
  * Linux 6.18 with two probers on two cores, one in some 10,000 such sockets was one that had got a
@@ -63,12 +67,16 @@ int64_t tracer_more_us(const struct tracer *tracer, int64_t at_us);
 
 /* What came of a probe: the prober's line, and flags (enum hop_flag) for what is known to be
  * doubtful about its time. Call it once for each index that tracer_next() named, or one of the
- * three below. */
+ * four below. */
 void tracer_answer(
     struct tracer *tracer, unsigned index, const struct mtr_reply *reply, unsigned flags);
 
 /* The same, where its time cannot be trusted at all: the hop is asked again. */
 void tracer_untimed(struct tracer *tracer, unsigned index, const struct mtr_reply *reply);
+
+/* The prober's line may be the answer to another probe, repeated: the hop is asked again. False,
+ * and nothing is done, if this one was asked again for that so often that it is to be believed. */
+bool tracer_doubtful(struct tracer *tracer, unsigned index);
 
 /* The trace's own time for the probe is over. */
 void tracer_timeout(struct tracer *tracer, unsigned index);

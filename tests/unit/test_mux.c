@@ -415,7 +415,7 @@ static void use_up_numbers(struct rig *rig, const struct trace *t) {
     }
 }
 
-/* No number comes round while an answer to it can still come: SEQUENCE_LATE_ROOMY_US after its
+/* No number comes round while an answer to it can still come: SEQUENCE_REST_US after its
  * answer, or SEQUENCE_SILENT_US after its timeout. */
 static void numbers_come_round_late(void **state) {
     (void)state;
@@ -433,13 +433,60 @@ static void numbers_come_round_late(void **state) {
     assert_int_equal(rig->sent, 32536);
     assert_int_equal(rig->skipped, 0);
     assert_true(mux_counters(rig->mux)->sequence_waits > 0);
-    pass(rig, SEQUENCE_LATE_ROOMY_US - 1);
+    pass(rig, SEQUENCE_REST_US - 1);
     assert_int_equal(rig->sent, 32536);
     /* The old one's number is passed over, for the rest is free. */
     rig->now_us++;
     use_up_numbers(rig, &t);
     assert_int_equal(rig->skipped, 1);
     assert_int_equal(rig->sent, 2 * 32536 - 1);
+    rig_end(rig);
+}
+
+/* The same router under the same number within a second: its earlier answer may have come again.
+ * The hop is asked again, so often; a trace that waits no more does not take it either. */
+static void repeated_answers_are_asked_for_again(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options(), all = options();
+    all.probes = 16;
+    all.attempts = 32;
+    all.first_ttl = all.max_ttl = t.max_ttl = 1;
+    rig->quiet = true;
+    add(rig, A, &t);
+    tick(rig);
+    say(rig, 0, EXPIRED);
+    use_up_numbers(rig, &all);
+    unsigned sent = rig->sent;
+    pass(rig, SEQUENCE_REST_US); /* what the last one still had to send */
+    for (; sent < rig->sent; sent++)
+        say(rig, sent, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
+    text_clear(&rig->out);
+    add(rig, A, &t);
+    for (int doubts = 0; doubts <= TRACER_MAX_DOUBTS; doubts++) {
+        tick(rig);
+        assert_int_equal(rig->sent, sent + (unsigned)doubts + 1);
+        expect(rig, "");
+        say(rig, rig->sent - 1, EXPIRED);
+    }
+    expect(rig, "1333333 A hop 1: ttl-expired 100\n"
+                "1333333 A ends: max-ttl, 6 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    assert_int_equal(mux_counters(rig->mux)->doubted, TRACER_MAX_DOUBTS);
+    /* Another router's is taken at once. */
+    add(rig, A, &t);
+    tick(rig);
+    say(rig, rig->sent - 1, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
+    expect(rig, "1333333 A hop 1: ttl-expired 100\n"
+                "1333333 A ends: max-ttl, 1 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    t.timeout_ms = 100;
+    add(rig, A, &t);
+    tick(rig);
+    run_for(rig, 100000);
+    text_clear(&rig->out);
+    say(rig, rig->sent - 1, EXPIRED);
+    assert_int_equal(mux_counters(rig->mux)->doubted, TRACER_MAX_DOUBTS + 1);
+    assert_int_equal(mux_counters(rig->mux)->late_taken, 0);
+    expect(rig, "");
     rig_end(rig);
 }
 
@@ -461,7 +508,7 @@ static void what_was_sent_again_rests_as_if_silent(void **state) {
         say(rig, 0, EXPIRED);
         use_up_numbers(rig, &t);
         assert_int_equal(rig->sent, 32536);
-        rig->now_us += SEQUENCE_LATE_US;
+        rig->now_us += SEQUENCE_REPEAT_US;
         use_up_numbers(rig, &t);
         assert_int_equal(rig->skipped, again);
         rig_end(rig);
@@ -764,6 +811,7 @@ int main(void) {
         cmocka_unit_test(slots),
         cmocka_unit_test(tcp_slots),
         cmocka_unit_test(numbers_come_round_late),
+        cmocka_unit_test(repeated_answers_are_asked_for_again),
         cmocka_unit_test(what_was_sent_again_rests_as_if_silent),
         cmocka_unit_test(numbers_of_others_are_skipped),
         cmocka_unit_test(soundings_follow_the_prober),

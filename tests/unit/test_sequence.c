@@ -9,6 +9,8 @@
 
 #define COUNT 32536
 
+static const struct addr nobody;
+
 static struct sequence *made(unsigned owned) {
     struct sequence *s = calloc(1, sizeof *s);
     assert_non_null(s);
@@ -85,10 +87,10 @@ static void all_owned_skips_nothing(void **state) {
     assert_false(sequence_plan(s, 1999999 + SEQUENCE_SILENT_US, &skip, &wait_us));
     assert_int_equal(wait_us, 2000000 + SEQUENCE_SILENT_US);
     /* An answer frees its number earlier; it is far off, and others are not skipped for it. */
-    sequence_answered(s, 100, 500000);
-    int64_t free_us = 500000 + SEQUENCE_LATE_ROOMY_US;
+    sequence_answered(s, 100, &nobody, 500000);
+    int64_t free_us = 500000 + SEQUENCE_REST_US;
     assert_false(sequence_plan(s, free_us, &skip, &wait_us));
-    sequence_answered(s, 3, 500000);
+    sequence_answered(s, 3, &nobody, 500000);
     assert_false(sequence_plan(s, free_us - 1, &skip, &wait_us));
     assert_int_equal(wait_us, free_us);
     assert_true(sequence_plan(s, free_us, &skip, &wait_us));
@@ -99,7 +101,7 @@ static void all_owned_skips_nothing(void **state) {
 }
 
 /* At full rate, with answers that come in batches and not in order, numbers are waited for and none
- * is skipped; a lone worker gets 60,000 a second. */
+ * is skipped; a lone worker gets 90,000 a second. */
 static void what_rests_for_short_is_waited_for(void **state) {
     (void)state;
     struct sequence *s = made(SEQUENCE_ALL);
@@ -116,14 +118,88 @@ static void what_rests_for_short_is_waited_for(void **state) {
             continue;
         }
         assert_int_equal(skip, 0);
-        assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_LATE_ROOMY_US <= now_us);
+        assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_REST_US <= now_us);
         assert_int_equal(sequence_use(s, now_us + 1000000, false), i);
         answered_us[i % COUNT] = now_us + 3000 + 1000 * rng_below(&rng, 20);
-        sequence_answered(s, i, answered_us[i % COUNT]);
+        sequence_answered(s, i, &nobody, answered_us[i % COUNT]);
         now_us += i++ % 2; /* it could send two a microsecond */
     }
-    assert_true(now_us - 1000000 < INT64_C(3) * COUNT * 1000000 / 60000);
+    assert_true(now_us - 1000000 < INT64_C(3) * COUNT * 1000000 / 90000);
     free(answered_us);
+    free(s);
+}
+
+/* ---- repeated answers ------------------------------------------------------------------- */
+
+static struct addr router(const char *text) {
+    struct addr addr;
+    assert_true(addr_parse(&addr, text));
+    return addr;
+}
+
+/* The number of the first position has this answer, once round and at this time. */
+static bool answer_at(struct sequence *s, unsigned round, const struct addr *from, int64_t now_us) {
+    uint64_t position = (uint64_t)round * COUNT;
+    s->position = position;
+    assert_int_equal(sequence_use(s, now_us + 1000000, false), position);
+    return sequence_answered(s, position, from, now_us);
+}
+
+/* Who answered to one of the last two probes of a number may be doing so again within a second. */
+static void repeated_answers_are_known(void **state) {
+    (void)state;
+    const struct addr a = router("192.0.2.1"), b = router("192.0.2.2"), c = router("2001:db8::1");
+    const int64_t at_us = INT64_C(5000000000000);
+    struct sequence *s = made(SEQUENCE_ALL);
+    assert_true(answer_at(s, 0, &a, at_us));
+    assert_int_equal(s->numbers[0].free_us, at_us + SEQUENCE_REST_US);
+    assert_true(answer_at(s, 1, &b, at_us + SEQUENCE_REST_US));
+    assert_true(answer_at(s, 2, &nobody, at_us + SEQUENCE_REPEAT_US)); /* not sent: no answer */
+    assert_false(answer_at(s, 2, &a, at_us + SEQUENCE_REPEAT_US));
+    assert_int_equal(s->numbers[0].free_us, at_us + 2 * SEQUENCE_REPEAT_US);
+    assert_true(answer_at(s, 3, &c, at_us + 2 * SEQUENCE_REPEAT_US));
+    assert_false(answer_at(s, 4, &c, at_us + 3 * SEQUENCE_REPEAT_US));
+    assert_true(answer_at(s, 5, &c, at_us + 4 * SEQUENCE_REPEAT_US + 1000));
+    /* Other numbers have nothing to do with it. */
+    assert_true(sequence_answered(s, 1, &c, at_us));
+    free(s);
+}
+
+/* As the probe that has the number next is answered after its rest at the earliest, those that are
+ * forgotten are older than that. */
+static void no_repeated_answer_is_forgotten(void **state) {
+    (void)state;
+    const struct addr first = router("192.0.2.1"),
+                      other[] = {router("192.0.2.2"), router("192.0.2.3"), router("192.0.2.4")};
+    uint64_t rng = rng_seed("repeat");
+    for (int64_t late_us = 0; late_us <= SEQUENCE_REPEAT_US; late_us += 1000) {
+        struct sequence *s = made(SEQUENCE_ALL);
+        const int64_t first_us = 1000000, repeated_us = first_us + late_us;
+        assert_true(answer_at(s, 0, &first, first_us));
+        unsigned round = 1;
+        while (s->numbers[0].free_us < repeated_us && rng_below(&rng, 3) > 0) {
+            assert_true(answer_at(s, round, &other[round % 3], s->numbers[0].free_us));
+            round++;
+        }
+        if (s->numbers[0].free_us <= repeated_us) /* it finds somebody */
+            assert_false(answer_at(s, round, &first, repeated_us));
+        free(s);
+    }
+}
+
+/* A number that may be another one's in truth rests for as long as an answer may be repeated. */
+static void what_is_not_known_exactly_rests_longer(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    const struct addr a = router("192.0.2.1");
+    uint64_t stream = sequence_use(s, 1000000, true);
+    assert_true(sequence_answered(s, stream, &a, 500));
+    assert_int_equal(s->numbers[stream].free_us, 500 + SEQUENCE_REPEAT_US);
+    sequence_sound(s, 1000000);
+    assert_int_equal(sequence_sounded(s, 33000 + 1, 600), 0);
+    uint64_t plain = sequence_use(s, 1000000, false);
+    assert_true(sequence_answered(s, plain, &a, 700));
+    assert_int_equal(s->numbers[plain].free_us, 700 + SEQUENCE_REST_US);
     free(s);
 }
 
@@ -133,7 +209,7 @@ static void what_is_long_busy_is_skipped(void **state) {
     struct sequence *s = made(SEQUENCE_ALL);
     uint32_t skip;
     int64_t wait_us;
-    s->free_us[0] = s->free_us[1] = 1000000;
+    s->numbers[0].free_us = s->numbers[1].free_us = 1000000;
     assert_true(sequence_plan(s, 1000000 - SEQUENCE_SOON_US - 1, &skip, &wait_us));
     assert_int_equal(skip, 2);
     assert_false(sequence_plan(s, 1000000 - SEQUENCE_SOON_US, &skip, &wait_us));
@@ -175,18 +251,19 @@ static void a_slice_becomes_free(void **state) {
     struct sequence *s = made(SEQUENCE_ALL);
     s->position = BEFORE + (SEQUENCE_COMMON + 7) / 8;
     (void)sequence_use(s, 1000000, false);
+    const int64_t free_us = 1000000 + SEQUENCE_SILENT_US + SEQUENCE_REPEAT_US - SEQUENCE_REST_US;
     assert_int_equal(sequence_slice_free_us(s, 0), 0);
-    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
+    assert_int_equal(sequence_slice_free_us(s, 1), free_us);
     assert_int_equal(sequence_slice_free_us(s, 2), 0);
     /* A new prober does not forget what may still be answered. */
     sequence_start(s, "0.95");
-    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
+    assert_int_equal(sequence_slice_free_us(s, 1), free_us);
     /* Nor does one of another version, which begins elsewhere. */
     sequence_start(s, "0.96");
     assert_int_equal(sequence_slice_free_us(s, 0), 0);
-    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
+    assert_int_equal(sequence_slice_free_us(s, 1), free_us);
     sequence_start(s, "0.95");
-    assert_int_equal(sequence_slice_free_us(s, 1), 1000000 + SEQUENCE_SILENT_US);
+    assert_int_equal(sequence_slice_free_us(s, 1), free_us);
     free(s);
 }
 
@@ -270,18 +347,18 @@ static void what_was_unknown_is_kept(void **state) {
     sequence_sound(s, 0);
     (void)sequence_sounded(s, FIRST, 0);
     uint64_t silent = sequence_use(s, 5000000, true), quick = sequence_use(s, 1000000, true);
-    sequence_answered(s, quick, 100);
+    sequence_answered(s, quick, &nobody, 100);
     sequence_sound(s, 200);
     assert_int_equal(sequence_sounded(s, (uint16_t)(FIRST + 3 + 2), 300), 2);
     static const int64_t kept[] = {0, 15000000, 15000000, 15000000, 10000200, 10000200, 0};
     for (size_t i = 1; i < sizeof kept / sizeof kept[0]; i++)
-        assert_int_equal(s->free_us[i], kept[i]);
-    sequence_answered(s, silent, 400); /* which of three was it? */
-    assert_int_equal(s->free_us[1], 15000000);
+        assert_int_equal(s->numbers[i].free_us, kept[i]);
+    sequence_answered(s, silent, &nobody, 400); /* which of three was it? */
+    assert_int_equal(s->numbers[1].free_us, 15000000);
     uint64_t next = sequence_use(s, 5000000, true);
     assert_int_equal(next, 6);
-    sequence_answered(s, next, 500);
-    assert_int_equal(s->free_us[6], 500 + SEQUENCE_LATE_ROOMY_US);
+    sequence_answered(s, next, &nobody, 500);
+    assert_int_equal(s->numbers[6].free_us, 500 + SEQUENCE_REPEAT_US);
     free(s);
 }
 
@@ -350,10 +427,8 @@ static void model_answers(struct model *m) {
         m->flight[i].used = false;
         if (m->flight[i].silent)
             continue;
-        sequence_answered(m->s, m->flight[i].position, m->now_us);
-        bool roomy = 2 * __builtin_popcount(m->s->owned) >= SEQUENCE_SLICES;
-        m->free_us[m->flight[i].number] =
-            m->now_us + (roomy ? SEQUENCE_LATE_ROOMY_US : SEQUENCE_LATE_US);
+        sequence_answered(m->s, m->flight[i].position, &nobody, m->now_us);
+        m->free_us[m->flight[i].number] = m->now_us + SEQUENCE_REST_US;
     }
 }
 
@@ -441,6 +516,9 @@ int main(void) {
         cmocka_unit_test(plans_from_everywhere),
         cmocka_unit_test(all_owned_skips_nothing),
         cmocka_unit_test(what_rests_for_short_is_waited_for),
+        cmocka_unit_test(repeated_answers_are_known),
+        cmocka_unit_test(no_repeated_answer_is_forgotten),
+        cmocka_unit_test(what_is_not_known_exactly_rests_longer),
         cmocka_unit_test(what_is_long_busy_is_skipped),
         cmocka_unit_test(begins_where_it_is_told),
         cmocka_unit_test(nothing_owned_never_sends),

@@ -121,9 +121,9 @@ static bool print_state(
     static const struct wire_field fields[] = {
         {WIRE_NAME("id"), WIRE_TEXT, AT(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true,
             false},
-        {WIRE_NAME("state"), WIRE_TEXT, AT(state), 1, 32, NULL, NULL, true, false},
-        {WIRE_NAME("position"), WIRE_INT, AT(position), 0, INT64_MAX, NULL, NULL, false, false},
-        {WIRE_NAME("worker"), WIRE_TEXT, AT(worker), 1, 64, NULL, NULL, false, false},
+        {WIRE_NAME("state"), WIRE_TEXT, AT(state), 1, 32, 0, NULL, true, false},
+        {WIRE_NAME("position"), WIRE_INT, AT(position), 0, INT64_MAX, 0, NULL, false, false},
+        {WIRE_NAME("worker"), WIRE_TEXT, AT(worker), 1, 64, 0, NULL, false, false},
     };
     struct lines text = {0};
     if (!wire_get(map, fields, sizeof fields / sizeof fields[0], &in, "", err))

@@ -163,9 +163,9 @@ static bool read_message(struct dial *d, zmq_msg_t *frame, struct dial_message *
     } in = {0, "", NULL};
 #define AT(member) offsetof(struct header, member)
     static const struct wire_field fields[] = {
-        {WIRE_NAME("v"), WIRE_INT, AT(v), WIRE_VERSION, WIRE_VERSION, NULL, NULL, true, false},
-        {WIRE_NAME("op"), WIRE_TEXT, AT(op), 1, 32, NULL, NULL, true, false},
-        {WIRE_NAME("req"), WIRE_VALUE, AT(req), 0, 0, NULL, NULL, false, false},
+        {WIRE_NAME("v"), WIRE_INT, AT(v), WIRE_VERSION, WIRE_VERSION, 0, NULL, true, false},
+        {WIRE_NAME("op"), WIRE_TEXT, AT(op), 1, 32, 0, NULL, true, false},
+        {WIRE_NAME("req"), WIRE_VALUE, AT(req), 0, 0, 0, NULL, false, false},
     };
     struct wire_error err;
     if (!wire_doc_read(&d->doc, zmq_msg_data(frame), zmq_msg_size(frame), VALUES_MAX, &err) ||

@@ -50,10 +50,10 @@ bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, int64_t now_us,
     } in = {0, 0, 0, NULL};
 #define AT(member) offsetof(struct message, member)
     static const struct wire_field fields[] = {
-        {WIRE_NAME("epoch"), WIRE_INT, AT(epoch), 0, INT64_MAX, NULL, NULL, true, false},
-        {WIRE_NAME("origin"), WIRE_INT, AT(origin), 0, INT64_MAX, NULL, NULL, true, false},
-        {WIRE_NAME("seq"), WIRE_INT, AT(seq), 0, INT64_MAX, NULL, NULL, true, false},
-        {WIRE_NAME("streams"), WIRE_VALUE, AT(streams), 0, 0, NULL, NULL, true, false},
+        {WIRE_NAME("epoch"), WIRE_INT, AT(epoch), 0, INT64_MAX, 0, NULL, true, false},
+        {WIRE_NAME("origin"), WIRE_INT, AT(origin), 0, INT64_MAX, 0, NULL, true, false},
+        {WIRE_NAME("seq"), WIRE_INT, AT(seq), 0, INT64_MAX, 0, NULL, true, false},
+        {WIRE_NAME("streams"), WIRE_VALUE, AT(streams), 0, 0, 0, NULL, true, false},
     };
     if (!wire_get(alive, fields, sizeof fields / sizeof fields[0], &in, "", err))
         return false;

@@ -7,13 +7,13 @@
 #define AT(member) offsetof(struct pong, member)
 
 static const struct wire_field fields[] = {
-    {WIRE_NAME("broker"), WIRE_TEXT, AT(broker), 0, 64, NULL, NULL, true, false},
-    {WIRE_NAME("version"), WIRE_TEXT, AT(version), 0, 32, NULL, NULL, true, false},
-    {WIRE_NAME("versions"), WIRE_VALUE, AT(versions), 0, 0, NULL, NULL, true, false},
-    {WIRE_NAME("epoch"), WIRE_INT, AT(epoch), 0, INT64_MAX, NULL, NULL, true, false},
-    {WIRE_NAME("origin"), WIRE_INT, AT(origin), 0, INT64_MAX, NULL, NULL, false, false},
-    {WIRE_NAME("seq"), WIRE_INT, AT(seq), 0, INT64_MAX, NULL, NULL, true, false},
-    {WIRE_NAME("results"), WIRE_VALUE, AT(results), 0, 0, NULL, NULL, true, false},
+    {WIRE_NAME("broker"), WIRE_TEXT, AT(broker), 0, 64, 0, NULL, true, false},
+    {WIRE_NAME("version"), WIRE_TEXT, AT(version), 0, 32, 0, NULL, true, false},
+    {WIRE_NAME("versions"), WIRE_VALUE, AT(versions), 0, 0, 0, NULL, true, false},
+    {WIRE_NAME("epoch"), WIRE_INT, AT(epoch), 0, INT64_MAX, 0, NULL, true, false},
+    {WIRE_NAME("origin"), WIRE_INT, AT(origin), 0, INT64_MAX, 0, NULL, false, false},
+    {WIRE_NAME("seq"), WIRE_INT, AT(seq), 0, INT64_MAX, 0, NULL, true, false},
+    {WIRE_NAME("results"), WIRE_VALUE, AT(results), 0, 0, 0, NULL, true, false},
 };
 
 static bool version_number(const msgpack_object *object, int64_t *out) {
@@ -40,7 +40,7 @@ bool pong_get(struct pong *pong, const msgpack_object *map, struct wire_error *e
         const msgpack_object *endpoint = &pong->results->via.array.ptr[i];
         good = endpoint->type == MSGPACK_OBJECT_STR && endpoint->via.str.size >= 1 &&
                endpoint->via.str.size <= PONG_ENDPOINT_BYTES &&
-               wire_allowed(endpoint->via.str.ptr, endpoint->via.str.size, NULL);
+               wire_allowed(endpoint->via.str.ptr, endpoint->via.str.size, 0);
     }
     if (!good)
         wire_fail(err, "bad-request", "results", "must be an array of endpoints");

@@ -7,9 +7,9 @@
 void refusal_get(struct refusal *refusal, const msgpack_object *error) {
 #define AT(member) offsetof(struct refusal, member)
     static const struct wire_field fields[] = {
-        {WIRE_NAME("code"), WIRE_TEXT, AT(code), 1, 32, NULL, NULL, true, false},
-        {WIRE_NAME("message"), WIRE_TEXT, AT(message), 0, 224, NULL, NULL, true, false},
-        {WIRE_NAME("retry_ms"), WIRE_INT, AT(retry_ms), 0, RETRY_MAX_MS, NULL, NULL, false, false},
+        {WIRE_NAME("code"), WIRE_TEXT, AT(code), 1, 32, 0, NULL, true, false},
+        {WIRE_NAME("message"), WIRE_TEXT, AT(message), 0, 224, 0, NULL, true, false},
+        {WIRE_NAME("retry_ms"), WIRE_INT, AT(retry_ms), 0, RETRY_MAX_MS, 0, NULL, false, false},
     };
     struct wire_error err;
     memset(refusal, 0, sizeof *refusal);

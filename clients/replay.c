@@ -39,11 +39,11 @@ bool replay_get(struct replay *replay, const msgpack_object *root, struct wire_e
     } in;
 #define AT(member) offsetof(struct answer, member)
     static const struct wire_field fields[] = {
-        {WIRE_NAME("results"), WIRE_VALUE, AT(replay.results), 0, 0, NULL, NULL, true, false},
-        {WIRE_NAME("more"), WIRE_BOOL, AT(replay.more), 0, 0, NULL, NULL, true, false},
-        {WIRE_NAME("lost"), WIRE_VALUE, AT(lost), 0, 0, NULL, NULL, false, false},
-        {WIRE_NAME("epoch"), WIRE_INT, AT(replay.epoch), 0, INT64_MAX, NULL, NULL, true, false},
-        {WIRE_NAME("origin"), WIRE_INT, AT(replay.origin), 0, INT64_MAX, NULL, NULL, true, false},
+        {WIRE_NAME("results"), WIRE_VALUE, AT(replay.results), 0, 0, 0, NULL, true, false},
+        {WIRE_NAME("more"), WIRE_BOOL, AT(replay.more), 0, 0, 0, NULL, true, false},
+        {WIRE_NAME("lost"), WIRE_VALUE, AT(lost), 0, 0, 0, NULL, false, false},
+        {WIRE_NAME("epoch"), WIRE_INT, AT(replay.epoch), 0, INT64_MAX, 0, NULL, true, false},
+        {WIRE_NAME("origin"), WIRE_INT, AT(replay.origin), 0, INT64_MAX, 0, NULL, true, false},
     };
     memset(&in, 0, sizeof in);
     if (!wire_get(root, fields, sizeof fields / sizeof fields[0], &in, "", err) ||

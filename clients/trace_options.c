@@ -122,11 +122,11 @@ static const struct known {
 
 #define KNOWN (sizeof known / sizeof known[0])
 
-static void take_name(const char *option, const char *arg, const char *allowed, char *out) {
+static void take_name(const char *option, const char *arg, unsigned allowed, char *out) {
     size_t size = strlen(arg);
     if (size < 1 || size > TRACE_ID_BYTES || !wire_allowed(arg, size, allowed))
         command_misuse("%s %s: must be 1..%d of %s", option, arg, TRACE_ID_BYTES,
-            strchr(allowed, '.') != NULL ? "A-Za-z0-9._:-" : "A-Za-z0-9_-");
+            (allowed & WIRE_DOT) != 0 ? "A-Za-z0-9._:-" : "A-Za-z0-9_-");
     memcpy(out, arg, size + 1);
 }
 

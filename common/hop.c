@@ -36,13 +36,13 @@ struct wire_probe {
 #define AT(member) offsetof(struct wire_probe, member)
 
 static const struct wire_field probe_fields[] = {
-    {WIRE_NAME("attempt"), WIRE_INT, AT(attempt), 1, 32, NULL, NULL, true, false},
-    {WIRE_NAME("addr"), WIRE_TEXT, AT(addr), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
-    {WIRE_NAME("rtt_us"), WIRE_INT, AT(rtt_us), 0, INT32_MAX, NULL, NULL, true, true},
-    {WIRE_NAME("sent_us"), WIRE_INT, AT(sent_us), 0, INT64_MAX, NULL, NULL, true, false},
-    {WIRE_NAME("verdict"), WIRE_TEXT, AT(verdict), 1, HOP_WORD_BYTES, NULL, NULL, true, false},
-    {WIRE_NAME("mpls"), WIRE_VALUE, AT(mpls), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("flags"), WIRE_VALUE, AT(flags), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("attempt"), WIRE_INT, AT(attempt), 1, 32, 0, NULL, true, false},
+    {WIRE_NAME("addr"), WIRE_TEXT, AT(addr), 2, ADDR_TEXT - 1, 0, NULL, true, true},
+    {WIRE_NAME("rtt_us"), WIRE_INT, AT(rtt_us), 0, INT32_MAX, 0, NULL, true, true},
+    {WIRE_NAME("sent_us"), WIRE_INT, AT(sent_us), 0, INT64_MAX, 0, NULL, true, false},
+    {WIRE_NAME("verdict"), WIRE_TEXT, AT(verdict), 1, HOP_WORD_BYTES, 0, NULL, true, false},
+    {WIRE_NAME("mpls"), WIRE_VALUE, AT(mpls), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("flags"), WIRE_VALUE, AT(flags), 0, 0, 0, NULL, false, false},
 };
 
 #define PROBE_FIELDS (sizeof probe_fields / sizeof probe_fields[0])
@@ -140,9 +140,8 @@ static bool get_hop(const msgpack_object *map, int64_t *ttl, const msgpack_objec
         const msgpack_object *probes;
     } hop = {0, NULL};
     static const struct wire_field fields[] = {
-        {WIRE_NAME("ttl"), WIRE_INT, offsetof(struct hop, ttl), 1, 255, NULL, NULL, true, false},
-        {WIRE_NAME("probes"), WIRE_VALUE, offsetof(struct hop, probes), 0, 0, NULL, NULL, true,
-            false},
+        {WIRE_NAME("ttl"), WIRE_INT, offsetof(struct hop, ttl), 1, 255, 0, NULL, true, false},
+        {WIRE_NAME("probes"), WIRE_VALUE, offsetof(struct hop, probes), 0, 0, 0, NULL, true, false},
     };
     if (!wire_get_known(map, fields, 2, &hop, path, unknown, err))
         return false;

@@ -27,34 +27,34 @@ const char *const result_stop_names[] = {
 
 /* `error`, `hops`, `names` and `members` come last and are packed by hand. */
 static const struct wire_field body_fields[] = {
-    {WIRE_NAME("target"), WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, NULL, NULL, true, false},
-    {WIRE_NAME("dst"), WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
-    {WIRE_NAME("src"), WIRE_TEXT, BODY(src), 2, ADDR_TEXT - 1, NULL, NULL, true, true},
-    {WIRE_NAME("protocol"), WIRE_CHOICE, BODY(protocol), 0, 0, NULL, trace_protocol_names, true,
+    {WIRE_NAME("target"), WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, 0, NULL, true, false},
+    {WIRE_NAME("dst"), WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, 0, NULL, true, true},
+    {WIRE_NAME("src"), WIRE_TEXT, BODY(src), 2, ADDR_TEXT - 1, 0, NULL, true, true},
+    {WIRE_NAME("protocol"), WIRE_CHOICE, BODY(protocol), 0, 0, 0, trace_protocol_names, true,
         false},
-    {WIRE_NAME("port"), WIRE_INT, BODY(port), 1, 65535, NULL, NULL, false, false},
-    {WIRE_NAME("flow"), WIRE_INT, BODY(flow), 0, 1023, NULL, NULL, false, false},
-    {WIRE_NAME("constant_flow"), WIRE_BOOL, BODY(constant_flow), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("src_port"), WIRE_INT, BODY(src_port), 1, 65535, NULL, NULL, false, false},
-    {WIRE_NAME("first_ttl"), WIRE_INT, BODY(first_ttl), 1, 255, NULL, NULL, true, false},
-    {WIRE_NAME("max_ttl"), WIRE_INT, BODY(max_ttl), 1, 255, NULL, NULL, true, false},
-    {WIRE_NAME("started_us"), WIRE_INT, BODY(started_us), 0, INT64_MAX, NULL, NULL, true, false},
-    {WIRE_NAME("finished_us"), WIRE_INT, BODY(finished_us), 0, INT64_MAX, NULL, NULL, true, false},
-    {WIRE_NAME("prober"), WIRE_TEXT, BODY(prober), 1, 64, NULL, NULL, false, false},
-    {WIRE_NAME("probes_sent"), WIRE_INT, BODY(probes_sent), 0, INT64_MAX, NULL, NULL, true, false},
-    {WIRE_NAME("stop"), WIRE_CHOICE, BODY(stop), 0, 0, NULL, result_stop_names, true, false},
-    {WIRE_NAME("error"), WIRE_VALUE, BODY(error), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("hops"), WIRE_VALUE, BODY(hops), 0, 0, NULL, NULL, true, false},
-    {WIRE_NAME("names"), WIRE_VALUE, BODY(names), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("members"), WIRE_VALUE, BODY(members), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("port"), WIRE_INT, BODY(port), 1, 65535, 0, NULL, false, false},
+    {WIRE_NAME("flow"), WIRE_INT, BODY(flow), 0, 1023, 0, NULL, false, false},
+    {WIRE_NAME("constant_flow"), WIRE_BOOL, BODY(constant_flow), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("src_port"), WIRE_INT, BODY(src_port), 1, 65535, 0, NULL, false, false},
+    {WIRE_NAME("first_ttl"), WIRE_INT, BODY(first_ttl), 1, 255, 0, NULL, true, false},
+    {WIRE_NAME("max_ttl"), WIRE_INT, BODY(max_ttl), 1, 255, 0, NULL, true, false},
+    {WIRE_NAME("started_us"), WIRE_INT, BODY(started_us), 0, INT64_MAX, 0, NULL, true, false},
+    {WIRE_NAME("finished_us"), WIRE_INT, BODY(finished_us), 0, INT64_MAX, 0, NULL, true, false},
+    {WIRE_NAME("prober"), WIRE_TEXT, BODY(prober), 1, 64, 0, NULL, false, false},
+    {WIRE_NAME("probes_sent"), WIRE_INT, BODY(probes_sent), 0, INT64_MAX, 0, NULL, true, false},
+    {WIRE_NAME("stop"), WIRE_CHOICE, BODY(stop), 0, 0, 0, result_stop_names, true, false},
+    {WIRE_NAME("error"), WIRE_VALUE, BODY(error), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("hops"), WIRE_VALUE, BODY(hops), 0, 0, 0, NULL, true, false},
+    {WIRE_NAME("names"), WIRE_VALUE, BODY(names), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("members"), WIRE_VALUE, BODY(members), 0, 0, 0, NULL, false, false},
 };
 
 #define BODY_FIELDS (sizeof body_fields / sizeof body_fields[0])
 #define PLAIN_BODY_FIELDS (BODY_FIELDS - 4)
 
 static const struct wire_field error_fields[] = {
-    {WIRE_NAME("code"), WIRE_TEXT, BODY(error_code), 1, 32, NULL, NULL, true, false},
-    {WIRE_NAME("message"), WIRE_TEXT, BODY(error_message), 0, 224, NULL, NULL, true, false},
+    {WIRE_NAME("code"), WIRE_TEXT, BODY(error_code), 1, 32, 0, NULL, true, false},
+    {WIRE_NAME("message"), WIRE_TEXT, BODY(error_message), 0, 224, 0, NULL, true, false},
 };
 
 #define MEMBER(member) offsetof(struct result_member, member)
@@ -63,8 +63,8 @@ static const struct wire_field member_fields[] = {
     {WIRE_NAME("worker"), WIRE_TEXT, MEMBER(worker), 1, 64, WIRE_ID_CHARS, NULL, true, false},
     {WIRE_NAME("id"), WIRE_TEXT, MEMBER(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true,
         false},
-    {WIRE_NAME("stop"), WIRE_CHOICE, MEMBER(stop), 0, 0, NULL, result_stop_names, true, false},
-    {WIRE_NAME("seq"), WIRE_INT, MEMBER(seq), 1, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("stop"), WIRE_CHOICE, MEMBER(stop), 0, 0, 0, result_stop_names, true, false},
+    {WIRE_NAME("seq"), WIRE_INT, MEMBER(seq), 1, INT64_MAX, 0, NULL, true, false},
 };
 
 #define MEMBER_FIELDS (sizeof member_fields / sizeof member_fields[0])
@@ -72,17 +72,17 @@ static const struct wire_field member_fields[] = {
 #define HEAD(member) offsetof(struct result_head, member)
 
 static const struct wire_field head_fields[] = {
-    {WIRE_NAME("req"), WIRE_VALUE, HEAD(req), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("seq"), WIRE_INT, HEAD(seq), 1, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("req"), WIRE_VALUE, HEAD(req), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("seq"), WIRE_INT, HEAD(seq), 1, INT64_MAX, 0, NULL, true, false},
     {WIRE_NAME("stream"), WIRE_TEXT, HEAD(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, true,
         false},
-    {WIRE_NAME("stream_seq"), WIRE_INT, HEAD(stream_seq), 1, INT64_MAX, NULL, NULL, true, false},
-    {WIRE_NAME("epoch"), WIRE_INT, HEAD(epoch), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("stream_seq"), WIRE_INT, HEAD(stream_seq), 1, INT64_MAX, 0, NULL, true, false},
+    {WIRE_NAME("epoch"), WIRE_INT, HEAD(epoch), 0, INT64_MAX, 0, NULL, true, false},
     {WIRE_NAME("id"), WIRE_TEXT, HEAD(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
-    {WIRE_NAME("meta"), WIRE_VALUE, HEAD(meta), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("accepted_us"), WIRE_INT, HEAD(accepted_us), 0, INT64_MAX, NULL, NULL, true, false},
+    {WIRE_NAME("meta"), WIRE_VALUE, HEAD(meta), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("accepted_us"), WIRE_INT, HEAD(accepted_us), 0, INT64_MAX, 0, NULL, true, false},
     {WIRE_NAME("worker"), WIRE_TEXT, HEAD(worker), 1, 64, WIRE_ID_CHARS, NULL, false, false},
-    {WIRE_NAME("run"), WIRE_INT, HEAD(run), 0, 1000, NULL, NULL, true, false},
+    {WIRE_NAME("run"), WIRE_INT, HEAD(run), 0, 1000, 0, NULL, true, false},
     {WIRE_NAME("shared"), WIRE_TEXT, HEAD(shared), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, false,
         false},
 };

@@ -33,7 +33,7 @@ extern const char *const result_stop_names[];
 
 /* A trace's id, or of one place of a fanout that of the whole, "/" and the worker's name. */
 #define RESULT_ID_BYTES (2 * TRACE_ID_BYTES + 1)
-#define RESULT_ID_CHARS WIRE_ID_CHARS "/"
+#define RESULT_ID_CHARS (WIRE_ID_CHARS | WIRE_SLASH)
 
 /* True for 1 to TRACE_ID_BYTES of WIRE_ID_CHARS, or two such with "/" between. */
 bool result_is_id(const char *text, size_t size);

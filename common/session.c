@@ -23,24 +23,24 @@ static const char *const op_names[] = {
 #define TEXT(name, min, max, allowed)                                                              \
     { WIRE_NAME(#name), WIRE_TEXT, MSG(name), min, max, allowed, NULL, true, false }
 #define INT(name, min, max)                                                                        \
-    { WIRE_NAME(#name), WIRE_INT, MSG(name), min, max, NULL, NULL, true, false }
+    { WIRE_NAME(#name), WIRE_INT, MSG(name), min, max, 0, NULL, true, false }
 #define VALUE(name, member, required)                                                              \
-    { WIRE_NAME(name), WIRE_VALUE, MSG(member), 0, 0, NULL, NULL, required, false }
+    { WIRE_NAME(name), WIRE_VALUE, MSG(member), 0, 0, 0, NULL, required, false }
 
 #define LEASE INT(lease, 1, INT64_MAX)
 #define TROUBLE                                                                                    \
     {                                                                                              \
-        WIRE_NAME("trouble"), WIRE_TEXT, MSG(trouble), 1, SESSION_TROUBLE_BYTES, NULL, NULL,       \
-            false, false                                                                           \
+        WIRE_NAME("trouble"), WIRE_TEXT, MSG(trouble), 1, SESSION_TROUBLE_BYTES, 0, NULL, false,   \
+            false                                                                                  \
     }
 
 static const struct wire_field op_field = {
-    WIRE_NAME("op"), WIRE_CHOICE, MSG(op), 0, 0, NULL, op_names, true, false};
+    WIRE_NAME("op"), WIRE_CHOICE, MSG(op), 0, 0, 0, op_names, true, false};
 
 static const struct wire_field hello[] = {
     TEXT(name, 1, SESSION_NAME_BYTES, WIRE_ID_CHARS),
     VALUE("versions", values.versions, true),
-    TEXT(prober, 1, 64, NULL),
+    TEXT(prober, 1, 64, 0),
     INT(capacity, 1, SESSION_MAX_CAPACITY),
     VALUE("labels", values.labels, true),
     VALUE("af", values.af, true),
@@ -55,7 +55,7 @@ static const struct wire_field heartbeat[] = {
     VALUE("leases", values.leases, false),
     TROUBLE,
     VALUE("stats", stats, false),
-    {WIRE_NAME("epoch"), WIRE_INT, MSG(epoch), 0, INT64_MAX, NULL, NULL, false, false},
+    {WIRE_NAME("epoch"), WIRE_INT, MSG(epoch), 0, INT64_MAX, 0, NULL, false, false},
 };
 static const struct wire_field hop[] = {
     LEASE,
@@ -63,15 +63,15 @@ static const struct wire_field hop[] = {
     VALUE("probes", probes, true),
 };
 static const struct wire_field result[] = {LEASE, VALUE("body", values.body, true)};
-static const struct wire_field give_back[] = {LEASE, TEXT(reason, 0, 200, NULL)};
+static const struct wire_field give_back[] = {LEASE, TEXT(reason, 0, 200, 0)};
 static const struct wire_field welcome[] = {
     INT(epoch, 0, INT64_MAX),
     INT(heartbeat_ms, 10, 3600000),
     INT(dead_ms, 10, 3600000),
-    {WIRE_NAME("version"), WIRE_INT, MSG(version), SESSION_VERSION_MIN, SESSION_VERSION_MAX, NULL,
+    {WIRE_NAME("version"), WIRE_INT, MSG(version), SESSION_VERSION_MIN, SESSION_VERSION_MAX, 0,
         NULL, false, false},
 };
-static const struct wire_field reject[] = {TEXT(code, 1, 32, NULL), TEXT(message, 0, 224, NULL)};
+static const struct wire_field reject[] = {TEXT(code, 1, 32, 0), TEXT(message, 0, 224, 0)};
 static const struct wire_field dispatch[] = {
     LEASE,
     INT(run, 1, 1000),

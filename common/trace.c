@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TARGET_CHARS WIRE_HOST_CHARS ":"
+#define TARGET_CHARS (WIRE_HOST_CHARS | WIRE_COLON)
 #define IPV4_SIZE_MIN 28
 #define IPV6_SIZE_MIN 48
 
@@ -20,38 +20,36 @@ static const char *const fanout_names[] = {"all", NULL};
 static const struct wire_field fields[] = {
     {WIRE_NAME("target"), WIRE_TEXT, AT(target), 1, TRACE_TARGET_BYTES, TARGET_CHARS, NULL, true,
         false},
-    {WIRE_NAME("af"), WIRE_INT, AT(af), 0, 6, NULL, NULL, false, false},
-    {WIRE_NAME("protocol"), WIRE_CHOICE, AT(protocol), 0, 0, NULL, trace_protocol_names, false,
-        false},
-    {WIRE_NAME("port"), WIRE_INT, AT(port), 1, 65535, NULL, NULL, false, false},
-    {WIRE_NAME("source"), WIRE_TEXT, AT(source), 2, ADDR_TEXT - 1, NULL, NULL, false, false},
-    {WIRE_NAME("first_ttl"), WIRE_INT, AT(first_ttl), 1, 255, NULL, NULL, false, false},
-    {WIRE_NAME("max_ttl"), WIRE_INT, AT(max_ttl), 1, 255, NULL, NULL, false, false},
-    {WIRE_NAME("probes"), WIRE_INT, AT(probes), 1, 16, NULL, NULL, false, false},
-    {WIRE_NAME("attempts"), WIRE_INT, AT(attempts), 1, 32, NULL, NULL, false, false},
-    {WIRE_NAME("timeout_ms"), WIRE_INT, AT(timeout_ms), 100, 30000, NULL, NULL, false, false},
-    {WIRE_NAME("gap_limit"), WIRE_INT, AT(gap_limit), 0, 255, NULL, NULL, false, false},
-    {WIRE_NAME("loop_limit"), WIRE_INT, AT(loop_limit), 0, 255, NULL, NULL, false, false},
-    {WIRE_NAME("window"), WIRE_INT, AT(window), 0, 64, NULL, NULL, false, false},
-    {WIRE_NAME("flow"), WIRE_INT, AT(flow), 0, 1023, NULL, NULL, false, false},
-    {WIRE_NAME("size"), WIRE_INT, AT(size), IPV4_SIZE_MIN, 1500, NULL, NULL, false, false},
-    {WIRE_NAME("tos"), WIRE_INT, AT(tos), 0, 255, NULL, NULL, false, false},
-    {WIRE_NAME("bit_pattern"), WIRE_INT, AT(bit_pattern), 0, 255, NULL, NULL, false, false},
-    {WIRE_NAME("names"), WIRE_BOOL, AT(names), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("workers"), WIRE_VALUE, AT(workers), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("af"), WIRE_INT, AT(af), 0, 6, 0, NULL, false, false},
+    {WIRE_NAME("protocol"), WIRE_CHOICE, AT(protocol), 0, 0, 0, trace_protocol_names, false, false},
+    {WIRE_NAME("port"), WIRE_INT, AT(port), 1, 65535, 0, NULL, false, false},
+    {WIRE_NAME("source"), WIRE_TEXT, AT(source), 2, ADDR_TEXT - 1, 0, NULL, false, false},
+    {WIRE_NAME("first_ttl"), WIRE_INT, AT(first_ttl), 1, 255, 0, NULL, false, false},
+    {WIRE_NAME("max_ttl"), WIRE_INT, AT(max_ttl), 1, 255, 0, NULL, false, false},
+    {WIRE_NAME("probes"), WIRE_INT, AT(probes), 1, 16, 0, NULL, false, false},
+    {WIRE_NAME("attempts"), WIRE_INT, AT(attempts), 1, 32, 0, NULL, false, false},
+    {WIRE_NAME("timeout_ms"), WIRE_INT, AT(timeout_ms), 100, 30000, 0, NULL, false, false},
+    {WIRE_NAME("gap_limit"), WIRE_INT, AT(gap_limit), 0, 255, 0, NULL, false, false},
+    {WIRE_NAME("loop_limit"), WIRE_INT, AT(loop_limit), 0, 255, 0, NULL, false, false},
+    {WIRE_NAME("window"), WIRE_INT, AT(window), 0, 64, 0, NULL, false, false},
+    {WIRE_NAME("flow"), WIRE_INT, AT(flow), 0, 1023, 0, NULL, false, false},
+    {WIRE_NAME("size"), WIRE_INT, AT(size), IPV4_SIZE_MIN, 1500, 0, NULL, false, false},
+    {WIRE_NAME("tos"), WIRE_INT, AT(tos), 0, 255, 0, NULL, false, false},
+    {WIRE_NAME("bit_pattern"), WIRE_INT, AT(bit_pattern), 0, 255, 0, NULL, false, false},
+    {WIRE_NAME("names"), WIRE_BOOL, AT(names), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("workers"), WIRE_VALUE, AT(workers), 0, 0, 0, NULL, false, false},
 
     {WIRE_NAME("id"), WIRE_TEXT, AT(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, false, false},
     {WIRE_NAME("stream"), WIRE_TEXT, AT(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, false,
         false},
-    {WIRE_NAME("priority"), WIRE_INT, AT(priority), 0, 9, NULL, NULL, false, false},
-    {WIRE_NAME("deadline_ms"), WIRE_INT, AT(deadline_ms), 100, 86400000, NULL, NULL, false, false},
-    {WIRE_NAME("progress"), WIRE_BOOL, AT(progress), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("coalesce"), WIRE_BOOL, AT(coalesce), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("max_age_ms"), WIRE_INT, AT(max_age_ms), 0, 86400000, NULL, NULL, false, false},
-    {WIRE_NAME("fanout"), WIRE_INT, AT(fanout), 1, TRACE_MAX_FANOUT, NULL, fanout_names, false,
-        false},
-    {WIRE_NAME("wait"), WIRE_BOOL, AT(wait), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("meta"), WIRE_VALUE, AT(meta), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("priority"), WIRE_INT, AT(priority), 0, 9, 0, NULL, false, false},
+    {WIRE_NAME("deadline_ms"), WIRE_INT, AT(deadline_ms), 100, 86400000, 0, NULL, false, false},
+    {WIRE_NAME("progress"), WIRE_BOOL, AT(progress), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("coalesce"), WIRE_BOOL, AT(coalesce), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("max_age_ms"), WIRE_INT, AT(max_age_ms), 0, 86400000, 0, NULL, false, false},
+    {WIRE_NAME("fanout"), WIRE_INT, AT(fanout), 1, TRACE_MAX_FANOUT, 0, fanout_names, false, false},
+    {WIRE_NAME("wait"), WIRE_BOOL, AT(wait), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("meta"), WIRE_VALUE, AT(meta), 0, 0, 0, NULL, false, false},
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])

@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,11 +101,29 @@ static bool is_printable(const char *text, size_t size) {
     return is_utf8(text, size);
 }
 
-bool wire_allowed(const char *text, size_t size, const char *allowed) {
-    if (allowed == NULL)
+/* The bit of each character that any of WIRE_ID_CHARS and its like allows. */
+#define S WIRE_STREAM_CHARS
+#define TEN S, S, S, S, S, S, S, S, S, S
+#define LETTERS TEN, TEN, S, S, S, S, S, S
+static const uint8_t char_bits[UCHAR_MAX + 1] = {
+    ['-'] = S,
+    ['.'] = WIRE_DOT,
+    ['/'] = WIRE_SLASH,
+    ['0'] = TEN,
+    [':'] = WIRE_COLON,
+    ['A'] = LETTERS,
+    ['_'] = S,
+    ['a'] = LETTERS,
+};
+#undef S
+#undef TEN
+#undef LETTERS
+
+bool wire_allowed(const char *text, size_t size, unsigned allowed) {
+    if (allowed == 0)
         return is_printable(text, size);
     for (size_t i = 0; i < size; i++)
-        if (text[i] == '\0' || strchr(allowed, text[i]) == NULL)
+        if ((char_bits[(unsigned char)text[i]] & allowed) == 0)
             return false;
     return true;
 }

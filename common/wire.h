@@ -54,7 +54,7 @@ bool wire_doc_read(struct wire_doc *doc, const void *data, size_t size, uint32_t
 enum wire_kind {
     WIRE_BOOL,   /* bool */
     WIRE_INT,    /* int64_t within min..max */
-    WIRE_TEXT,   /* char[max + 1], NUL-ended: min..max bytes of `allowed` (NULL: printable UTF-8) */
+    WIRE_TEXT,   /* char[max + 1], NUL-ended: min..max bytes of `allowed` (0: printable UTF-8) */
     WIRE_CHOICE, /* int: index into `choices` */
     WIRE_VALUE,  /* const msgpack_object *: any value, NULL if absent; the reader looks further */
 };
@@ -68,7 +68,7 @@ struct wire_field {
     enum wire_kind kind;
     size_t offset;
     int64_t min, max;
-    const char *allowed;
+    unsigned allowed;           /* WIRE_ID_CHARS and its like */
     const char *const *choices; /* ended by NULL; of INT: its first one stands for -1 */
     bool required;
     bool nullable; /* nil stands for -1 (INT) or the empty string (TEXT) */
@@ -122,17 +122,21 @@ static inline const msgpack_object *wire_find(const msgpack_object *map, const c
     return found;
 }
 
-/* True if each of size bytes is in allowed; NULL allows UTF-8 without control characters. */
-bool wire_allowed(const char *text, size_t size, const char *allowed);
+/* The characters of names, ids, streams and host names in docs/protocol.md: a bit for those that
+ * are in all of them, one for each further one. */
+#define WIRE_STREAM_CHARS 1U /* A-Za-z0-9_- */
+#define WIRE_DOT 2U
+#define WIRE_COLON 4U
+#define WIRE_SLASH 8U
+#define WIRE_HOST_CHARS (WIRE_STREAM_CHARS | WIRE_DOT)
+#define WIRE_ID_CHARS (WIRE_HOST_CHARS | WIRE_COLON)
+
+/* True if each of size bytes is in allowed; 0 allows UTF-8 without control characters. */
+bool wire_allowed(const char *text, size_t size, unsigned allowed);
 
 /* True if every reader of msgpack can read the value: map keys are strings, strings are UTF-8, and
  * it nests at most max_depth deep. What is passed on without being looked at must be so. */
 bool wire_portable(const msgpack_object *object, int max_depth);
-
-/* The characters of names, ids, streams and host names in docs/protocol.md. */
-#define WIRE_ID_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
-#define WIRE_STREAM_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-#define WIRE_HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 void wire_put_text(msgpack_packer *pk, const char *text);
 void wire_put_key_int(msgpack_packer *pk, const char *key, int64_t value);

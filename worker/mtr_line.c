@@ -130,7 +130,7 @@ static bool whole_number(const struct word *word, int64_t max, int64_t *out) {
 }
 
 static bool copy_word(char out[HOP_WORD_BYTES + 1], const struct word *word) {
-    if (word->size > HOP_WORD_BYTES || !wire_allowed(word->at, word->size, NULL))
+    if (word->size > HOP_WORD_BYTES || !wire_allowed(word->at, word->size, 0))
         return false;
     memcpy(out, word->at, word->size);
     out[word->size] = '\0';

@@ -21,7 +21,7 @@ static void check_reply(const struct mtr_reply *r) {
     CHECK(r->class <= MTR_TROUBLE);
     CHECK(r->word[0] != '\0' && strlen(r->word) <= HOP_WORD_BYTES);
     CHECK(strlen(r->support) <= HOP_WORD_BYTES);
-    CHECK(wire_allowed(r->word, strlen(r->word), NULL));
+    CHECK(wire_allowed(r->word, strlen(r->word), 0));
     CHECK(r->addr.af == 0 || r->addr.af == 4 || r->addr.af == 6);
     CHECK(r->rtt_us >= -1);
     CHECK(r->mpls_count <= HOP_MPLS_MAX);

@@ -105,13 +105,13 @@ static bool again_ping(struct again *a) {
 /* Reads what is in an error as a client does. */
 static void get_error(struct wire_error *err, const msgpack_object *map, char code[33]) {
     static const struct wire_field fields[] = {
-        {WIRE_NAME("message"), WIRE_TEXT, offsetof(struct wire_error, message), 0, 223, NULL, NULL,
+        {WIRE_NAME("message"), WIRE_TEXT, offsetof(struct wire_error, message), 0, 223, 0, NULL,
             true, false},
-        {WIRE_NAME("field"), WIRE_TEXT, offsetof(struct wire_error, field), 1, 79, NULL, NULL,
-            false, false},
-        {WIRE_NAME("reason"), WIRE_TEXT, offsetof(struct wire_error, reason), 1, 16, NULL, NULL,
-            false, false},
-        {WIRE_NAME("retry_ms"), WIRE_INT, offsetof(struct wire_error, retry_ms), 1, 86400000, NULL,
+        {WIRE_NAME("field"), WIRE_TEXT, offsetof(struct wire_error, field), 1, 79, 0, NULL, false,
+            false},
+        {WIRE_NAME("reason"), WIRE_TEXT, offsetof(struct wire_error, reason), 1, 16, 0, NULL, false,
+            false},
+        {WIRE_NAME("retry_ms"), WIRE_INT, offsetof(struct wire_error, retry_ms), 1, 86400000, 0,
             NULL, false, false},
     };
     struct wire_error wrong;

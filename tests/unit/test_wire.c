@@ -2,6 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "common/request.h"
+#include "common/result.h"
 #include "common/wire.h"
 #include "tests/unit/notation.h"
 #include "tests/unit/rng.h"
@@ -257,14 +258,14 @@ static const char *const colours[] = {"red", "green", NULL};
 #define AT(member) offsetof(struct sample, member)
 
 static const struct wire_field fields[] = {
-    {WIRE_NAME("name"), WIRE_TEXT, AT(name), 2, 4, "abc", NULL, true, false},
-    {WIRE_NAME("flag"), WIRE_BOOL, AT(flag), 0, 0, NULL, NULL, false, false},
-    {WIRE_NAME("number"), WIRE_INT, AT(number), 5, 300, NULL, NULL, false, false},
-    {WIRE_NAME("maybe"), WIRE_INT, AT(maybe), 0, INT64_MAX, NULL, NULL, false, true},
-    {WIRE_NAME("any"), WIRE_TEXT, AT(any), 0, 8, NULL, NULL, false, false},
-    {WIRE_NAME("perhaps"), WIRE_TEXT, AT(perhaps), 1, 4, NULL, NULL, false, true},
-    {WIRE_NAME("colour"), WIRE_CHOICE, AT(colour), 0, 0, NULL, colours, false, false},
-    {WIRE_NAME("value"), WIRE_VALUE, AT(value), 0, 0, NULL, NULL, false, false},
+    {WIRE_NAME("name"), WIRE_TEXT, AT(name), 2, 4, WIRE_STREAM_CHARS, NULL, true, false},
+    {WIRE_NAME("flag"), WIRE_BOOL, AT(flag), 0, 0, 0, NULL, false, false},
+    {WIRE_NAME("number"), WIRE_INT, AT(number), 5, 300, 0, NULL, false, false},
+    {WIRE_NAME("maybe"), WIRE_INT, AT(maybe), 0, INT64_MAX, 0, NULL, false, true},
+    {WIRE_NAME("any"), WIRE_TEXT, AT(any), 0, 8, 0, NULL, false, false},
+    {WIRE_NAME("perhaps"), WIRE_TEXT, AT(perhaps), 1, 4, 0, NULL, false, true},
+    {WIRE_NAME("colour"), WIRE_CHOICE, AT(colour), 0, 0, 0, colours, false, false},
+    {WIRE_NAME("value"), WIRE_VALUE, AT(value), 0, 0, 0, NULL, false, false},
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])
@@ -293,7 +294,7 @@ static void ranges(void **state) {
         {"{'flag': true}", WRONG("name", "is missing")},
         {"{'name': 'a'}", WRONG("name", "1 bytes: must be 2..4")},
         {"{'name': 'abcab'}", WRONG("name", "5 bytes: must be 2..4")},
-        {"{'name': 'abd'}", WRONG("name", "abd: a character that is not allowed here")},
+        {"{'name': 'ab.'}", WRONG("name", "ab.: a character that is not allowed here")},
         {"{'name': 'ab\\x00'}", WRONG("name", "ab: a character that is not allowed here")},
         {"{'name': 7}", WRONG("name", "must be a string of 2..4 bytes")},
         {"{'name': null}", WRONG("name", "must be a string of 2..4 bytes")},
@@ -454,8 +455,32 @@ static void printable_texts(void **state) {
             for (int byte = 0; byte <= 0xff; byte++) {
                 memset(text, 'x', sizeof text);
                 text[at] = (char)byte;
-                assert_int_equal(wire_allowed(text, size, NULL), byte >= 0x20 && byte < 0x7f);
+                assert_int_equal(wire_allowed(text, size, 0), byte >= 0x20 && byte < 0x7f);
             }
+}
+
+#define WORD_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+static void characters(void **state) {
+    (void)state;
+    static const struct {
+        unsigned allowed;
+        const char *all;
+    } cases[] = {
+        {WIRE_STREAM_CHARS, WORD_CHARS},
+        {WIRE_HOST_CHARS, WORD_CHARS "."},
+        {WIRE_ID_CHARS, WORD_CHARS ".:"},
+        {RESULT_ID_CHARS, WORD_CHARS ".:/"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_true(wire_allowed("", 0, cases[i].allowed));
+        for (int byte = 0; byte <= 0xff; byte++) {
+            const char text[] = {'x', (char)byte, 'x'};
+            bool is = memchr(cases[i].all, byte, strlen(cases[i].all)) != NULL;
+            assert_int_equal(wire_allowed(text, 3, cases[i].allowed), is);
+            assert_int_equal(wire_allowed(text + 1, 1, cases[i].allowed), is);
+        }
+    }
 }
 
 /* ---- errors ----------------------------------------------------------------------------- */
@@ -632,7 +657,7 @@ static void a_word_may_stand_for_a_number(void **state) {
     struct fixture *f = *state;
     static const char *const words[] = {"all", NULL};
     static const struct wire_field field = {
-        WIRE_NAME("n"), WIRE_INT, 0, 1, 9, NULL, words, false, false};
+        WIRE_NAME("n"), WIRE_INT, 0, 1, 9, 0, words, false, false};
     static const struct {
         const char *value, *expected;
         int64_t number;
@@ -742,6 +767,7 @@ int main(void) {
         TEST(the_path_of_a_map_ends_without_a_dot),
         TEST(writing_leaves_out_what_is_default),
         TEST(printable_texts),
+        TEST(characters),
         TEST(messages_are_one_printable_line),
         TEST(busy_has_a_reason_and_a_time),
         TEST(sizes_of_values),

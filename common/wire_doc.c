@@ -143,18 +143,22 @@ static uint64_t count_children(const msgpack_object *o) {
                                              : 0;
 }
 
-/* False if there are fewer bytes than the value or its children claim. */
-static bool is_there(const msgpack_object *o, uint64_t bytes, size_t left) {
-    return bytes > 0 && bytes <= left && count_children(o) <= left - bytes;
+/* 0 if there are fewer bytes than the value or its children claim. */
+static inline size_t read_value(msgpack_object *o, const uint8_t *at, size_t left) {
+    uint64_t bytes = left > 0 ? read_head(o, at, left) : 0;
+    return bytes > 0 && bytes <= left && count_children(o) <= left - bytes ? (size_t)bytes : 0;
+}
+
+size_t wire_head(msgpack_object *value, const void *data, size_t size) {
+    return read_value(value, data, size);
 }
 
 size_t wire_value_size(const void *data, size_t size) {
     const uint8_t *at = data, *end = at + size;
     msgpack_object value;
     for (uint64_t open = 1; open > 0; open += count_children(&value) - 1) {
-        size_t left = (size_t)(end - at);
-        uint64_t bytes = left > 0 ? read_head(&value, at, left) : 0;
-        if (!is_there(&value, bytes, left))
+        size_t bytes = read_value(&value, at, (size_t)(end - at));
+        if (bytes == 0)
             return 0;
         at += bytes;
     }
@@ -210,9 +214,8 @@ static bool read_tree(struct wire_doc *doc, const uint8_t *data, size_t size, ui
             end = outer[depth].end;
         }
         msgpack_object *o = next++;
-        size_t left = (size_t)(data_end - at);
-        uint64_t bytes = left > 0 ? read_head(o, at, left) : 0;
-        if (!is_there(o, bytes, left)) {
+        size_t bytes = read_value(o, at, (size_t)(data_end - at));
+        if (bytes == 0) {
             wire_fail(err, "bad-request", "", "not a msgpack message: broken at byte %zu",
                 (size_t)(at - data));
             return false;

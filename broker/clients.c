@@ -1,5 +1,12 @@
-/* clients: requests in, replies out; docs/protocol.md, section 6. */
-#include "broker/state.h"
+#include "broker/clients.h"
+
+#include "broker/jobs.h"
+#include "broker/lanes.h"
+#include "broker/leases.h"
+#include "broker/queue.h"
+#include "broker/sessions.h"
+#include "common/request.h"
+#include "common/result.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,12 @@
 #include "broker/core.h"
 
+#include "broker/clients.h"
+#include "broker/jobs.h"
+#include "broker/pool.h"
+#include "broker/queue.h"
+#include "broker/sessions.h"
 #include "broker/state.h"
+#include "broker/streams.h"
 #include "common/logfmt.h"
 #include "common/mem.h"
 

@@ -1,8 +1,10 @@
-/* fan: one trace at many workers. The whole waits in the queue for its first turn; then each worker
- * that fits gets a place, a job of its own, and the whole ends with a summary when all of them
- * have. */
-#include "broker/state.h"
+#include "broker/fan.h"
 
+#include "broker/jobs.h"
+#include "broker/lanes.h"
+#include "broker/pool.h"
+#include "broker/queue.h"
+#include "broker/sessions.h"
 #include "common/mem.h"
 #include "common/result.h"
 

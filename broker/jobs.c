@@ -1,8 +1,16 @@
-/* jobs: a trace's life from acceptance to its result. */
-#include "broker/state.h"
+#include "broker/jobs.h"
 
+#include "broker/fan.h"
+#include "broker/lanes.h"
+#include "broker/leases.h"
+#include "broker/pool.h"
+#include "broker/queue.h"
+#include "broker/sessions.h"
+#include "broker/share.h"
+#include "broker/streams.h"
 #include "common/decimal.h"
 #include "common/mem.h"
+#include "common/request.h"
 #include "common/result.h"
 #include "common/tail.h"
 

@@ -1,15 +1,8 @@
-/* lanes: clients, and whose turn it is.
- *
- * Each turn of a client moves its virtual time on, by one and by the traces that it has running:
- * the client with the least time is next. So each gets its share however much it has queued, and
- * who has little running comes first. Nobody saves up turns: a client that had none, because
- * nothing was queued or no worker fitted, is brought to the time of the others with its next one.
- *
- * A demand's lanes wait in a tree by the time that their clients had when they were put there.
- * Times only grow, so that the first lane is the right one if its time is still true; if not, it
- * is put in anew, and the next one looked at. */
-#include "broker/state.h"
+#include "broker/lanes.h"
 
+#include "broker/jobs.h"
+#include "broker/pool.h"
+#include "broker/ward.h"
 #include "common/decimal.h"
 #include "common/mem.h"
 #include "common/tail.h"

@@ -1,6 +1,9 @@
-/* leases: what workers hold, and what they send for it. */
-#include "broker/state.h"
+#include "broker/leases.h"
 
+#include "broker/jobs.h"
+#include "broker/lanes.h"
+#include "broker/sessions.h"
+#include "broker/ward.h"
 #include "common/mem.h"
 #include "common/result.h"
 

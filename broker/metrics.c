@@ -1,6 +1,8 @@
 #include "broker/metrics.h"
 
+#include "broker/sessions.h"
 #include "broker/state.h"
+#include "common/result.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,13 +1,23 @@
-/* pool: what traces ask of a worker, and the workers that fit. A demand is matched with all
- * workers when it is new, and a worker with all demands when it is: after that, what fits is known
- * to both, and nobody looks at the others. */
-#include "broker/state.h"
+#include "broker/pool.h"
 
+#include "broker/jobs.h"
+#include "broker/lanes.h"
+#include "broker/sessions.h"
+#include "common/labels.h"
 #include "common/mem.h"
+#include "common/request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A demand and a worker that fits it. */
+struct edge {
+    RB_ENTRY(edge) by_load;
+    LIST_ENTRY(edge) of_demand, of_worker;
+    struct demand *demand;
+    struct worker *worker;
+};
 
 static int compare_key(const struct demand *a, const struct demand *b) {
     if (a->key_size != b->key_size)

@@ -1,5 +1,11 @@
-/* queue: who is next, and at which worker. */
-#include "broker/state.h"
+#include "broker/queue.h"
+
+#include "broker/fan.h"
+#include "broker/jobs.h"
+#include "broker/lanes.h"
+#include "broker/leases.h"
+#include "broker/pool.h"
+#include "broker/ward.h"
 
 void queue_insert(struct core *c, struct job *job) {
     if (ward_suspects(job))

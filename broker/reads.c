@@ -1,7 +1,8 @@
 /* reads: requests that wait for the store's answer. Each is handled twice: at first it turns out
  * what memory does not know, then again with the rows. */
-#include "broker/state.h"
+#include "broker/clients.h"
 
+#include "broker/jobs.h"
 #include "common/mem.h"
 
 #include <stdlib.h>

@@ -1,6 +1,8 @@
 /* recent: the last results, for status, fetch, repeated ids and shared probings. Older ones are the
  * store's. */
-#include "broker/state.h"
+#include "broker/jobs.h"
+
+#include "broker/clients.h"
 
 /* Its place in the list says when it ended, `done_mark` what the store had been given by then. */
 void recent_add(struct core *c, struct job *job) {

@@ -1,6 +1,16 @@
 /* restore: what an earlier start left in the store. */
-#include "broker/state.h"
+#include "broker/core.h"
 
+#include "broker/fan.h"
+#include "broker/jobs.h"
+#include "broker/lanes.h"
+#include "broker/leases.h"
+#include "broker/pool.h"
+#include "broker/sessions.h"
+#include "broker/share.h"
+#include "broker/state.h"
+#include "broker/streams.h"
+#include "common/request.h"
 #include "common/result.h"
 
 #include <inttypes.h>

@@ -1,8 +1,10 @@
-/* sessions: workers come, tell how they are, and go. */
-#include "broker/state.h"
+#include "broker/sessions.h"
 
+#include "broker/jobs.h"
+#include "broker/leases.h"
+#include "broker/pool.h"
+#include "broker/ward.h"
 #include "common/mem.h"
-#include "common/result.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

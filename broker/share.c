@@ -1,6 +1,7 @@
-/* share: one probing for several traces that ask for the same. */
-#include "broker/state.h"
+#include "broker/share.h"
 
+#include "broker/fan.h"
+#include "broker/jobs.h"
 #include "common/result.h"
 #include "common/tail.h"
 

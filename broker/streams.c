@@ -1,7 +1,7 @@
-/* streams: sequence numbers and the alive message. */
-#include "broker/state.h"
+#include "broker/streams.h"
 
 #include "common/mem.h"
+#include "common/request.h"
 
 #include <stdlib.h>
 #include <string.h>

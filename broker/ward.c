@@ -1,8 +1,11 @@
-/* ward: a trace whose workers were lost again and again may be what kills them. So its last run is
- * made alone: one worker at a time, the ward, is reserved for such a suspect. It takes nothing new,
- * gets the suspect when it is empty, and nothing beside it. So a trace that kills its worker costs
- * CORE_MAX_RUNS workers, and no neighbour its own last run. */
-#include "broker/state.h"
+#include "broker/ward.h"
+
+#include "broker/jobs.h"
+#include "broker/lanes.h"
+#include "broker/leases.h"
+#include "broker/pool.h"
+#include "broker/queue.h"
+#include "broker/sessions.h"
 
 static int compare(const struct job *a, const struct job *b) {
     if (a->priority != b->priority)

@@ -5,7 +5,10 @@
 
 #include "tests/unit/check.h"
 
-#include "broker/state.h"
+#include "broker/jobs.h"
+#include "broker/leases.h"
+#include "broker/sessions.h"
+#include "common/request.h"
 #include "common/result.h"
 
 #include <stdio.h>

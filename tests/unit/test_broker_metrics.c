@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "broker/metrics.h"
-#include "broker/state.h"
+#include "broker/sessions.h"
 
 #include <stdio.h>
 #include <stdlib.h>

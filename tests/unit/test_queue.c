@@ -1,6 +1,9 @@
 /* queue: who is next, and where. */
 #include "tests/unit/queue_rig.h"
 
+#include "broker/lanes.h"
+#include "broker/pool.h"
+#include "broker/queue.h"
 #include "common/mem.h"
 
 static struct rig rig;

@@ -25,6 +25,7 @@ from truth import tally, traces  # noqa: E402
 
 NET = ("--seed", "5", "--hops", "8-16", "--rtt-us", "3000")
 TRACES = 12000
+EACH_TRACES = 48000  # of one worker a core: a run takes many times as long as its last trace
 FEW_TRACES = 4000  # of UDP and TCP
 TRUE_TRACES = 5000  # that are held against the truth, hop by hop
 SCAMPER_TRACES = 3000  # its rate has a cap
@@ -339,8 +340,8 @@ def rows(rounds):
         rounds,
         one=lambda: hopmq(1),
         floor_one=lambda: floor(1),
-        each=lambda: hopmq(cores),
-        floor_each=lambda: floor(cores),
+        each=lambda: hopmq(cores, count=EACH_TRACES),
+        floor_each=lambda: floor(cores, EACH_TRACES),
         disk=lambda: hopmq(1, "results.db"),
         udp=lambda: hopmq(1, count=FEW_TRACES, protocol="udp"),
         tcp=lambda: hopmq(1, count=FEW_TRACES, protocol="tcp"),

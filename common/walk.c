@@ -1,6 +1,7 @@
 #include "common/walk.h"
 
 #include "common/wire.h"
+#include "common/wire_head.h"
 
 struct walk walk_begin(const void *bytes, size_t size) {
     return (struct walk){bytes, (const uint8_t *)bytes + size};
@@ -12,7 +13,7 @@ void walk_skip(struct walk *w) {
 }
 
 /* Reads the next value without its children and does not pass it; what is broken reads as nil. */
-static size_t head(const struct walk *w, msgpack_object *value) {
+static inline size_t head(const struct walk *w, msgpack_object *value) {
     size_t bytes = wire_head(value, w->at, (size_t)(w->end - w->at));
     if (bytes == 0)
         value->type = MSGPACK_OBJECT_NIL;

@@ -101,11 +101,6 @@ uint32_t wire_count(
 void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count, const void *in,
     const void *defaults);
 
-/* Reads the value that begins there, without its children: an array or map has their number only.
- * Returns the bytes read, a string's content included; 0 if it does not end within size, or if
- * fewer bytes follow than it has children. */
-size_t wire_head(msgpack_object *value, const void *data, size_t size);
-
 /* Bytes of the value that begins there, with all that it holds; 0 if it does not end within size.
  */
 size_t wire_value_size(const void *data, size_t size);

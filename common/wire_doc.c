@@ -1,5 +1,6 @@
 /* wire_doc: the bytes of a message, as objects. */
 #include "common/wire.h"
+#include "common/wire_head.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -66,9 +67,7 @@ static double real(uint64_t bits, unsigned bytes) {
     return bytes == sizeof narrow ? (double)narrow : wide;
 }
 
-/* What follows the first byte of a value of these types, apart from children; 0: too little does.
- */
-static uint64_t read_long(msgpack_object *o, const uint8_t *at, size_t left) {
+uint64_t wire_head_long(msgpack_object *o, const uint8_t *at, size_t left) {
     const struct head *head = &heads[at[0] - 0xc0];
     if (at[0] == 0xc1 || left < 1U + head->bytes)
         return 0;
@@ -112,52 +111,11 @@ static uint64_t read_long(msgpack_object *o, const uint8_t *at, size_t left) {
     return 0;
 }
 
-/* The same for all types. */
-static inline uint64_t read_head(msgpack_object *o, const uint8_t *at, size_t left) {
-    uint8_t first = at[0];
-    if (first <= 0x7f) {
-        o->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
-        o->via.u64 = first;
-    } else if (first <= 0x8f) {
-        o->type = MSGPACK_OBJECT_MAP;
-        o->via.map = (msgpack_object_map){first & 0x0fU, NULL};
-    } else if (first <= 0x9f) {
-        o->type = MSGPACK_OBJECT_ARRAY;
-        o->via.array = (msgpack_object_array){first & 0x0fU, NULL};
-    } else if (first <= 0xbf) {
-        o->type = MSGPACK_OBJECT_STR;
-        o->via.str = (msgpack_object_str){first & 0x1fU, (const char *)at + 1};
-        return 1 + (first & 0x1fU);
-    } else if (first >= 0xe0) {
-        o->type = MSGPACK_OBJECT_NEGATIVE_INTEGER;
-        o->via.i64 = (int64_t)first - 0x100;
-    } else {
-        return read_long(o, at, left);
-    }
-    return 1;
-}
-
-static uint64_t count_children(const msgpack_object *o) {
-    return o->type == MSGPACK_OBJECT_MAP     ? 2 * (uint64_t)o->via.map.size
-           : o->type == MSGPACK_OBJECT_ARRAY ? o->via.array.size
-                                             : 0;
-}
-
-/* 0 if there are fewer bytes than the value or its children claim. */
-static inline size_t read_value(msgpack_object *o, const uint8_t *at, size_t left) {
-    uint64_t bytes = left > 0 ? read_head(o, at, left) : 0;
-    return bytes > 0 && bytes <= left && count_children(o) <= left - bytes ? (size_t)bytes : 0;
-}
-
-size_t wire_head(msgpack_object *value, const void *data, size_t size) {
-    return read_value(value, data, size);
-}
-
 size_t wire_value_size(const void *data, size_t size) {
     const uint8_t *at = data, *end = at + size;
     msgpack_object value;
-    for (uint64_t open = 1; open > 0; open += count_children(&value) - 1) {
-        size_t bytes = read_value(&value, at, (size_t)(end - at));
+    for (uint64_t open = 1; open > 0; open += wire_children(&value) - 1) {
+        size_t bytes = wire_head(&value, at, (size_t)(end - at));
         if (bytes == 0)
             return 0;
         at += bytes;
@@ -214,14 +172,14 @@ static bool read_tree(struct wire_doc *doc, const uint8_t *data, size_t size, ui
             end = outer[depth].end;
         }
         msgpack_object *o = next++;
-        size_t bytes = read_value(o, at, (size_t)(data_end - at));
+        size_t bytes = wire_head(o, at, (size_t)(data_end - at));
         if (bytes == 0) {
             wire_fail(err, "bad-request", "", "not a msgpack message: broken at byte %zu",
                 (size_t)(at - data));
             return false;
         }
         at += bytes;
-        uint64_t children = count_children(o);
+        uint64_t children = wire_children(o);
         if (children == 0)
             continue;
         if ((values += children) > max_values) {

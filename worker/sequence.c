@@ -142,7 +142,7 @@ static bool note_answer(struct sequence_number *n, uint32_t responder, int64_t n
         return false;
     for (int i = 0; i < SEQUENCE_ANSWERS; i++)
         repeated = repeated || (n->answers[i].responder == responder &&
-                                   now_ms - n->answers[i].at_ms <= SEQUENCE_REPEAT_US / 1000);
+                                   now_ms - n->answers[i].at_ms < SEQUENCE_REPEAT_US / 1000);
     memmove(n->answers + 1, n->answers, sizeof n->answers - sizeof n->answers[0]);
     n->answers[0].responder = responder;
     n->answers[0].at_ms = now_ms;

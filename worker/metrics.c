@@ -17,7 +17,7 @@ static void put_probes(const struct mux_counters *c, struct exposition *e) {
         {"hopmq_late_replies_taken_total", "Answers after their time that a hop could still use.",
             c->late_taken},
         {"hopmq_doubted_replies_total",
-            "Answers that may have been an earlier one, repeated: asked for again.", c->doubted},
+            "Answers that may have been an earlier one, repeated: not taken.", c->doubted},
         {"hopmq_impossible_times_total", "Answers with a time longer than they were out.",
             c->impossible_times},
         {"hopmq_clock_steps_total", "Answers while which the wall clock was set.", c->clock_steps},

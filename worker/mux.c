@@ -429,10 +429,10 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;
+    if (has_answer) /* even if it is doubted: that is no loss */
+        near_answered(&m->near, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
     if (repeated && doubted(m, &was, now_us))
         return true;
-    if (has_answer)
-        near_answered(&m->near, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
     if (was.job != NULL)
         slot_reply(m, &was, reply, now_us);
     else

@@ -96,6 +96,12 @@ static uint32_t free_ahead(struct sequence *s, uint64_t position, uint32_t want,
     return s->clear < position + want ? (uint32_t)(s->clear - position) : want;
 }
 
+/* Those are few, and the numbers around them are free long before. */
+static bool was_doubted(const struct sequence_number *n) {
+    uint32_t rests_ms = (uint32_t)(n->free_us / 1000) - n->answers[0].at_ms;
+    return rests_ms == SEQUENCE_DOUBTED_US / 1000;
+}
+
 bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *wait_us) {
     uint32_t want = s->reach + 1;
     *skip = s->position < s->begin ? (uint32_t)(s->begin - s->position) : 0;
@@ -107,10 +113,11 @@ bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *
         uint32_t ahead = free_ahead(s, s->position + *skip, want, now_us);
         if (ahead == want)
             return true;
-        int64_t free_us = s->numbers[(s->position + *skip + ahead) % s->count].free_us;
+        const struct sequence_number *n = &s->numbers[(s->position + *skip + ahead) % s->count];
+        int64_t free_us = n->free_us;
         if (free_us < *wait_us)
             *wait_us = free_us;
-        if (free_us <= now_us + SEQUENCE_SOON_US)
+        if (free_us <= now_us + SEQUENCE_SOON_US && !was_doubted(n))
             return false;
         looked += ahead + 1;
         *skip += ahead + 1;
@@ -138,11 +145,9 @@ static uint32_t hash_of(const struct addr *responder) {
 static bool note_answer(struct sequence_number *n, uint32_t responder, int64_t now_us) {
     uint32_t now_ms = (uint32_t)(now_us / 1000);
     bool repeated = false;
-    if (responder == 0)
-        return false;
     for (int i = 0; i < SEQUENCE_ANSWERS; i++)
         repeated = repeated || (n->answers[i].responder == responder &&
-                                   now_ms - n->answers[i].at_ms < SEQUENCE_REPEAT_US / 1000);
+                                   now_ms - n->answers[i].at_ms < SEQUENCE_DOUBT_US / 1000);
     memmove(n->answers + 1, n->answers, sizeof n->answers - sizeof n->answers[0]);
     n->answers[0].responder = responder;
     n->answers[0].at_ms = now_ms;
@@ -154,13 +159,21 @@ static bool known(const struct sequence *s, uint64_t position) {
     return position >= s->exact && s->streams == 0 && s->reach == 0;
 }
 
+static int64_t rest_us(const struct sequence *s, uint64_t position, bool heard, bool repeated) {
+    if (repeated)
+        return SEQUENCE_DOUBTED_US;
+    if (!heard || !known(s, position) || s->doubts > SEQUENCE_ALL_DOUBTED / SEQUENCE_DOUBTED_OF)
+        return SEQUENCE_DOUBT_US;
+    return SEQUENCE_REST_US;
+}
+
 bool sequence_answered(
     struct sequence *s, uint64_t position, const struct addr *responder, int64_t now_us) {
-    uint32_t number = (uint32_t)(position % s->count);
+    uint32_t number = (uint32_t)(position % s->count), hash = hash_of(responder);
     struct sequence_number *n = &s->numbers[number];
-    bool repeated = position >= s->exact && note_answer(n, hash_of(responder), now_us);
-    bool rests = !repeated && known(s, position);
-    int64_t free_us = now_us + (rests ? SEQUENCE_REST_US : SEQUENCE_REPEAT_US);
+    bool repeated = hash != 0 && position >= s->exact && note_answer(n, hash, now_us);
+    s->doubts += ((uint64_t)repeated << 16) - (s->doubts >> 16);
+    int64_t free_us = now_us + rest_us(s, position, hash != 0, repeated);
     if (position < s->exact)
         keep(s, number, s->reach + 1, free_us);
     if (position < s->exact || n->free_us <= now_us)
@@ -233,5 +246,5 @@ int64_t sequence_slice_free_us(const struct sequence *s, unsigned slice) {
     for (uint32_t n = start; n < end; n++)
         if (s->numbers[n % s->count].free_us > free_us)
             free_us = s->numbers[n % s->count].free_us;
-    return free_us > 0 ? free_us + SEQUENCE_REPEAT_US - SEQUENCE_REST_US : 0;
+    return free_us > 0 ? free_us + SEQUENCE_DOUBT_US - SEQUENCE_REST_US : 0;
 }

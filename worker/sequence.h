@@ -37,11 +37,21 @@
 /* An answer that comes once more within SEQUENCE_REPEAT_US must not be taken for that to a newer
  * probe under its number. It comes from the same responder as before: so of each number the last
  * SEQUENCE_ANSWERS responders are known, and it rests after its answer so long that there have
- * been no more in that time. Where a probe's number is not known exactly, it rests for all of it.
- */
+ * been no more in that time. An answer from one of them is doubted for a while longer, since either
+ * may have waited in a pipe. */
 #define SEQUENCE_REPEAT_US 1000000
 #define SEQUENCE_ANSWERS 2
 #define SEQUENCE_REST_US (SEQUENCE_REPEAT_US / (SEQUENCE_ANSWERS + 1))
+#define SEQUENCE_DOUBT_US (SEQUENCE_REPEAT_US + 250000)
+
+/* Where a probe's number is not known exactly, or one of so many answers is doubted, as one
+ * responder answers to most of what is asked, numbers rest until nothing is to be doubted. The
+ * share is of as many answers as it takes to see what shorter rests have done. */
+#define SEQUENCE_DOUBTED_OF 10
+#define SEQUENCE_ALL_DOUBTED (UINT64_C(1) << 32)
+
+/* After a doubted answer the true one may still come, and be repeated. */
+#define SEQUENCE_DOUBTED_US (2 * SEQUENCE_REPEAT_US)
 
 /* Without an answer it rests so long after its timeout, since one may still come late. */
 #define SEQUENCE_SILENT_US 10000000
@@ -80,9 +90,10 @@ struct sequence {
     uint32_t streams; /* stream probes since the last sounding was sent, and that one */
     uint32_t rounds;  /* probes since then for which the prober tried all numbers in vain */
     uint32_t guard;
-    uint32_t reach; /* so many numbers from a probe's own must be free; 0 while nothing drifts */
-    bool sounded;   /* this prober */
-    unsigned owned; /* slices, a bit each */
+    uint32_t reach;  /* so many numbers from a probe's own must be free; 0 while nothing drifts */
+    bool sounded;    /* this prober */
+    unsigned owned;  /* slices, a bit each */
+    uint64_t doubts; /* share of the last 65,536 answers or so, of SEQUENCE_ALL_DOUBTED */
     struct sequence_number numbers[SEQUENCE_MAX];
 };
 

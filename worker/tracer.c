@@ -102,6 +102,7 @@ static void believe(struct tracer *t, struct record *record) {
     struct hop *hop = hop_of(t, record->ttl);
     record->state = RECORD_DONE;
     hop->answered++;
+    hop->doubts = 0;
     if (record->verdict == HOP_TTL_EXPIRED && hop->responder == 0)
         hop->responder = (unsigned)(record - t->records) + 1;
     if (record->verdict == HOP_TTL_EXPIRED && record->ttl > t->seen)
@@ -121,6 +122,7 @@ static void hold(struct tracer *t, unsigned index) {
     struct hop *hop = hop_of(t, ttl);
     t->records[index].state = RECORD_HELD;
     hop->holds = true;
+    hop->doubts = 0;
     hop->held = index;
     if (ttl < t->held_ttl)
         t->held_ttl = ttl;

@@ -27,8 +27,8 @@
  * the raw socket, a prober without a free slot, a time that cannot be. */
 #define TRACER_MAX_REPEATS 16
 
-/* And so often for an answer that may be another probe's, repeated: a router that answers to all
- * that is asked is believed then. */
+/* And so often in a row for an answer that may be another probe's, repeated: a router that answers
+ * to all that is asked is believed then. */
 #define TRACER_MAX_DOUBTS 5
 
 /* A TCP answer of the target is asked for once more before it is believed, so often if that gets no
@@ -75,7 +75,8 @@ void tracer_answer(
 void tracer_untimed(struct tracer *tracer, unsigned index, const struct mtr_reply *reply);
 
 /* The prober's line may be the answer to another probe, repeated: the hop is asked again. False,
- * and nothing is done, if this one was asked again for that so often that it is to be believed. */
+ * and nothing is done, if this one was asked again for that so often in a row that it is to be
+ * believed. */
 bool tracer_doubtful(struct tracer *tracer, unsigned index);
 
 /* The trace's own time for the probe is over. */

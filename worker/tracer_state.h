@@ -14,7 +14,7 @@ struct hop {
     unsigned responder;    /* that of the first answer of a router, and 1; 0: none */
     uint8_t sent, answered, outstanding, repeats;
     uint8_t unconfirmed; /* confirmations that got no answer */
-    uint8_t doubts;      /* answers that may have been another probe's */
+    uint8_t doubts;      /* in a row, of answers that may have been another probe's */
     bool holds : 1;      /* an answer that is to be confirmed, in `held` */
     bool confirmed : 1;  /* the target does answer at this ttl */
     bool twin : 1;       /* it was asked twice at once, to save a round trip */

@@ -490,6 +490,29 @@ static void repeated_answers_are_asked_for_again(void **state) {
     rig_end(rig);
 }
 
+/* A router that answers to many is doubted more often: it has lost none of them. */
+static void doubts_are_no_loss(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    t.probes = 3;
+    t.attempts = 32;
+    t.max_ttl = 1;
+    rig->quiet = true;
+    for (unsigned answered = 0; answered < 40000;) {
+        add(rig, A, &t);
+        run_for(rig, 30);
+        for (; answered < rig->sent; answered++)
+            say(rig, answered, EXPIRED);
+        text_clear(&rig->out);
+    }
+    assert_true(mux_counters(rig->mux)->doubted > 1000);
+    assert_int_equal(mux_counters(rig->mux)->replies, rig->sent);
+    run_for(rig, SECOND);
+    assert_int_equal(mux_counters(rig->mux)->near_limited, 0);
+    rig_end(rig);
+}
+
 /* A TCP probe that the kernel may have sent twice has one answer, and the other can still come. */
 static void what_was_sent_again_rests_as_if_silent(void **state) {
     (void)state;
@@ -508,7 +531,7 @@ static void what_was_sent_again_rests_as_if_silent(void **state) {
         say(rig, 0, EXPIRED);
         use_up_numbers(rig, &t);
         assert_int_equal(rig->sent, 32536);
-        rig->now_us += SEQUENCE_REPEAT_US;
+        rig->now_us += SEQUENCE_DOUBTED_US;
         use_up_numbers(rig, &t);
         assert_int_equal(rig->skipped, again);
         rig_end(rig);
@@ -812,6 +835,7 @@ int main(void) {
         cmocka_unit_test(tcp_slots),
         cmocka_unit_test(numbers_come_round_late),
         cmocka_unit_test(repeated_answers_are_asked_for_again),
+        cmocka_unit_test(doubts_are_no_loss),
         cmocka_unit_test(what_was_sent_again_rests_as_if_silent),
         cmocka_unit_test(numbers_of_others_are_skipped),
         cmocka_unit_test(soundings_follow_the_prober),

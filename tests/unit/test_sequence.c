@@ -11,6 +11,15 @@
 
 static const struct addr nobody;
 
+/* A responder that has not answered before. */
+static const struct addr *somebody(void) {
+    static uint32_t count;
+    static struct addr addr = {.af = 4};
+    count++;
+    memcpy(addr.bytes, &count, sizeof count);
+    return &addr;
+}
+
 static struct sequence *made(unsigned owned) {
     struct sequence *s = calloc(1, sizeof *s);
     assert_non_null(s);
@@ -87,10 +96,10 @@ static void all_owned_skips_nothing(void **state) {
     assert_false(sequence_plan(s, 1999999 + SEQUENCE_SILENT_US, &skip, &wait_us));
     assert_int_equal(wait_us, 2000000 + SEQUENCE_SILENT_US);
     /* An answer frees its number earlier; it is far off, and others are not skipped for it. */
-    sequence_answered(s, 100, &nobody, 500000);
+    sequence_answered(s, 100, somebody(), 500000);
     int64_t free_us = 500000 + SEQUENCE_REST_US;
     assert_false(sequence_plan(s, free_us, &skip, &wait_us));
-    sequence_answered(s, 3, &nobody, 500000);
+    sequence_answered(s, 3, somebody(), 500000);
     assert_false(sequence_plan(s, free_us - 1, &skip, &wait_us));
     assert_int_equal(wait_us, free_us);
     assert_true(sequence_plan(s, free_us, &skip, &wait_us));
@@ -121,7 +130,7 @@ static void what_rests_for_short_is_waited_for(void **state) {
         assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_REST_US <= now_us);
         assert_int_equal(sequence_use(s, now_us + 1000000, false), i);
         answered_us[i % COUNT] = now_us + 3000 + 1000 * rng_below(&rng, 20);
-        sequence_answered(s, i, &nobody, answered_us[i % COUNT]);
+        sequence_answered(s, i, somebody(), answered_us[i % COUNT]);
         now_us += i++ % 2; /* it could send two a microsecond */
     }
     assert_true(now_us - 1000000 < INT64_C(3) * COUNT * 1000000 / 90000);
@@ -158,9 +167,9 @@ static void repeated_answers_are_known(void **state) {
     assert_true(answer_at(s, 2, &nobody, at_us + 2 * SEQUENCE_REST_US));
     int64_t now_us = at_us + SEQUENCE_REPEAT_US - 1000;
     assert_false(answer_at(s, 2, &a, now_us));
-    assert_int_equal(s->numbers[0].free_us, now_us + SEQUENCE_REPEAT_US);
+    assert_int_equal(s->numbers[0].free_us, now_us + SEQUENCE_DOUBTED_US);
     /* One that always answers is taken again after that. */
-    now_us += SEQUENCE_REPEAT_US;
+    now_us += SEQUENCE_DOUBTED_US;
     assert_true(answer_at(s, 3, &a, now_us));
     assert_true(answer_at(s, 4, &c, now_us + SEQUENCE_REST_US));
     assert_false(answer_at(s, 5, &c, now_us + 2 * SEQUENCE_REST_US));
@@ -191,6 +200,42 @@ static void no_repeated_answer_is_forgotten(void **state) {
     }
 }
 
+/* The true answer to a probe whose number an older one was repeated to, and that one repeated. */
+static void what_was_doubted_rests_until_both_are_over(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    const struct addr a = router("192.0.2.1");
+    assert_true(answer_at(s, 0, &a, 1000000));
+    assert_false(answer_at(s, 1, &a, 1000000 + SEQUENCE_REPEAT_US - 1));
+    assert_true(s->numbers[0].free_us >= 1000000 + 3 * SEQUENCE_REPEAT_US - 1);
+    free(s);
+}
+
+/* Where one responder answers to all, few of its answers are doubted, and numbers rest instead. */
+static void one_responder_is_doubted_seldom(void **state) {
+    (void)state;
+    struct sequence *s = made(SEQUENCE_ALL);
+    const struct addr gateway = router("192.0.2.1");
+    unsigned probes = 0, doubted = 0;
+    for (int64_t now_us = 1000000; now_us < 31000000;) {
+        uint32_t skip;
+        int64_t wait_us;
+        if (!sequence_plan(s, now_us, &skip, &wait_us)) {
+            now_us = wait_us;
+            continue;
+        }
+        sequence_skipped(s, skip);
+        uint64_t position = sequence_use(s, now_us + 1000000, false);
+        doubted += !sequence_answered(s, position, &gateway, now_us);
+        probes++;
+        now_us += 12; /* it could send 80,000 a second */
+    }
+    printf("%u probes in 30 s, %u doubted\n", probes, doubted);
+    assert_true(probes > 30 * 26000);
+    assert_true(doubted < probes / 4);
+    free(s);
+}
+
 /* A number that may be another one's in truth rests for as long as an answer may be repeated. */
 static void what_is_not_known_exactly_rests_longer(void **state) {
     (void)state;
@@ -198,7 +243,7 @@ static void what_is_not_known_exactly_rests_longer(void **state) {
     const struct addr a = router("192.0.2.1");
     uint64_t stream = sequence_use(s, 1000000, true);
     assert_true(sequence_answered(s, stream, &a, 500));
-    assert_int_equal(s->numbers[stream].free_us, 500 + SEQUENCE_REPEAT_US);
+    assert_int_equal(s->numbers[stream].free_us, 500 + SEQUENCE_DOUBT_US);
     sequence_sound(s, 1000000);
     assert_int_equal(sequence_sounded(s, 33000 + 1, 600), 0);
     uint64_t plain = sequence_use(s, 1000000, false);
@@ -255,7 +300,7 @@ static void a_slice_becomes_free(void **state) {
     struct sequence *s = made(SEQUENCE_ALL);
     s->position = BEFORE + (SEQUENCE_COMMON + 7) / 8;
     (void)sequence_use(s, 1000000, false);
-    const int64_t free_us = 1000000 + SEQUENCE_SILENT_US + SEQUENCE_REPEAT_US - SEQUENCE_REST_US;
+    const int64_t free_us = 1000000 + SEQUENCE_SILENT_US + SEQUENCE_DOUBT_US - SEQUENCE_REST_US;
     assert_int_equal(sequence_slice_free_us(s, 0), 0);
     assert_int_equal(sequence_slice_free_us(s, 1), free_us);
     assert_int_equal(sequence_slice_free_us(s, 2), 0);
@@ -351,18 +396,18 @@ static void what_was_unknown_is_kept(void **state) {
     sequence_sound(s, 0);
     (void)sequence_sounded(s, FIRST, 0);
     uint64_t silent = sequence_use(s, 5000000, true), quick = sequence_use(s, 1000000, true);
-    sequence_answered(s, quick, &nobody, 100);
+    sequence_answered(s, quick, somebody(), 100);
     sequence_sound(s, 200);
     assert_int_equal(sequence_sounded(s, (uint16_t)(FIRST + 3 + 2), 300), 2);
     static const int64_t kept[] = {0, 15000000, 15000000, 15000000, 10000200, 10000200, 0};
     for (size_t i = 1; i < sizeof kept / sizeof kept[0]; i++)
         assert_int_equal(s->numbers[i].free_us, kept[i]);
-    sequence_answered(s, silent, &nobody, 400); /* which of three was it? */
+    sequence_answered(s, silent, somebody(), 400); /* which of three was it? */
     assert_int_equal(s->numbers[1].free_us, 15000000);
     uint64_t next = sequence_use(s, 5000000, true);
     assert_int_equal(next, 6);
-    sequence_answered(s, next, &nobody, 500);
-    assert_int_equal(s->numbers[6].free_us, 500 + SEQUENCE_REPEAT_US);
+    sequence_answered(s, next, somebody(), 500);
+    assert_int_equal(s->numbers[6].free_us, 500 + SEQUENCE_DOUBT_US);
     free(s);
 }
 
@@ -431,7 +476,7 @@ static void model_answers(struct model *m) {
         m->flight[i].used = false;
         if (m->flight[i].silent)
             continue;
-        sequence_answered(m->s, m->flight[i].position, &nobody, m->now_us);
+        sequence_answered(m->s, m->flight[i].position, somebody(), m->now_us);
         m->free_us[m->flight[i].number] = m->now_us + SEQUENCE_REST_US;
     }
 }
@@ -522,6 +567,8 @@ int main(void) {
         cmocka_unit_test(what_rests_for_short_is_waited_for),
         cmocka_unit_test(repeated_answers_are_known),
         cmocka_unit_test(no_repeated_answer_is_forgotten),
+        cmocka_unit_test(what_was_doubted_rests_until_both_are_over),
+        cmocka_unit_test(one_responder_is_doubted_seldom),
         cmocka_unit_test(what_is_not_known_exactly_rests_longer),
         cmocka_unit_test(what_is_long_busy_is_skipped),
         cmocka_unit_test(begins_where_it_is_told),

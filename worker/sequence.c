@@ -96,12 +96,6 @@ static uint32_t free_ahead(struct sequence *s, uint64_t position, uint32_t want,
     return s->clear < position + want ? (uint32_t)(s->clear - position) : want;
 }
 
-/* Those are few, and the numbers around them are free long before. */
-static bool was_doubted(const struct sequence_number *n) {
-    uint32_t rests_ms = (uint32_t)(n->free_us / 1000) - n->answers[0].at_ms;
-    return rests_ms == SEQUENCE_DOUBTED_US / 1000;
-}
-
 bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *wait_us) {
     uint32_t want = s->reach + 1;
     *skip = s->position < s->begin ? (uint32_t)(s->begin - s->position) : 0;
@@ -113,11 +107,10 @@ bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *
         uint32_t ahead = free_ahead(s, s->position + *skip, want, now_us);
         if (ahead == want)
             return true;
-        const struct sequence_number *n = &s->numbers[(s->position + *skip + ahead) % s->count];
-        int64_t free_us = n->free_us;
+        int64_t free_us = s->numbers[(s->position + *skip + ahead) % s->count].free_us;
         if (free_us < *wait_us)
             *wait_us = free_us;
-        if (free_us <= now_us + SEQUENCE_SOON_US && !was_doubted(n))
+        if (free_us <= now_us + SEQUENCE_SOON_US)
             return false;
         looked += ahead + 1;
         *skip += ahead + 1;
@@ -159,12 +152,8 @@ static bool known(const struct sequence *s, uint64_t position) {
     return position >= s->exact && s->streams == 0 && s->reach == 0;
 }
 
-static int64_t rest_us(const struct sequence *s, uint64_t position, bool heard, bool repeated) {
-    if (repeated)
-        return SEQUENCE_DOUBTED_US;
-    if (!heard || !known(s, position) || s->doubts > SEQUENCE_ALL_DOUBTED / SEQUENCE_DOUBTED_OF)
-        return SEQUENCE_DOUBT_US;
-    return SEQUENCE_REST_US;
+static bool rests_long(const struct sequence *s, uint64_t position) {
+    return !known(s, position) || s->doubts > SEQUENCE_ALL_DOUBTED / SEQUENCE_DOUBTED_OF;
 }
 
 bool sequence_answered(
@@ -173,7 +162,8 @@ bool sequence_answered(
     struct sequence_number *n = &s->numbers[number];
     bool repeated = hash != 0 && position >= s->exact && note_answer(n, hash, now_us);
     s->doubts += ((uint64_t)repeated << 16) - (s->doubts >> 16);
-    int64_t free_us = now_us + rest_us(s, position, hash != 0, repeated);
+    bool heard = hash != 0 && !repeated && !rests_long(s, position);
+    int64_t free_us = now_us + (heard ? SEQUENCE_REST_US : SEQUENCE_DOUBT_US);
     if (position < s->exact)
         keep(s, number, s->reach + 1, free_us);
     if (position < s->exact || n->free_us <= now_us)

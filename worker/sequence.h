@@ -50,9 +50,6 @@
 #define SEQUENCE_DOUBTED_OF 10
 #define SEQUENCE_ALL_DOUBTED (UINT64_C(1) << 32)
 
-/* After a doubted answer the true one may still come, and be repeated. */
-#define SEQUENCE_DOUBTED_US (2 * SEQUENCE_REPEAT_US)
-
 /* Without an answer it rests so long after its timeout, since one may still come late. */
 #define SEQUENCE_SILENT_US 10000000
 

@@ -531,7 +531,7 @@ static void what_was_sent_again_rests_as_if_silent(void **state) {
         say(rig, 0, EXPIRED);
         use_up_numbers(rig, &t);
         assert_int_equal(rig->sent, 32536);
-        rig->now_us += SEQUENCE_DOUBTED_US;
+        rig->now_us += SEQUENCE_DOUBT_US;
         use_up_numbers(rig, &t);
         assert_int_equal(rig->skipped, again);
         rig_end(rig);

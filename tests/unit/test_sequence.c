@@ -167,9 +167,9 @@ static void repeated_answers_are_known(void **state) {
     assert_true(answer_at(s, 2, &nobody, at_us + 2 * SEQUENCE_REST_US));
     int64_t now_us = at_us + SEQUENCE_REPEAT_US - 1000;
     assert_false(answer_at(s, 2, &a, now_us));
-    assert_int_equal(s->numbers[0].free_us, now_us + SEQUENCE_DOUBTED_US);
+    assert_int_equal(s->numbers[0].free_us, now_us + SEQUENCE_DOUBT_US);
     /* One that always answers is taken again after that. */
-    now_us += SEQUENCE_DOUBTED_US;
+    now_us += SEQUENCE_DOUBT_US;
     assert_true(answer_at(s, 3, &a, now_us));
     assert_true(answer_at(s, 4, &c, now_us + SEQUENCE_REST_US));
     assert_false(answer_at(s, 5, &c, now_us + 2 * SEQUENCE_REST_US));
@@ -198,17 +198,6 @@ static void no_repeated_answer_is_forgotten(void **state) {
             assert_false(answer_at(s, round, &first, repeated_us));
         free(s);
     }
-}
-
-/* The true answer to a probe whose number an older one was repeated to, and that one repeated. */
-static void what_was_doubted_rests_until_both_are_over(void **state) {
-    (void)state;
-    struct sequence *s = made(SEQUENCE_ALL);
-    const struct addr a = router("192.0.2.1");
-    assert_true(answer_at(s, 0, &a, 1000000));
-    assert_false(answer_at(s, 1, &a, 1000000 + SEQUENCE_REPEAT_US - 1));
-    assert_true(s->numbers[0].free_us >= 1000000 + 3 * SEQUENCE_REPEAT_US - 1);
-    free(s);
 }
 
 /* Where one responder answers to all, few of its answers are doubted, and numbers rest instead. */
@@ -567,7 +556,6 @@ int main(void) {
         cmocka_unit_test(what_rests_for_short_is_waited_for),
         cmocka_unit_test(repeated_answers_are_known),
         cmocka_unit_test(no_repeated_answer_is_forgotten),
-        cmocka_unit_test(what_was_doubted_rests_until_both_are_over),
         cmocka_unit_test(one_responder_is_doubted_seldom),
         cmocka_unit_test(what_is_not_known_exactly_rests_longer),
         cmocka_unit_test(what_is_long_busy_is_skipped),

@@ -490,6 +490,34 @@ static void repeated_answers_are_asked_for_again(void **state) {
     rig_end(rig);
 }
 
+/* A hop with many probes has doubts now and then: they are not added up. */
+static void doubts_count_in_a_row(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options(), all = options();
+    all.probes = t.probes = 16;
+    all.attempts = t.attempts = 32;
+    all.first_ttl = all.max_ttl = t.max_ttl = 1;
+    rig->quiet = true;
+    add(rig, A, &all);
+    tick(rig);
+    for (unsigned i = 0; i < rig->sent; i++)
+        say(rig, i, EXPIRED);
+    use_up_numbers(rig, &all);
+    unsigned sent = rig->sent;
+    pass(rig, SEQUENCE_REST_US);
+    for (; sent < rig->sent; sent++)
+        say(rig, sent, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
+    int64_t doubted = mux_counters(rig->mux)->doubted;
+    add(rig, A, &t);
+    for (int i = 0; i < 4 * TRACER_MAX_DOUBTS; i++) {
+        tick(rig);
+        say(rig, sent++, i % 2 == 0 ? EXPIRED : "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
+    }
+    assert_int_equal(mux_counters(rig->mux)->doubted, doubted + 2 * TRACER_MAX_DOUBTS);
+    rig_end(rig);
+}
+
 /* A router that answers to many is doubted more often: it has lost none of them. */
 static void doubts_are_no_loss(void **state) {
     (void)state;
@@ -835,6 +863,7 @@ int main(void) {
         cmocka_unit_test(tcp_slots),
         cmocka_unit_test(numbers_come_round_late),
         cmocka_unit_test(repeated_answers_are_asked_for_again),
+        cmocka_unit_test(doubts_count_in_a_row),
         cmocka_unit_test(doubts_are_no_loss),
         cmocka_unit_test(what_was_sent_again_rests_as_if_silent),
         cmocka_unit_test(numbers_of_others_are_skipped),

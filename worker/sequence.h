@@ -44,9 +44,10 @@
 #define SEQUENCE_REST_US (SEQUENCE_REPEAT_US / (SEQUENCE_ANSWERS + 1))
 #define SEQUENCE_DOUBT_US (SEQUENCE_REPEAT_US + 250000)
 
-/* Where a probe's number is not known exactly, or one of so many answers is doubted, as one
- * responder answers to most of what is asked, numbers rest until nothing is to be doubted. The
- * share is of as many answers as it takes to see what shorter rests have done. */
+/* Numbers rest for all of that after a doubted answer, as the true one may still come; after an
+ * answer without an address; where a probe's number is not known exactly; and where one of so many
+ * answers is doubted, as one responder answers to most of what is asked. That share is of as many
+ * answers as it takes to see what shorter rests have done. */
 #define SEQUENCE_DOUBTED_OF 10
 #define SEQUENCE_ALL_DOUBTED (UINT64_C(1) << 32)
 

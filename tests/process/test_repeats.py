@@ -1,5 +1,5 @@
 """An answer that comes once more, when its sequence number has a newer probe, is not taken for that
-one's. Idle workers leave the busy one half of the numbers, so that they come round in less time
+one's. An idle worker leaves the busy one half of the numbers, so that they come round in less time
 than that: if it took all, more than a hundred hops would be false."""
 
 from truth import tally, traces

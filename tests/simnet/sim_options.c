@@ -143,26 +143,16 @@ static void parse_hops(struct argp_state *state, const char *arg, struct sim_pat
     path->max_hops = (uint32_t)max;
 }
 
-static void parse_late(
-    struct argp_state *state, const char *arg, struct sim_router_config *router) {
-    uint64_t ms = 0;
+/* PCT:MS. */
+static bool parse_share(const char *arg, uint32_t *ppm, uint32_t *ms) {
+    uint64_t value = 0;
     char *end;
 
-    if (!parse_percent(arg, &router->late, &end) || *end != ':' ||
-        !parse_number(end + 1, 0, MAX_LATE_MS, &ms, &end) || *end)
-        refuse(state, KEY_LATE, arg, "PCT:MS with 0..100:0..60000");
-    router->late_ms = (uint32_t)ms;
-}
-
-static void parse_duplicate(
-    struct argp_state *state, const char *arg, struct sim_router_config *router) {
-    uint64_t ms = 0;
-    char *end;
-
-    if (!parse_percent(arg, &router->duplicate, &end) ||
-        (*end == ':' && !parse_number(end + 1, 0, MAX_LATE_MS, &ms, &end)) || *end)
-        refuse(state, KEY_DUPLICATE, arg, "PCT or PCT:MS with 0..100:0..60000");
-    router->duplicate_ms = (uint32_t)ms;
+    if (!parse_percent(arg, ppm, &end) || *end != ':' ||
+        !parse_number(end + 1, 0, MAX_LATE_MS, &value, &end) || *end)
+        return false;
+    *ms = (uint32_t)value;
+    return true;
 }
 
 static error_t parse_weather(int key, char *arg, struct argp_state *state) {
@@ -176,10 +166,15 @@ static error_t parse_weather(int key, char *arg, struct argp_state *state) {
         self->router.jitter_us = (uint32_t)number(state, key, arg, MAX_JITTER_US, "0..10000000");
         return 0;
     case KEY_DUPLICATE:
-        parse_duplicate(state, arg, &self->router);
+        self->router.duplicate_ms = 0;
+        if (strchr(arg, ':') == NULL)
+            self->router.duplicate = percent(state, key, arg);
+        else if (!parse_share(arg, &self->router.duplicate, &self->router.duplicate_ms))
+            refuse(state, key, arg, "PCT or PCT:MS with 0..100:0..60000");
         return 0;
     case KEY_LATE:
-        parse_late(state, arg, &self->router);
+        if (!parse_share(arg, &self->router.late, &self->router.late_ms))
+            refuse(state, key, arg, "PCT:MS with 0..100:0..60000");
         return 0;
     case KEY_LIMIT:
         self->router.icmp_limit = (uint32_t)number(state, key, arg, MAX_ICMP_LIMIT, "0..1000000");

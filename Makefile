@@ -32,29 +32,22 @@ RESOLV := -lresolv
 BROKER_LDLIBS := $(ALL_LDLIBS) $(STORE) $(HTTP)
 WORKER_LDLIBS := $(ALL_LDLIBS) $(HTTP) $(CARES) $(RESOLV)
 
-BROKER_SHELL := main daemon mail listeners place publisher store%
-
-# Modules without clock, socket or stdio; tests/gates/pure checks that it stays so.
-PURE := common/addr common/decimal common/exposition common/histogram common/hop common/labels common/logfmt \
-	common/mem common/notation common/request common/result common/session common/timeline \
-	common/trace common/walk common/wire common/wire_doc \
-	worker/agent worker/cache worker/distance worker/doctor worker/fit worker/flows \
-	worker/interview worker/lease worker/metrics worker/mtr_line worker/mux worker/mux_send \
-	worker/names worker/near \
-	worker/pace worker/ptr worker/pulse worker/responders worker/sequence worker/slots \
-	worker/tracer worker/tracer_plan \
-	clients/gaps clients/item clients/json clients/lines clients/live clients/pong clients/refusal \
-	clients/render clients/replay clients/stats_text clients/submission clients/submission_answer \
-	clients/submission_places \
-	$(filter-out $(BROKER_SHELL:%=broker/%),$(patsubst %.c,%,$(wildcard broker/*.c)))
+# Modules without clock, socket or stdio; tests/gates/pure checks that it stays so. Folders that are
+# wholly pure are named by wildcards, single modules of the others by name.
+PURE_FOLDERS := broker/core worker/session worker/probing common common/protocol
+PURE_CLI := gaps item json lines live pong refusal render replay stats_text submission \
+	submission_answer submission_places
+PURE := $(patsubst %.c,%,$(wildcard $(PURE_FOLDERS:%=%/*.c))) \
+	broker/metrics broker/store/batch broker/store/outline broker/store/shelf \
+	worker/metrics worker/host/doctor $(PURE_CLI:%=clients/cli/%)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # What only daemons have.
-DAEMON := $(call obj,common/listen.c common/metrics.c common/notify.c common/process.c common/vitals.c)
-COMMON := $(filter-out $(DAEMON),$(call obj,$(wildcard common/*.c)))
-BROKER := $(call obj,$(filter-out broker/main.c,$(wildcard broker/*.c)))
-WORKER := $(call obj,$(filter-out worker/main.c,$(wildcard worker/*.c)))
-CLIENT := $(call obj,$(filter-out clients/main.c,$(wildcard clients/*.c)))
+DAEMON := $(call obj,$(patsubst %,common/runtime/%.c,listen metrics notify process vitals))
+COMMON := $(filter-out $(DAEMON),$(call obj,$(wildcard common/*.c common/*/*.c)))
+BROKER := $(call obj,$(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c)))
+WORKER := $(call obj,$(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c)))
+CLIENT := $(call obj,$(filter-out clients/cli/main.c,$(wildcard clients/cli/*.c)))
 SIMNET := $(call obj,$(filter-out tests/simnet/simnet.c tests/simnet/test_%.c,$(wildcard tests/simnet/*.c)))
 STORE_OBJECTS := $(filter-out $(call obj,broker/daemon.c),$(BROKER)) $(COMMON)
 PURE_OBJECTS := $(PURE:%=$(BUILD)/obj/%.o)
@@ -99,7 +92,7 @@ $(BUILD)/hopmq-broker: $(call obj,broker/main.c) $(BROKER) $(DAEMON) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(BROKER_LDLIBS) -o $@
 $(BUILD)/hopmq-worker: $(call obj,worker/main.c) $(WORKER) $(DAEMON) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
-$(BUILD)/hopmq: $(call obj,clients/main.c) $(CLIENT) $(COMMON)
+$(BUILD)/hopmq: $(call obj,clients/cli/main.c) $(CLIENT) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) -o $@
 $(BUILD)/simnet: $(call obj,tests/simnet/simnet.c) $(SIMNET)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@
@@ -129,7 +122,7 @@ demo: deps
 	@$(MAKE) -s --no-print-directory all
 	@HOPMQ_BIN=$(BUILD) tests/simnet/demo $(DEMO_NET)
 
-# ---- tests -----------------------------------------------------------------------------------
+# ---- tests -------------------------------------------------------------------------------------
 # Unit tests link the pure modules only, that of the reactor the reactor too: what needs a socket is
 # tested with the running programs.
 
@@ -148,14 +141,14 @@ unit-programs: $(UNIT_TESTS)
 $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
-$(BUILD)/unit/test_reactor: $(call obj,common/reactor.c)
+$(BUILD)/unit/test_reactor: $(call obj,common/runtime/reactor.c)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
 
 # A worker that shares nothing with its neighbours: what it finds, the real one must not.
 $(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_berth.c) \
-		$(filter-out $(call obj,worker/berth.c),$(WORKER)) $(DAEMON) $(COMMON)
+		$(filter-out $(call obj,worker/host/berth.c),$(WORKER)) $(DAEMON) $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 
@@ -170,8 +163,8 @@ $(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJEC
 # The real cores on a simulated store, network and clock; `make sim SEEDS=1-1000000` runs more. The
 # simulation has a mux of its own, which only takes its time.
 SIM := $(BUILD)/tests/sim
-SIM_PURE := $(filter common/% broker/%,$(PURE)) worker/agent worker/fit worker/lease \
-	worker/mtr_line worker/responders
+SIM_PURE := $(filter common/% broker/%,$(PURE)) \
+	$(patsubst %,worker/session/%,agent fit lease responders) worker/probing/mtr_line
 SIM_OBJECTS := $(call obj,$(wildcard tests/sim/*.c)) $(SIM_PURE:%=$(BUILD)/obj/%.o)
 SEEDS ?= 1-1000000
 .PHONY: sim sim-program sim-mutants
@@ -215,12 +208,11 @@ $(BUILD)/promtool:
 	cd $@.deb && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .
 	mv $@.deb/usr/bin/promtool $@ && rm -r $@.deb
 
-# ---- lint ------------------------------------------------------------------------------------
+# ---- lint --------------------------------------------------------------------------------------
 
-C_FILES := $(wildcard common/*.c broker/*.c worker/*.c clients/*.c tests/simnet/*.c tests/unit/*.c \
-	tests/fuzz/*.c tests/bench/*.c tests/process/*.c tests/sim/*.c tests/store/*.c)
-H_FILES := $(wildcard common/*.h broker/*.h worker/*.h clients/*.h tests/simnet/*.h tests/unit/*.h \
-	tests/fuzz/*.h tests/bench/*.h tests/sim/*.h tests/store/*.h)
+C_FOLDERS := $(foreach top,common broker worker clients tests,$(top) $(top)/*)
+C_FILES := $(wildcard $(C_FOLDERS:%=%/*.c))
+H_FILES := $(wildcard $(C_FOLDERS:%=%/*.h))
 LINTED := $(filter-out tests/%,$(C_FILES)) $(filter-out tests/simnet/test_%.c,$(wildcard tests/simnet/*.c))
 
 .PHONY: lint lint-deps compilers
@@ -241,7 +233,7 @@ compilers: lint-deps
 	@$(MAKE) --no-print-directory CC=gcc all unit-programs
 	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/clang all unit-programs
 
-# ---- benchmark -------------------------------------------------------------------------------
+# ---- benchmark ---------------------------------------------------------------------------------
 
 # A peer that cannot be had is left out, and said so. BENCH="--only tracing --rounds 1" is quicker.
 .PHONY: bench bench-deps bench-growth bench-quick soak
@@ -274,7 +266,7 @@ soak: bench-deps
 	@HOPMQ_BUILD=$(BUILD) exec $(PYTHON) tests/bench/soak.py --minutes $(SOAK_MINUTES)
 $(BENCH_LOADS): $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BENCH_SHARED) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
-$(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/child.c)
+$(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/host/child.c)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/bench-load: $(call obj,tests/bench/load.c) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
@@ -286,7 +278,7 @@ bench-store: deps
 $(BUILD)/bench-store: $(call obj,tests/store/bench.c tests/store/sample.c) $(STORE_OBJECTS)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(STORE) -o $@
 
-# ---- install ---------------------------------------------------------------------------------
+# ---- install -----------------------------------------------------------------------------------
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
@@ -305,6 +297,8 @@ uninstall:
 	rm -f $(PROGRAMS:$(BUILD)/%=$(BINDIR)/%) $(MANDIR)/man1/hopmq.1 $(MANDIR)/man8/hopmq-*.8 \
 	  $(UNITDIR)/hopmq-broker.service $(UNITDIR)/hopmq-worker@.service
 
+
+.PHONY: clean
 clean:
 	rm -rf $(BUILD)
 

@@ -2,12 +2,12 @@
 
 #include "broker/mail.h"
 #include "broker/metrics.h"
-#include "common/log.h"
 #include "common/mem.h"
-#include "common/reactor.h"
-#include "common/sock.h"
-#include "common/transcript.h"
-#include "common/vitals.h"
+#include "common/runtime/log.h"
+#include "common/runtime/reactor.h"
+#include "common/runtime/sock.h"
+#include "common/runtime/transcript.h"
+#include "common/runtime/vitals.h"
 
 #include <errno.h>
 #include <inttypes.h>

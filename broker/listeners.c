@@ -1,9 +1,9 @@
 #include "broker/listeners.h"
 
 #include "common/mem.h"
-#include "common/request.h"
-#include "common/session.h"
-#include "common/sock.h"
+#include "common/protocol/request.h"
+#include "common/protocol/session.h"
+#include "common/runtime/sock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

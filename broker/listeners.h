@@ -3,7 +3,7 @@
 #define HOPMQ_LISTENERS_H
 
 #include "broker/daemon.h"
-#include "common/reactor.h"
+#include "common/runtime/reactor.h"
 
 struct listeners;
 

@@ -1,10 +1,10 @@
 #include "broker/mail.h"
 
-#include "common/log.h"
 #include "common/mem.h"
-#include "common/reactor.h"
-#include "common/sock.h"
-#include "common/transcript.h"
+#include "common/runtime/log.h"
+#include "common/runtime/reactor.h"
+#include "common/runtime/sock.h"
+#include "common/runtime/transcript.h"
 
 #include <bsd/stdlib.h>
 #include <errno.h>

@@ -5,11 +5,11 @@
 #ifndef HOPMQ_MAIL_H
 #define HOPMQ_MAIL_H
 
-#include "broker/core.h"
+#include "broker/core/core.h"
+#include "broker/core/outbox.h"
 #include "broker/listeners.h"
-#include "broker/outbox.h"
 #include "broker/publisher.h"
-#include "broker/store.h"
+#include "broker/store/store.h"
 
 /* The daemon fills in the pointers, and says when the disk is full. */
 struct mail {

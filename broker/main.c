@@ -1,8 +1,8 @@
 /* hopmq-broker: keeps traces, hands them to workers, publishes results. */
 #include "broker/daemon.h"
 #include "broker/place.h"
-#include "common/listen.h"
-#include "common/option.h"
+#include "common/runtime/listen.h"
+#include "common/runtime/option.h"
 
 #include <argp.h>
 #include <errno.h>

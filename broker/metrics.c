@@ -1,8 +1,8 @@
 #include "broker/metrics.h"
 
-#include "broker/sessions.h"
-#include "broker/state.h"
-#include "common/result.h"
+#include "broker/core/sessions.h"
+#include "broker/core/state.h"
+#include "common/protocol/result.h"
 
 #include <stdio.h>
 #include <string.h>

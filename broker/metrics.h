@@ -3,8 +3,8 @@
 #ifndef HOPMQ_BROKER_METRICS_H
 #define HOPMQ_BROKER_METRICS_H
 
-#include "broker/core.h"
-#include "broker/store.h"
+#include "broker/core/core.h"
+#include "broker/store/store.h"
 #include "common/exposition.h"
 
 /* So many workers are listed by name, in the order of their names. */

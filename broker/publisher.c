@@ -1,8 +1,8 @@
 #include "broker/publisher.h"
 
-#include "common/log.h"
-#include "common/reactor.h"
-#include "common/sock.h"
+#include "common/runtime/log.h"
+#include "common/runtime/reactor.h"
+#include "common/runtime/sock.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #ifndef HOPMQ_WORKER_DAEMON_H
 #define HOPMQ_WORKER_DAEMON_H
 
-#include "worker/agent.h"
+#include "worker/session/agent.h"
 
 #define DAEMON_MAX_BROKERS 8
 

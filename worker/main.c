@@ -1,8 +1,8 @@
 /* hopmq-worker: runs traces for a broker through its own mtr-packet. */
-#include "common/listen.h"
-#include "common/option.h"
-#include "worker/checkup.h"
+#include "common/runtime/listen.h"
+#include "common/runtime/option.h"
 #include "worker/daemon.h"
+#include "worker/host/checkup.h"
 
 #include <argp.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #define HOPMQ_WORKER_METRICS_H
 
 #include "common/exposition.h"
-#include "worker/agent.h"
-#include "worker/mux.h"
+#include "worker/probing/mux.h"
+#include "worker/session/agent.h"
 
 /* The session with one broker. */
 struct metrics_link {

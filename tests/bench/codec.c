@@ -6,7 +6,7 @@
  * the whole into its objects, for comparison. */
 #include "tests/bench/peer.h"
 
-#include "common/result.h"
+#include "common/protocol/result.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * them, FLIGHT of them in flight in each of CHILDREN mtr-packet, by the lines that our worker
  * writes. Nobody looks whose answer comes, nor which number it has: it is no tracer, but a bound
  * for tracers. Prints one JSON object. */
-#include "worker/child.h"
+#include "worker/host/child.h"
 
 #include <arpa/inet.h>
 #include <bsd/stdlib.h>

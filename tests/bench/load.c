@@ -4,10 +4,10 @@
  * At most WINDOW traces are submitted and without a result, in batches of up to 1,000. Prints one
  * JSON object. With --one each trace is submitted when the one before it has ended, and its time
  * is printed, from submit to result, in microseconds. */
-#include "common/reactor.h"
-#include "common/request.h"
-#include "common/session.h"
-#include "common/sock.h"
+#include "common/protocol/request.h"
+#include "common/protocol/session.h"
+#include "common/runtime/reactor.h"
+#include "common/runtime/sock.h"
 
 #include <bsd/stdlib.h>
 #include <errno.h>

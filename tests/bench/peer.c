@@ -1,10 +1,10 @@
 #include "tests/bench/peer.h"
 
-#include "common/reactor.h"
-#include "common/request.h"
-#include "common/result.h"
-#include "common/session.h"
-#include "common/sock.h"
+#include "common/protocol/request.h"
+#include "common/protocol/result.h"
+#include "common/protocol/session.h"
+#include "common/runtime/reactor.h"
+#include "common/runtime/sock.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
 #ifndef HOPMQ_BENCH_PEER_H
 #define HOPMQ_BENCH_PEER_H
 
-#include "common/hop.h"
-#include "common/sock.h"
+#include "common/protocol/hop.h"
+#include "common/runtime/sock.h"
 
 #include <czmq.h>
 #include <msgpack.h>

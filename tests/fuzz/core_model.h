@@ -3,10 +3,10 @@
 #ifndef FUZZ_CORE_MODEL_H
 #define FUZZ_CORE_MODEL_H
 
-#include "broker/core.h"
-#include "common/request.h"
-#include "common/result.h"
-#include "common/session.h"
+#include "broker/core/core.h"
+#include "common/protocol/request.h"
+#include "common/protocol/result.h"
+#include "common/protocol/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

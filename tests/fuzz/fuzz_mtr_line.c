@@ -1,6 +1,6 @@
 /* The prober's output: the framer must cut the same lines wherever the reads are cut, and what
  * the parser accepts must be within the ranges that the wire protocol allows. */
-#include "worker/mtr_line.h"
+#include "worker/probing/mtr_line.h"
 
 #include <stdio.h>
 #include <stdlib.h>

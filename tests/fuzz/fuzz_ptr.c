@@ -1,5 +1,5 @@
 /* Answers of a name server: whatever they hold, a name that comes out may be passed on. */
-#include "worker/ptr.h"
+#include "worker/session/ptr.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* Frames of strangers, as the broker, its store, the worker and a client read them. What is
  * accepted is within its limits, and what is written of it is read again as the same. */
-#include "broker/outline.h"
+#include "broker/store/outline.h"
 #include "common/logfmt.h"
-#include "common/notation.h"
-#include "common/request.h"
-#include "common/result.h"
-#include "common/session.h"
-#include "common/trace.h"
+#include "common/protocol/notation.h"
+#include "common/protocol/request.h"
+#include "common/protocol/result.h"
+#include "common/protocol/session.h"
+#include "common/protocol/trace.h"
 
 #include <jansson.h>
 #include <stdio.h>

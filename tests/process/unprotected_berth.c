@@ -2,7 +2,7 @@
  * numbers whoever else is there, and any ICMP id will do. Linked in place of worker/berth.c, it
  * shows what the protection is good for, and that the test of it can fail. */
 #include "common/mem.h"
-#include "worker/berth.h"
+#include "worker/host/berth.h"
 
 #include <stdlib.h>
 

@@ -10,9 +10,9 @@
 #ifndef SIM_H
 #define SIM_H
 
-#include "broker/core.h"
-#include "broker/records.h"
-#include "common/wire.h"
+#include "broker/core/core.h"
+#include "broker/core/records.h"
+#include "common/protocol/wire.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

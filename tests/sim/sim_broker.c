@@ -1,6 +1,6 @@
 #include "tests/sim/sim.h"
 
-#include "broker/outbox.h"
+#include "broker/core/outbox.h"
 
 /* More than this waits for no disk. */
 #define MAX_WAITING_BYTES (4 * 1024 * 1024)

@@ -1,6 +1,6 @@
 #include "tests/sim/sim.h"
 
-#include "common/trace.h"
+#include "common/protocol/trace.h"
 
 /* A question that was not answered so long is asked again. */
 #define SILENCE_US (400 * MS)

@@ -1,6 +1,6 @@
 #include "tests/sim/sim.h"
 
-#include "common/result.h"
+#include "common/protocol/result.h"
 
 /* A result comes within its deadline and so much more; docs/reliability.md. */
 #define MAX_LATE_US SECOND

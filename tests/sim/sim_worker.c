@@ -1,8 +1,8 @@
 /* A worker: the real agent, on a stand-in for the mux that takes its time. */
 #include "tests/sim/sim.h"
 
-#include "worker/agent_state.h"
-#include "worker/mux.h"
+#include "worker/probing/mux.h"
+#include "worker/session/agent_state.h"
 
 /* Traces at a time, of all brokers. */
 #define MAX_JOBS 16

@@ -5,7 +5,7 @@
  * those of the batch before. RESULTS are kept, and there at the beginning, so that each life
  * forgets one. random: ids that do not grow. backlog: 100,000 results too many are there at the
  * beginning. Prints one JSON object. */
-#include "broker/store.h"
+#include "broker/store/store.h"
 #include "common/mem.h"
 #include "tests/store/sample.h"
 

@@ -3,8 +3,8 @@
  * again: it must hold what it said was committed, or say what it lost.
  *
  * Prints what it did; ends with 1 and says where, if something was wrong. */
-#include "common/log.h"
 #include "common/mem.h"
+#include "common/runtime/log.h"
 #include "tests/store/fault_vfs.h"
 #include "tests/store/rig.h"
 

@@ -2,7 +2,7 @@
 #ifndef TEST_STORE_RIG_H
 #define TEST_STORE_RIG_H
 
-#include "broker/store.h"
+#include "broker/store/store.h"
 
 #define RIG_BATCHES 12
 #define RIG_KEEP 8 /* results */

@@ -1,7 +1,7 @@
 #include "tests/store/sample.h"
 
-#include "common/hop.h"
-#include "common/result.h"
+#include "common/protocol/hop.h"
+#include "common/protocol/result.h"
 
 #include <stdio.h>
 

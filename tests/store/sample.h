@@ -2,7 +2,7 @@
 #ifndef TEST_STORE_SAMPLE_H
 #define TEST_STORE_SAMPLE_H
 
-#include "broker/records.h"
+#include "broker/core/records.h"
 
 #include <msgpack.h>
 

@@ -5,10 +5,10 @@
 
 #include "tests/unit/check.h"
 
-#include "broker/core.h"
+#include "broker/core/core.h"
 #include "common/mem.h"
-#include "common/session.h"
-#include "common/trace.h"
+#include "common/protocol/session.h"
+#include "common/protocol/trace.h"
 #include "tests/unit/golden.h"
 #include "tests/unit/notation.h"
 

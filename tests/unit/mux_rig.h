@@ -6,7 +6,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/text.h"
-#include "worker/mux.h"
+#include "worker/probing/mux.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #ifndef TEST_NOTATION_H
 #define TEST_NOTATION_H
 
-#include "common/notation.h"
-#include "common/wire.h"
+#include "common/protocol/notation.h"
+#include "common/protocol/wire.h"
 #include "tests/unit/text.h"
 
 #include <inttypes.h>

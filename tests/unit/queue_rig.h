@@ -5,11 +5,11 @@
 
 #include "tests/unit/check.h"
 
-#include "broker/jobs.h"
-#include "broker/leases.h"
-#include "broker/sessions.h"
-#include "common/request.h"
-#include "common/result.h"
+#include "broker/core/jobs.h"
+#include "broker/core/leases.h"
+#include "broker/core/sessions.h"
+#include "common/protocol/request.h"
+#include "common/protocol/result.h"
 
 #include <stdio.h>
 #include <stdlib.h>

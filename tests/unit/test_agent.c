@@ -4,7 +4,7 @@
 
 #include "common/timeline.h"
 #include "tests/unit/notation.h"
-#include "worker/agent.h"
+#include "worker/session/agent.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* batch: what goes in comes out in order, a trace with its last run. */
 #include "tests/unit/check.h"
 
-#include "broker/batch.h"
+#include "broker/store/batch.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* metrics of the broker: what is in the core's state is in the text. */
 #include "tests/unit/check.h"
 
+#include "broker/core/sessions.h"
 #include "broker/metrics.h"
-#include "broker/sessions.h"
 
 #include <stdio.h>
 #include <stdlib.h>

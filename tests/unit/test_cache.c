@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/cache.h"
+#include "worker/session/cache.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* core: what outlives the broker, and what the store is asked; see core_rig.h. */
 #include "tests/unit/core_rig.h"
 
-#include "common/result.h"
+#include "common/protocol/result.h"
 
 #define LISTING(name, leases)                                                                      \
     "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "              \

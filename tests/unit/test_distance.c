@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/distance.h"
+#include "worker/probing/distance.h"
 
 #include <string.h>
 

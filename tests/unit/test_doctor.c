@@ -1,8 +1,8 @@
 /* doctor: what facts about a host come to. */
 #include "tests/unit/check.h"
 
-#include "common/trace.h"
-#include "worker/doctor.h"
+#include "common/protocol/trace.h"
+#include "worker/host/doctor.h"
 
 #include <stdio.h>
 #include <string.h>

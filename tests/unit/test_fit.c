@@ -1,7 +1,7 @@
 /* fit: what a prober cannot do with a trace. */
 #include "tests/unit/check.h"
 
-#include "worker/fit.h"
+#include "worker/session/fit.h"
 
 #include <string.h>
 

@@ -2,8 +2,8 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/fit.h"
-#include "worker/flows.h"
+#include "worker/probing/flows.h"
+#include "worker/session/fit.h"
 
 #include <string.h>
 

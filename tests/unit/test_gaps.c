@@ -1,8 +1,8 @@
 /* gaps, replay, refusal: every result is shown once and in order, whatever is lost on the way. */
 #include "tests/unit/check.h"
 
-#include "clients/gaps.h"
-#include "clients/refusal.h"
+#include "clients/cli/gaps.h"
+#include "clients/cli/refusal.h"
 #include "tests/unit/notation.h"
 #include "tests/unit/rng.h"
 

@@ -1,12 +1,12 @@
 /* The golden bytes of docs/protocol.md: each is decoded with our codecs and encoded again. */
 #include "tests/unit/check.h"
 
-#include "common/hop.h"
 #include "common/mem.h"
-#include "common/request.h"
-#include "common/result.h"
-#include "common/session.h"
-#include "common/trace.h"
+#include "common/protocol/hop.h"
+#include "common/protocol/request.h"
+#include "common/protocol/result.h"
+#include "common/protocol/session.h"
+#include "common/protocol/trace.h"
 #include "tests/unit/golden.h"
 
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * what it publishes and returns can be read by those whom it is for. */
 #include "tests/unit/check.h"
 
-#include "broker/core.h"
-#include "common/session.h"
+#include "broker/core/core.h"
+#include "common/protocol/session.h"
 #include "tests/unit/notation.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* interview: the questions, and what the answers make. */
 #include "tests/unit/check.h"
 
-#include "common/trace.h"
-#include "worker/interview.h"
+#include "common/protocol/trace.h"
+#include "worker/probing/interview.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* labels: what a worker has and what a trace wants. */
 #include "tests/unit/check.h"
 
-#include "common/labels.h"
+#include "common/protocol/labels.h"
 #include "tests/unit/notation.h"
 
 #include <string.h>

@@ -2,10 +2,10 @@
  */
 #include "tests/unit/check.h"
 
-#include "common/trace.h"
+#include "common/protocol/trace.h"
 #include "tests/unit/rng.h"
 #include "tests/unit/text.h"
-#include "worker/mtr_line.h"
+#include "worker/probing/mtr_line.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

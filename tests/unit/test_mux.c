@@ -6,9 +6,9 @@
 #include "tests/unit/mux_rig.h"
 #include "tests/unit/rng.h"
 #include "tests/unit/world.h"
-#include "worker/mux.h"
-#include "worker/pace.h"
-#include "worker/pulse.h"
+#include "worker/probing/mux.h"
+#include "worker/probing/pace.h"
+#include "worker/probing/pulse.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

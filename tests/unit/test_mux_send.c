@@ -1,7 +1,7 @@
 /* mux_send: whose probes go first, which ports they have, and who waits at a router near by. */
 #include "tests/unit/mux_rig.h"
 
-#include "worker/near.h"
+#include "worker/probing/near.h"
 
 static char A[] = "A", B[] = "B", C[] = "C";
 

@@ -1,7 +1,7 @@
 /* mux: answers that come late or twice, a prober that lags, and clocks that are set. */
 #include "tests/unit/mux_rig.h"
 
-#include "worker/pulse.h"
+#include "worker/probing/pulse.h"
 
 static char A[] = "A";
 

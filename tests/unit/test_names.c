@@ -5,7 +5,7 @@
 #include "common/timeline.h"
 #include "tests/unit/rng.h"
 #include "tests/unit/text.h"
-#include "worker/names.h"
+#include "worker/session/names.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/near.h"
+#include "worker/probing/near.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* outbox: what waits for a batch leaves in order, whole, and not before. */
 #include "tests/unit/check.h"
 
-#include "broker/outbox.h"
+#include "broker/core/outbox.h"
 #include "tests/unit/rng.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* outline: the columns of a result, and its hops as JSON. */
 #include "tests/unit/check.h"
 
-#include "broker/outline.h"
+#include "broker/store/outline.h"
 #include "tests/unit/notation.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/pace.h"
+#include "worker/probing/pace.h"
 
 #define SECOND INT64_C(1000000)
 

@@ -1,7 +1,7 @@
 /* ptr: questions, and answers true and hostile. */
 #include "tests/unit/check.h"
 
-#include "worker/ptr.h"
+#include "worker/session/ptr.h"
 
 #include <arpa/nameser.h>
 #include <stdlib.h>

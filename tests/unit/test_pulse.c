@@ -1,7 +1,7 @@
 /* pulse: when the prober is asked, how far it lags, and when it is dead. */
 #include "tests/unit/check.h"
 
-#include "worker/pulse.h"
+#include "worker/probing/pulse.h"
 
 static void asked_now_and_then(void **state) {
     (void)state;

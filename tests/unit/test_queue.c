@@ -1,9 +1,9 @@
 /* queue: who is next, and where. */
 #include "tests/unit/queue_rig.h"
 
-#include "broker/lanes.h"
-#include "broker/pool.h"
-#include "broker/queue.h"
+#include "broker/core/lanes.h"
+#include "broker/core/pool.h"
+#include "broker/core/queue.h"
 #include "common/mem.h"
 
 static struct rig rig;

@@ -2,7 +2,7 @@
  * same traces to the same workers in the same order. */
 #include "tests/unit/queue_rig.h"
 
-#include "broker/lanes.h"
+#include "broker/core/lanes.h"
 #include "tests/unit/rng.h"
 
 #define MAX_JOBS 4000

@@ -2,7 +2,7 @@
  * transcripts each pass of the loop begins with "|" and names who was called. */
 #include "tests/unit/check.h"
 
-#include "common/reactor.h"
+#include "common/runtime/reactor.h"
 #include "tests/unit/text.h"
 
 #include <signal.h>

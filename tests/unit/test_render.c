@@ -1,11 +1,11 @@
 /* render, live, json, pong, stats_text: what the command line prints. */
 #include "tests/unit/check.h"
 
-#include "clients/json.h"
-#include "clients/live.h"
-#include "clients/pong.h"
-#include "clients/render.h"
-#include "clients/stats_text.h"
+#include "clients/cli/json.h"
+#include "clients/cli/live.h"
+#include "clients/cli/pong.h"
+#include "clients/cli/render.h"
+#include "clients/cli/stats_text.h"
 #include "tests/unit/notation.h"
 
 #include <stdlib.h>

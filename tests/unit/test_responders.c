@@ -1,7 +1,7 @@
 /* responders: each address once, and not more of them than a result may have. */
 #include "tests/unit/check.h"
 
-#include "worker/responders.h"
+#include "worker/session/responders.h"
 
 static struct addr number(unsigned i) {
     return (struct addr){.af = 4, .bytes = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}};

@@ -1,8 +1,8 @@
 /* hop and result: what a worker's body may hold, and what comes out of the broker. */
 #include "tests/unit/check.h"
 
-#include "common/hop.h"
-#include "common/result.h"
+#include "common/protocol/hop.h"
+#include "common/protocol/result.h"
 #include "tests/unit/notation.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/sequence.h"
+#include "worker/probing/sequence.h"
 
 #include <stdlib.h>
 #include <string.h>

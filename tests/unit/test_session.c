@@ -1,7 +1,7 @@
 /* session: every message between worker and broker, its edges and its way back. */
 #include "tests/unit/check.h"
 
-#include "common/session.h"
+#include "common/protocol/session.h"
 #include "tests/unit/notation.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* shelf: results in memory, and the batches that they and all records stand in. */
 #include "tests/unit/check.h"
 
-#include "broker/shelf.h"
+#include "broker/store/shelf.h"
 
 #include <stdio.h>
 #include <string.h>

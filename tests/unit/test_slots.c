@@ -1,8 +1,8 @@
 /* slots: how many a prober has, and that a token means one use of one slot. */
 #include "tests/unit/check.h"
 
-#include "worker/mux.h"
-#include "worker/slots.h"
+#include "worker/probing/mux.h"
+#include "worker/probing/slots.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* submission: batches, refusals, a busy broker, lost messages, cancel. Time is an argument. */
 #include "tests/unit/check.h"
 
-#include "clients/submission.h"
+#include "clients/cli/submission.h"
 #include "tests/unit/notation.h"
 
 #include <stdlib.h>

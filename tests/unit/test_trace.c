@@ -1,8 +1,8 @@
 /* trace: every field's edges, and what fields say together. */
 #include "tests/unit/check.h"
 
-#include "common/session.h"
-#include "common/trace.h"
+#include "common/protocol/session.h"
+#include "common/protocol/trace.h"
 #include "tests/unit/notation.h"
 #include "tests/unit/rng.h"
 

@@ -12,7 +12,7 @@
 
 #include "tests/unit/rng.h"
 #include "tests/unit/text.h"
-#include "worker/tracer.h"
+#include "worker/probing/tracer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* walk: values one behind the other, none of them read beyond the end. */
 #include "tests/unit/check.h"
 
-#include "common/walk.h"
+#include "common/protocol/walk.h"
 #include "tests/unit/notation.h"
 
 #include <stdlib.h>

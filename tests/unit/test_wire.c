@@ -1,9 +1,9 @@
 /* wire: what of a frame is taken, and with which words the rest is refused. */
 #include "tests/unit/check.h"
 
-#include "common/request.h"
-#include "common/result.h"
-#include "common/wire.h"
+#include "common/protocol/request.h"
+#include "common/protocol/result.h"
+#include "common/protocol/wire.h"
 #include "tests/unit/notation.h"
 #include "tests/unit/rng.h"
 

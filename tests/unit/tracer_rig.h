@@ -4,7 +4,7 @@
 
 #include "tests/unit/check.h"
 
-#include "worker/tracer.h"
+#include "worker/probing/tracer.h"
 
 #include <stdio.h>
 

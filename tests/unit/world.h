@@ -21,8 +21,8 @@
 #define TEST_WORLD_H
 
 #include "tests/unit/text.h"
-#include "worker/mux.h"
-#include "worker/pace.h"
+#include "worker/probing/mux.h"
+#include "worker/probing/pace.h"
 
 #include <inttypes.h>
 #include <stdio.h>

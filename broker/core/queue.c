@@ -1,0 +1,76 @@
+#include "broker/core/queue.h"
+
+#include "broker/core/fan.h"
+#include "broker/core/jobs.h"
+#include "broker/core/lanes.h"
+#include "broker/core/leases.h"
+#include "broker/core/pool.h"
+#include "broker/core/ward.h"
+
+void queue_insert(struct core *c, struct job *job) {
+    if (ward_suspects(job))
+        ward_add(c, job);
+    else
+        lanes_add(c, job);
+    job->state = JOB_QUEUED;
+    if (job->fans != 0)
+        c->owed += fan_bond(job)->owed = fan_places(job);
+    c->queued++;
+    c->queued_by_priority[job->priority]++;
+}
+
+void queue_remove(struct core *c, struct job *job) {
+    job->state = JOB_LOOSE;
+    if (ward_suspects(job))
+        ward_take(c, job);
+    else
+        lanes_take(c, job);
+    if (job->fans != 0)
+        c->owed -= job->bond->owed;
+    c->queued--;
+    c->queued_by_priority[job->priority]--;
+}
+
+struct job *queue_any(struct core *c) {
+    struct demand *demand = TAILQ_FIRST(&c->waiting);
+    return demand != NULL ? lanes_next(demand)->first : ward_any(c);
+}
+
+static bool before(const struct lane *a, const struct lane *b) {
+    if (a->priority != b->priority)
+        return a->priority < b->priority;
+    return a->time != b->time ? a->time < b->time : lanes_order(a->first) < lanes_order(b->first);
+}
+
+static struct lane *best(struct core *c) {
+    struct demand *demand;
+    struct lane *found = NULL;
+    TAILQ_FOREACH(demand, &c->ready, ready_link) {
+        struct lane *lane = lanes_next(demand);
+        if (found == NULL || before(lane, found))
+            found = lane;
+    }
+    return found;
+}
+
+static void dispatch(struct core *c) {
+    struct lane *lane;
+    while ((lane = best(c)) != NULL) {
+        struct job *job = lane->first;
+        struct worker *worker = pool_first(lane->demand);
+        if (job->fans) {
+            fan_spread(c, job);
+            continue;
+        }
+        lanes_charge(c, lane->client);
+        queue_remove(c, job);
+        leases_give(c, worker, job);
+    }
+}
+
+void queue_dispatch(struct core *c) {
+    if (c->draining)
+        return;
+    dispatch(c);
+    ward_serve(c);
+}

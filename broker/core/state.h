@@ -1,0 +1,163 @@
+/* state: what the modules of the broker's core share. Only they include it. Pure.
+ *
+ *   core      events in, the tick              clients   requests and replies
+ *   jobs      a trace from accept to result    reads     requests that wait for the store
+ *   share     one probing for many traces      leases    what workers hold and send
+ *   fan       one trace at many workers        sessions  workers come and go
+ *   recent    the last results                 streams   sequence numbers, alive
+ *   queue     who is next, dispatch            restore   what an earlier start left
+ *   lanes     clients and their turns          pool      demands, and the workers that fit
+ *   ward      the last run of a trace, alone
+ *
+ * Each has a header, with the structures that are its own; recent is in jobs.h, reads in clients.h,
+ * restore in core.h, and what core does for the others is here.
+ */
+#ifndef HOPMQ_STATE_H
+#define HOPMQ_STATE_H
+
+#include "broker/core/core.h"
+#include "common/protocol/result.h"
+#include "common/protocol/session.h"
+#include "common/timeline.h"
+
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
+
+#define PRIORITIES 10
+
+/* A routing id that outlives its message. */
+struct peer_id {
+    uint8_t size;
+    bool enveloped;
+    int socket;
+    uint8_t bytes[255];
+};
+
+RB_HEAD(job_id_tree, job);
+RB_HEAD(job_share_tree, job);
+RB_HEAD(run_tree, lease);
+RB_HEAD(demand_tree, demand);
+RB_HEAD(client_tree, client);
+TAILQ_HEAD(job_list, job);
+TAILQ_HEAD(demand_list, demand);
+RB_HEAD(worker_peer_tree, worker);
+RB_HEAD(worker_name_tree, worker);
+RB_HEAD(stream_tree, stream);
+
+/* Named in docs/protocol.md, section 10; CORE_COUNTERS keeps names and members together. */
+#define CORE_COUNTERS(X)                                                                           \
+    X(requests)                                                                                    \
+    X(bad_requests)                                                                                \
+    X(too_large)                                                                                   \
+    X(accepted)                                                                                    \
+    X(repeated)                                                                                    \
+    X(busy)                                                                                        \
+    X(conflicts)                                                                                   \
+    X(dispatched)                                                                                  \
+    X(requeued)                                                                                    \
+    X(returned)                                                                                    \
+    X(results)                                                                                     \
+    X(late_results)                                                                                \
+    X(hops)                                                                                        \
+    X(hops_dropped)                                                                                \
+    X(shared)                                                                                      \
+    X(reads)                                                                                       \
+    X(replays)                                                                                     \
+    X(restored)                                                                                    \
+    X(adopted)                                                                                     \
+    X(workers_joined)                                                                              \
+    X(workers_lost)                                                                                \
+    X(leases_lost)                                                                                 \
+    X(worker_messages)                                                                             \
+    X(bad_worker_messages)                                                                         \
+    X(rejected_workers)                                                                            \
+    X(dropped_to_clients)                                                                          \
+    X(dropped_to_workers)                                                                          \
+    X(connections_opened)                                                                          \
+    X(connections_closed)
+
+struct counters {
+#define X(name) int64_t name;
+    CORE_COUNTERS(X)
+#undef X
+};
+
+struct core {
+    struct core_config config;
+    struct core_sink sink;
+    struct core_time now; /* of the event that is being handled */
+    int64_t started_us;
+    int64_t seq, number, next_lease;
+    uint64_t next_id;
+    /* What the ids begin with that we make; no client's may, or it could take the next one. With
+     * the whole epoch: two starts can share a millisecond where the clock was set back. */
+    char own_ids[20];
+    bool draining;
+    const char *refusal; /* why no traces are accepted, a word for the client; NULL: they are */
+    char refusal_text[160];
+    bool stalled; /* too much waits for the store */
+    struct timeline job_times, worker_times;
+    int64_t next_alive_us;
+    struct job_id_tree jobs;
+    struct job *last_id; /* of them */
+    struct run_tree leases;
+    struct job_share_tree shares;
+    struct job *last_share; /* of them */
+    int64_t queued, running, riding;
+    int64_t owed; /* places of those queued that have not been spread */
+    int64_t queued_by_priority[PRIORITIES];
+    struct job_list recent; /* done, the oldest first */
+    int64_t recent_count, recent_bytes;
+    int64_t kept; /* records that were given to the store */
+    TAILQ_HEAD(, parked) parked;
+    int64_t parked_count, parked_bytes;
+    uint64_t next_read;
+    const struct record_answer *answer; /* while a parked request is handled again */
+    struct demand_tree demands;
+    struct demand_list waiting; /* with a trace queued */
+    struct demand_list ready;   /* and a worker free */
+    struct demand_list idle;    /* without lanes, the longest first */
+    int64_t demand_count;       /* without those for one worker only */
+    int64_t idle_count, edge_count;
+    struct client_tree clients;
+    int64_t client_count;
+    struct demand_list suspected; /* with suspects */
+    struct {
+        struct worker *worker; /* that is reserved for the job, or has it; NULL: none */
+        struct job *job;
+    } ward;
+    uint64_t turn; /* the virtual time of the client whose turn was last */
+    struct worker_peer_tree peers;
+    struct worker_name_tree names;
+    int64_t worker_count;
+    struct stream_tree streams;
+    int64_t stream_count;
+    TAILQ_HEAD(active_list, stream) active; /* the latest result first */
+    struct counters counters;
+    int64_t results_by_stop[RESULT_STOPS];
+    struct core_shell shell;
+    struct rate {
+        int64_t accepted, results;
+    } rates[CORE_RATE_SECONDS]; /* the counters at the last alive messages */
+    unsigned rate_at;
+    struct wire_doc doc, inner;        /* the message, and what is encoded inside it */
+    const struct record_result **rows; /* those of `answer`, by id */
+    msgpack_sbuffer out, reply, body, result, texts;
+};
+
+/* Starts a fresh message in a buffer. */
+static inline void state_packer(msgpack_packer *pk, msgpack_sbuffer *buffer) {
+    msgpack_sbuffer_clear(buffer);
+    msgpack_packer_init(pk, buffer, msgpack_sbuffer_write);
+}
+
+void core_say(struct core *core, enum core_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void core_to_client(struct core *core, const struct core_peer *peer, const msgpack_sbuffer *bytes,
+    enum core_when when);
+void core_to_worker(struct core *core, const struct worker *worker, const struct session_msg *msg);
+void core_to_peer(struct core *core, const struct core_peer *peer, const struct session_msg *msg);
+void peer_id_set(struct peer_id *id, const struct core_peer *peer);
+struct core_peer peer_id_get(const struct peer_id *id);
+
+#endif

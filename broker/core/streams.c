@@ -1,0 +1,89 @@
+#include "broker/core/streams.h"
+
+#include "common/mem.h"
+#include "common/protocol/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare(const struct stream *a, const struct stream *b) {
+    return strcmp(a->name, b->name);
+}
+
+RB_PROTOTYPE(stream_tree, stream, by_name, compare)
+RB_GENERATE(stream_tree, stream, by_name, compare)
+
+static struct stream *find(struct core *c, const char *name) {
+    struct stream *at = RB_ROOT(&c->streams);
+    int order;
+    while (at != NULL && (order = strcmp(name, at->name)) != 0)
+        at = order < 0 ? RB_LEFT(at, by_name) : RB_RIGHT(at, by_name);
+    return at;
+}
+
+struct stream *streams_get(struct core *c, const char *name) {
+    struct stream *stream = find(c, name);
+    if (stream != NULL || c->stream_count >= CORE_MAX_STREAMS)
+        return stream;
+    size_t size = strlen(name) + 1;
+    stream = mem_new(1, sizeof *stream + size);
+    memcpy(stream->name, name, size);
+    (void)RB_INSERT(stream_tree, &c->streams, stream);
+    c->stream_count++;
+    return stream;
+}
+
+bool streams_full(struct core *c, const char *name) {
+    return c->stream_count >= CORE_MAX_STREAMS && find(c, name) == NULL;
+}
+
+void streams_count(struct core *c, struct stream *stream) {
+    stream->seq++;
+    stream->last_result_us = c->now.mono_us;
+    if (stream->active)
+        TAILQ_REMOVE(&c->active, stream, active_link);
+    stream->active = true;
+    TAILQ_INSERT_HEAD(&c->active, stream, active_link);
+}
+
+static void retire(struct core *c) {
+    struct stream *last;
+    while ((last = TAILQ_LAST(&c->active, active_list)) != NULL &&
+           c->now.mono_us - last->last_result_us > CORE_ACTIVE_US) {
+        TAILQ_REMOVE(&c->active, last, active_link);
+        last->active = false;
+    }
+}
+
+void streams_alive(struct core *c) {
+    msgpack_packer pk;
+    struct stream *stream;
+    retire(c);
+    uint32_t count = 0;
+    TAILQ_FOREACH(stream, &c->active, active_link)
+    if (++count == CORE_MAX_ALIVE_STREAMS)
+        break;
+    state_packer(&pk, &c->out);
+    request_put_head(&pk, "alive", NULL, 4);
+    wire_put_key_int(&pk, "epoch", c->config.epoch);
+    wire_put_key_int(&pk, "origin", c->config.origin);
+    wire_put_key_int(&pk, "seq", c->seq);
+    wire_put_text(&pk, "streams");
+    msgpack_pack_map(&pk, count);
+    TAILQ_FOREACH(stream, &c->active, active_link) {
+        if (count-- == 0)
+            break;
+        wire_put_key_int(&pk, stream->name, stream->seq);
+    }
+    c->sink.publish(c->sink.context, "alive.", c->out.data, c->out.size);
+}
+
+void streams_free_all(struct core *c) {
+    struct stream *stream;
+    /* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see that RB_REMOVE moves the root */
+    while ((stream = RB_ROOT(&c->streams)) != NULL) {
+        (void)RB_REMOVE(stream_tree, &c->streams, stream);
+        free(stream);
+    }
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
+}

@@ -1,0 +1,213 @@
+#include "broker/store/outline.h"
+
+#include <string.h>
+
+struct key {
+    const char *name;
+    size_t size;
+    size_t offset;
+    bool text;
+};
+
+#define TEXT(member)                                                                               \
+    { #member, sizeof #member - 1, offsetof(struct outline, member), true }
+#define NUMBER(member)                                                                             \
+    { #member, sizeof #member - 1, offsetof(struct outline, member), false }
+
+static const struct key keys[] = {
+    TEXT(target),
+    TEXT(stream),
+    TEXT(dst),
+    TEXT(src),
+    TEXT(protocol),
+    TEXT(worker),
+    TEXT(stop),
+    NUMBER(accepted_us),
+    NUMBER(started_us),
+    NUMBER(finished_us),
+    NUMBER(run),
+    NUMBER(probes_sent),
+};
+
+#define KEYS (sizeof keys / sizeof keys[0])
+
+/* Of a literal, so that the compiler needs no call. */
+#define IS(text, literal)                                                                          \
+    ((text).size == sizeof(literal) - 1 && memcmp((text).at, (literal), sizeof(literal) - 1) == 0)
+
+/* ---- hops --------------------------------------------------------------------------------- */
+
+#define STRING_BYTES 64 /* longer than any address and any verdict */
+#define PROBE_BYTES (4 * 20 + 2 * (2 * STRING_BYTES + 2) + 7)
+
+static char *put_bytes(char *to, const char *bytes, size_t size) {
+    memcpy(to, bytes, size);
+    return to + size;
+}
+
+static char *put_null(char *to) {
+    static const char null[4] = {'n', 'u', 'l', 'l'};
+    return put_bytes(to, null, sizeof null);
+}
+
+static char *put_number(char *to, int64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+    if (value < 0)
+        return put_null(to);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return put_bytes(to, digits + at, sizeof digits - at);
+}
+
+/* Strings of a result have no control characters; see wire_allowed(). */
+static char *put_text(char *to, struct walk_text text) {
+    if (text.at == NULL || text.size > STRING_BYTES)
+        return put_null(to);
+    *to++ = '"';
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.at[i] == '"' || text.at[i] == '\\')
+            *to++ = '\\';
+        *to++ = text.at[i];
+    }
+    *to++ = '"';
+    return to;
+}
+
+struct probe {
+    int64_t attempt, rtt_us, sent_us;
+    struct walk_text addr, verdict;
+};
+
+static struct probe read_probe(struct walk *w) {
+    struct probe p = {-1, -1, -1, {NULL, 0}, {NULL, 0}};
+    for (uint32_t left = walk_map(w); left > 0; left--) {
+        struct walk_text key = walk_text(w);
+        if (IS(key, "attempt"))
+            p.attempt = walk_number(w);
+        else if (IS(key, "addr"))
+            p.addr = walk_text(w);
+        else if (IS(key, "rtt_us"))
+            p.rtt_us = walk_number(w);
+        else if (IS(key, "sent_us"))
+            p.sent_us = walk_number(w);
+        else if (IS(key, "verdict"))
+            p.verdict = walk_text(w);
+        else
+            walk_skip(w);
+    }
+    return p;
+}
+
+static void put_probes(msgpack_sbuffer *json, int64_t ttl, struct walk *w) {
+    char text[PROBE_BYTES];
+    for (uint32_t left = walk_array(w); left > 0; left--) {
+        const struct probe p = read_probe(w);
+        char *to = text;
+        *to++ = json->size == 0 ? '[' : ',';
+        *to++ = '[';
+        to = put_number(to, ttl);
+        *to++ = ',';
+        to = put_number(to, p.attempt);
+        *to++ = ',';
+        to = put_text(to, p.addr);
+        *to++ = ',';
+        to = put_number(to, p.rtt_us);
+        *to++ = ',';
+        to = put_number(to, p.sent_us);
+        *to++ = ',';
+        to = put_text(to, p.verdict);
+        *to++ = ']';
+        (void)msgpack_sbuffer_write(json, text, (size_t)(to - text));
+    }
+}
+
+/* Probes are put as they come, and again if that was too early: of a key that stands twice, the
+ * last one counts, and the ttl may come behind. */
+static void put_hop(msgpack_sbuffer *json, struct walk *w) {
+    struct walk probes = walk_begin(w->at, 0);
+    const size_t before = json->size;
+    int64_t ttl = -1, put_with = -1;
+    for (uint32_t left = walk_map(w); left > 0; left--) {
+        struct walk_text key = walk_text(w);
+        if (IS(key, "ttl")) {
+            ttl = walk_number(w);
+        } else if (IS(key, "probes")) {
+            probes = *w;
+            put_with = ttl;
+            json->size = before;
+            put_probes(json, ttl, w);
+        } else {
+            walk_skip(w);
+        }
+    }
+    if (put_with != ttl) {
+        json->size = before;
+        put_probes(json, ttl, &probes);
+    }
+}
+
+/* Of hops that stand twice, the last ones count. */
+static void put_hops(msgpack_sbuffer *json, struct walk *w) {
+    msgpack_sbuffer_clear(json);
+    for (uint32_t left = walk_array(w); left > 0; left--)
+        put_hop(json, w);
+}
+
+/* ---- columns ------------------------------------------------------------------------------ */
+
+static struct walk_text read_code(struct walk *w) {
+    struct walk_text code = {NULL, 0};
+    for (uint32_t left = walk_map(w); left > 0; left--) {
+        struct walk_text key = walk_text(w);
+        if (IS(key, "code"))
+            code = walk_text(w);
+        else
+            walk_skip(w);
+    }
+    return code;
+}
+
+/* The entry of that name, whose value comes next. */
+static void read_entry(struct outline *outline, struct walk_text name, struct walk *w) {
+    for (size_t k = 0; k < KEYS; k++) {
+        if (name.size != keys[k].size || memcmp(name.at, keys[k].name, name.size) != 0)
+            continue;
+        void *member = (char *)outline + keys[k].offset;
+        if (keys[k].text)
+            *(struct walk_text *)member = walk_text(w);
+        else
+            *(int64_t *)member = walk_number(w);
+        return;
+    }
+    walk_skip(w);
+}
+
+/* json: NULL if it is not wanted. */
+static void read_map(struct outline *outline, msgpack_sbuffer *json, struct walk w) {
+    *outline = (struct outline){
+        .accepted_us = -1, .started_us = -1, .finished_us = -1, .run = -1, .probes_sent = -1};
+    for (uint32_t left = walk_map(&w); left > 0; left--) {
+        struct walk_text name = walk_text(&w);
+        if (IS(name, "error"))
+            outline->error = read_code(&w);
+        else if (json != NULL && IS(name, "hops"))
+            put_hops(json, &w);
+        else
+            read_entry(outline, name, &w);
+    }
+}
+
+void outline_read(struct outline *outline, const void *bytes, size_t size) {
+    read_map(outline, NULL, walk_begin(bytes, size));
+}
+
+void outline_read_result(
+    struct outline *outline, msgpack_sbuffer *json, const void *bytes, size_t size) {
+    msgpack_sbuffer_clear(json);
+    read_map(outline, json, walk_begin(bytes, size));
+    if (json->size == 0)
+        (void)msgpack_sbuffer_write(json, "[", 1);
+    (void)msgpack_sbuffer_write(json, "]", 1);
+}

@@ -1,0 +1,65 @@
+/* store_file: what the writer does to the store's file: batches, retention, checkpoints. Shell.
+ *
+ * For one thread. Each function that returns a code returns SQLite's; the file is then as it was
+ * before the call. */
+#ifndef HOPMQ_STORE_FILE_H
+#define HOPMQ_STORE_FILE_H
+
+#include "broker/store/batch.h"
+#include "broker/store/outline.h"
+#include "broker/store/store_lock.h"
+
+#include <sqlite3.h>
+
+enum store_sql {
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_META,
+    SQL_TRACE,
+    SQL_RUN,
+    SQL_END,
+    SQL_RESULT,
+    SQL_FORGET_ID,
+    SQL_STREAM,
+    SQL_STREAM_NEW,
+    SQL_STREAM_SEQ,
+    SQL_OLDEST,
+    SQL_FORGET,
+    SQL_STATEMENTS,
+};
+
+struct store_file {
+    sqlite3 *db;
+    sqlite3_stmt *sql[SQL_STATEMENTS];
+    msgpack_sbuffer json;
+    struct store_mark mark; /* of the last commit */
+    int64_t results;        /* that are in it */
+    int64_t replaced;       /* results that came although there was one of that id */
+    int64_t wal_pages;      /* of the last commit; 0: all are in the file proper */
+    int64_t page_bytes;
+    /* The stream of the last result, whose seq is not yet written. */
+    struct {
+        char name[65];
+        int64_t id, seq;
+    } stream;
+};
+
+/* What may be forgotten: results counted before before_us, and, when there are more than keep +
+ * slack, the oldest beyond keep. */
+struct store_retention {
+    int64_t before_us, keep, slack;
+};
+
+/* Takes db over. */
+int store_file_init(struct store_file *file, sqlite3 *db);
+void store_file_free(struct store_file *file);
+
+/* Commits the records, and forgets at most `forget` old results, of which *forgotten were. */
+int store_file_commit(struct store_file *file, const struct batch *batch,
+    const struct store_retention *retention, int64_t forget, int64_t *forgotten);
+
+/* Puts what is in the WAL into the file proper, as far as nobody reads older states. */
+int store_file_checkpoint(struct store_file *file);
+
+#endif

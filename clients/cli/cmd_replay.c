@@ -1,0 +1,166 @@
+/* hopmq replay: prints results that were published before, as far as the broker keeps them. */
+#include "clients/cli/asker.h"
+#include "clients/cli/output.h"
+#include "clients/cli/show.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct replay_command {
+    struct command_options *common;
+    struct asker asker;
+    bool json, lost, after_given;
+    int64_t after;
+    int64_t left;   /* results to be printed at most */
+    int64_t origin; /* 0: no answer yet */
+};
+
+enum { KEY_JSON = 'j', KEY_STREAM = 0x500, KEY_LIMIT = 'n' };
+
+static const struct argp_option options[] = {
+    {.name = "json", .key = KEY_JSON, .doc = "Print each result as one line of JSON"},
+    {.name = "stream", .key = KEY_STREAM, .arg = "NAME", .doc = "Results of this stream only"},
+    {.name = "limit", .key = KEY_LIMIT, .arg = "N", .doc = "End after N results"},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    struct replay_command *cmd = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = cmd->common;
+        return 0;
+    case KEY_JSON:
+        cmd->json = true;
+        return 0;
+    case KEY_STREAM:
+        cmd->asker.stream = command_stream("--stream", arg);
+        return 0;
+    case KEY_LIMIT:
+        cmd->left = command_number("--limit", arg, 1, INT64_MAX);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (cmd->after_given)
+            argp_usage(state);
+        cmd->after = command_number("SEQ", arg, 0, INT64_MAX);
+        cmd->after_given = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "[SEQ]",
+    .doc = "Print a line for each result behind number SEQ [0], in the order in which they were "
+           "published, as far as the broker keeps them. Results that it keeps no longer are told "
+           "on standard error, and make the exit status 1.\v"
+           "Example:\n"
+           "  hopmq replay --json --stream nightly >nightly.jsonl\n\n" COMMAND_EXIT_HELP,
+    .children = children,
+};
+
+static void on_up(
+    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    struct replay_command *cmd = context;
+    (void)pong;
+    (void)root;
+    (void)rtt_us;
+    asker_ask(&cmd->asker, cmd->after, cmd->left);
+}
+
+static bool print(struct replay_command *cmd, const struct replay *replay, struct wire_error *err) {
+    const msgpack_object_array *results = &replay->results->via.array;
+    for (uint32_t i = 0; i < results->size && cmd->left > 0 && !output_failed(); i++) {
+        struct result_head head;
+        struct result_body body;
+        if (!result_get_head(&head, &results->ptr[i], err) ||
+            !result_get_body(&body, &results->ptr[i], err))
+            return false;
+        if (head.seq <= cmd->after) {
+            wire_fail(err, "bad-request", "seq", "%" PRId64 ": must be over %" PRId64, head.seq,
+                cmd->after);
+            return false;
+        }
+        show_result(&head, &body, &results->ptr[i], cmd->json);
+        cmd->after = head.seq;
+        cmd->left--;
+    }
+    return true;
+}
+
+static void on_replay(struct replay_command *cmd, const struct replay *replay) {
+    struct wire_error err;
+    if (cmd->origin != 0 && replay->origin != cmd->origin) {
+        output_warn("the broker has begun to count again; the results that it had are gone");
+        dial_end(cmd->asker.dial, EX_UNAVAILABLE);
+        return;
+    }
+    cmd->origin = replay->origin;
+    if (replay->lost_to > 0) {
+        show_lost(replay->lost_from, replay->lost_to, cmd->asker.stream);
+        cmd->lost = true;
+    }
+    if (!print(cmd, replay, &err)) {
+        dial_nonsense(&err);
+        dial_end(cmd->asker.dial, EX_UNAVAILABLE);
+    } else if (output_failed()) {
+        dial_end(cmd->asker.dial, EX_IOERR);
+    } else if (replay->more && cmd->left > 0) {
+        asker_ask(&cmd->asker, cmd->after, cmd->left);
+    } else {
+        dial_end(cmd->asker.dial, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
+    }
+}
+
+static void on_message(void *context, const struct dial_message *message) {
+    struct replay_command *cmd = context;
+    struct replay replay;
+    switch (asker_message(&cmd->asker, message, &replay)) {
+    case ASKER_ANSWER:
+        on_replay(cmd, &replay);
+        break;
+    case ASKER_REFUSED:
+        dial_end(cmd->asker.dial, dial_refused(message));
+        break;
+    case ASKER_NONSENSE:
+        dial_end(cmd->asker.dial, EX_UNAVAILABLE);
+        break;
+    case ASKER_NOTHING:
+        break;
+    }
+}
+
+static void on_restart(void *context) {
+    struct replay_command *cmd = context;
+    asker_again(&cmd->asker);
+}
+
+static int64_t on_next(void *context) {
+    const struct replay_command *cmd = context;
+    return asker_next(&cmd->asker);
+}
+
+static void on_tick(void *context, int64_t now_us) {
+    struct replay_command *cmd = context;
+    asker_tick(&cmd->asker, now_us);
+}
+
+int command_replay(struct command_options *common, int argc, char **argv) {
+    struct replay_command cmd = {.common = common, .left = INT64_MAX};
+    const struct dial_events events = {.context = &cmd,
+        .up = on_up,
+        .message = on_message,
+        .restarted = on_restart,
+        .next = on_next,
+        .tick = on_tick};
+    command_parse(&argp, argc, argv, &cmd);
+    cmd.asker.dial = dial_new(common, &events);
+    int code = dial_run(cmd.asker.dial);
+    dial_destroy(&cmd.asker.dial);
+    return code;
+}

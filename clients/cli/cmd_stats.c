@@ -1,0 +1,130 @@
+/* hopmq stats, ping: questions about the broker itself. */
+#include "clients/cli/command.h"
+#include "clients/cli/dial.h"
+#include "clients/cli/json.h"
+#include "clients/cli/output.h"
+#include "clients/cli/stats_text.h"
+#include "common/protocol/request.h"
+
+#include <string.h>
+
+#define ANSWER_US INT64_C(10000000)
+#define STATS_REQ 1
+
+struct stats_command {
+    struct command_options *common;
+    bool json;
+    struct dial *dial;
+};
+
+enum { KEY_JSON = 'j' };
+
+static const struct argp_option options[] = {
+    {.name = "json", .key = KEY_JSON, .doc = "Print one line of JSON"}, {0}};
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    struct stats_command *cmd = state->input;
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = cmd->common;
+        return 0;
+    case KEY_JSON:
+        cmd->json = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
+
+static const struct argp stats_argp = {.options = options,
+    .parser = parse,
+    .doc = "Print the broker's queue, rates, workers and counters.\v" COMMAND_EXIT_HELP,
+    .children = children};
+static const struct argp ping_argp = {.options = options,
+    .parser = parse,
+    .doc = "Ask the broker who it is, and whether it is there.\v" COMMAND_EXIT_HELP,
+    .children = children};
+
+static void finish(struct stats_command *cmd, struct lines *text) {
+    output_lines(text);
+    lines_free(text);
+    dial_end(cmd->dial, output_failed() ? EX_IOERR : COMMAND_OK);
+}
+
+static void on_pong(
+    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    struct stats_command *cmd = context;
+    struct lines text = {0};
+    if (cmd->json)
+        json_line(&text, root, "req");
+    else
+        pong_render(&text, pong, cmd->common->broker, rtt_us);
+    finish(cmd, &text);
+}
+
+static void ask_stats(
+    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    struct stats_command *cmd = context;
+    msgpack_sbuffer bytes;
+    msgpack_packer pk;
+    msgpack_object req = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = STATS_REQ};
+    (void)pong;
+    (void)root;
+    (void)rtt_us;
+    msgpack_sbuffer_init(&bytes);
+    msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
+    request_put_head(&pk, "stats", &req, 0);
+    dial_send(cmd->dial, &bytes);
+    dial_give_up_after(cmd->dial, ANSWER_US, "the broker does not answer this request");
+}
+
+static void on_message(void *context, const struct dial_message *message) {
+    struct stats_command *cmd = context;
+    struct lines text = {0};
+    if (message->req != STATS_REQ)
+        return;
+    const msgpack_object *stats = wire_find(message->root, "stats");
+    if (strcmp(message->op, "error") == 0) {
+        dial_end(cmd->dial, dial_refused(message));
+    } else if (strcmp(message->op, "stats") != 0 || stats == NULL ||
+               stats->type != MSGPACK_OBJECT_MAP) {
+        struct wire_error err;
+        wire_fail(&err, "bad-request", "stats", "must be a map");
+        dial_nonsense(&err);
+        dial_end(cmd->dial, EX_UNAVAILABLE);
+    } else {
+        if (cmd->json)
+            json_line(&text, stats, NULL);
+        else
+            stats_text(&text, stats);
+        finish(cmd, &text);
+    }
+}
+
+int command_stats(struct command_options *common, int argc, char **argv) {
+    struct stats_command cmd = {.common = common};
+    const struct dial_events events = {.context = &cmd, .up = ask_stats, .message = on_message};
+    command_parse(&stats_argp, argc, argv, &cmd);
+    cmd.dial = dial_new(common, &events);
+    int code = dial_run(cmd.dial);
+    dial_destroy(&cmd.dial);
+    return code;
+}
+
+static void ignore(void *context, const struct dial_message *message) {
+    (void)context;
+    (void)message;
+}
+
+int command_ping(struct command_options *common, int argc, char **argv) {
+    struct stats_command cmd = {.common = common};
+    const struct dial_events events = {.context = &cmd, .up = on_pong, .message = ignore};
+    command_parse(&ping_argp, argc, argv, &cmd);
+    cmd.dial = dial_new(common, &events);
+    int code = dial_run(cmd.dial);
+    dial_destroy(&cmd.dial);
+    return code;
+}

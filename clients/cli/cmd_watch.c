@@ -1,0 +1,351 @@
+/* hopmq watch: subscribes to results and prints a line for each, in order and each once.
+ *
+ * While a replay is awaited, which fills a gap, the subscription is not read: what is published
+ * meanwhile waits in its queue. What the broker could not send is the next gap.
+ */
+#include "clients/cli/asker.h"
+#include "clients/cli/gaps.h"
+#include "clients/cli/json.h"
+#include "clients/cli/output.h"
+#include "clients/cli/render.h"
+#include "clients/cli/show.h"
+#include "common/protocol/hop.h"
+#include "common/protocol/result.h"
+#include "common/runtime/sock.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VALUES_MAX 1048576
+#define SILENCE_US INT64_C(10000000) /* `alive` comes each second */
+#define GIVE_UP "nothing was published for 10 s, not even a sign of life"
+
+struct watch_command {
+    struct command_options *common;
+    const char *stream; /* NULL: all */
+    bool json, hops;
+    int64_t count; /* 0: no end */
+    int64_t seen;
+    bool alive; /* the subscription is known to be set */
+    bool lost;  /* some result will never be shown */
+    struct gaps gaps;
+    struct asker asker;
+    struct dial *dial;
+    zsock_t *socket;
+    struct wire_doc doc;
+    char endpoint[PONG_ENDPOINT_BYTES + 1];
+};
+
+enum { KEY_JSON = 'j', KEY_HOPS = 0x400, KEY_AFTER, KEY_COUNT = 'n' };
+
+static const struct argp_option options[] = {
+    {.name = "json", .key = KEY_JSON, .doc = "Print each result as one line of JSON"},
+    {.name = "hops", .key = KEY_HOPS, .doc = "Print also hops, of traces that ask for progress"},
+    {.name = "after",
+        .key = KEY_AFTER,
+        .arg = "SEQ",
+        .doc = "Begin with the results behind this number that the broker keeps, 0: with all"},
+    {.name = "count", .key = KEY_COUNT, .arg = "N", .doc = "End after N results"},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    struct watch_command *cmd = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = cmd->common;
+        return 0;
+    case KEY_JSON:
+        cmd->json = true;
+        return 0;
+    case KEY_HOPS:
+        cmd->hops = true;
+        return 0;
+    case KEY_AFTER:
+        cmd->gaps.after = command_number("--after", arg, 0, INT64_MAX);
+        return 0;
+    case KEY_COUNT:
+        cmd->count = command_number("--count", arg, 1, INT64_MAX);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (cmd->stream != NULL)
+            argp_usage(state);
+        cmd->stream = command_stream("STREAM", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "[STREAM]",
+    .doc = "Print a line for each result of STREAM, or of all streams, as it is published, in the "
+           "order of their numbers and each once. Results that were missed, such as while the "
+           "connection was lost, are asked for again; those that the broker keeps no longer are "
+           "told on standard error, and make the exit status 1.\v"
+           "Example:\n"
+           "  hopmq watch --json nightly >nightly.jsonl\n\n" COMMAND_EXIT_HELP,
+    .children = children,
+};
+
+/* ---- what is published ------------------------------------------------------------------ */
+
+static bool full(const struct watch_command *cmd) {
+    return cmd->count > 0 && cmd->seen >= cmd->count;
+}
+
+static void show(struct watch_command *cmd, const struct result_head *head,
+    const struct result_body *body, const msgpack_object *map) {
+    show_result(head, body, map, cmd->json);
+    cmd->seen++;
+    if (full(cmd))
+        dial_end(cmd->dial, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
+}
+
+static void tell_changes(struct watch_command *cmd) {
+    if (cmd->gaps.renewed) {
+        output_warn("the broker has begun to count again; results of before may be missed");
+        cmd->lost = true;
+    }
+    if (cmd->gaps.ahead)
+        output_warn("--after: the broker has counted to %" PRId64 " only; watching from there",
+            cmd->gaps.after);
+    cmd->gaps.renewed = cmd->gaps.ahead = false;
+}
+
+static void ask(struct watch_command *cmd) {
+    asker_ask(&cmd->asker, cmd->gaps.after, REQUEST_MAX_ITEMS);
+}
+
+static bool on_result(struct watch_command *cmd, struct wire_error *err) {
+    struct result_head head;
+    struct result_body body;
+    if (!result_get_head(&head, &cmd->doc.root, err) ||
+        !result_get_body(&body, &cmd->doc.root, err))
+        return false;
+    enum gaps_verdict verdict = gaps_result(&cmd->gaps, head.epoch, head.seq, head.stream_seq);
+    if (verdict == GAPS_SHOW)
+        show(cmd, &head, &body, &cmd->doc.root);
+    else if (verdict == GAPS_ASK)
+        ask(cmd);
+    return true;
+}
+
+static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
+    struct names {
+        char id[RESULT_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
+    } in;
+    static const struct wire_field fields[] = {
+        {WIRE_NAME("id"), WIRE_TEXT, offsetof(struct names, id), 1, RESULT_ID_BYTES,
+            RESULT_ID_CHARS, NULL, true, false},
+        {WIRE_NAME("stream"), WIRE_TEXT, offsetof(struct names, stream), 1, TRACE_ID_BYTES,
+            WIRE_STREAM_CHARS, NULL, true, false},
+    };
+    const msgpack_object *root = &cmd->doc.root, *probes;
+    int64_t ttl;
+    char prefix[256];
+    struct lines text = {0};
+    if (!wire_get(root, fields, 2, &in, "", err) || !hop_get(root, &ttl, &probes, "", err) ||
+        !hop_check_probes(probes, "probes", err))
+        return false;
+    (void)snprintf(prefix, sizeof prefix, "%-20s %-10s %-16s ", "", in.stream, in.id);
+    if (cmd->json)
+        json_line(&text, root, "req");
+    else
+        (void)render_hop(&text, prefix, ttl, probes, NULL);
+    output_lines(&text);
+    lines_free(&text);
+    return true;
+}
+
+/* The first one comes over a subscription that was set after the others: so all are. */
+static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
+    enum gaps_verdict verdict;
+    if (!gaps_alive(&cmd->gaps, &cmd->doc.root, reactor_now().mono_us, &verdict, err))
+        return false;
+    tell_changes(cmd);
+    dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
+    if (!cmd->alive)
+        output_warn(
+            "watching %s at %s", cmd->stream != NULL ? cmd->stream : "all streams", cmd->endpoint);
+    cmd->alive = true;
+    if (verdict == GAPS_ASK)
+        ask(cmd);
+    return true;
+}
+
+static void on_publication(struct watch_command *cmd, const struct sock_message *message) {
+    struct wire_error err;
+    const msgpack_object *op;
+    const void *bytes = zmq_msg_data((zmq_msg_t *)&message->at[1]);
+    size_t size = zmq_msg_size(&message->at[1]);
+    bool good = wire_doc_read(&cmd->doc, bytes, size, VALUES_MAX, &err);
+    if (good && (op = wire_find(&cmd->doc.root, "op")) != NULL) {
+        if (wire_is(op, "result"))
+            good = on_result(cmd, &err);
+        else if (wire_is(op, "hop"))
+            good = on_hop(cmd, &err);
+        else if (wire_is(op, "alive"))
+            good = on_alive(cmd, &err);
+    }
+    if (!good)
+        dial_nonsense(&err);
+}
+
+static void on_socket(void *context);
+
+static void watch_on(struct watch_command *cmd) {
+    reactor_socket(dial_reactor(cmd->dial), cmd->socket, on_socket, cmd);
+    dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
+}
+
+static void on_socket(void *context) {
+    struct watch_command *cmd = context;
+    struct sock_message message;
+    for (int i = 0; i < REACTOR_DRAIN && !output_failed() && !cmd->asker.waiting; i++) {
+        if (full(cmd) || !sock_receive(cmd->socket, &message))
+            break;
+        if (message.frames == 2)
+            on_publication(cmd, &message);
+        sock_message_close(&message);
+    }
+    if (output_failed())
+        dial_end(cmd->dial, EX_IOERR);
+    else if (cmd->asker.waiting)
+        reactor_socket_end(dial_reactor(cmd->dial), cmd->socket);
+}
+
+/* ---- replays ---------------------------------------------------------------------------- */
+
+static bool show_replayed(
+    struct watch_command *cmd, const msgpack_object *map, struct wire_error *err) {
+    struct result_head head;
+    struct result_body body;
+    if (!result_get_head(&head, map, err) || !result_get_body(&body, map, err))
+        return false;
+    if (gaps_replay_result(&cmd->gaps, head.seq, head.stream_seq))
+        show(cmd, &head, &body, map);
+    return true;
+}
+
+static bool on_replay(
+    struct watch_command *cmd, const struct replay *replay, struct wire_error *err) {
+    const msgpack_object_array *results = &replay->results->via.array;
+    int64_t before = cmd->gaps.after;
+    bool same = gaps_replay(&cmd->gaps, replay);
+    tell_changes(cmd);
+    if (!same) {
+        ask(cmd);
+        return true;
+    }
+    if (replay->lost_to > 0) {
+        show_lost(replay->lost_from, replay->lost_to, cmd->stream);
+        cmd->lost = true;
+    }
+    for (uint32_t i = 0; i < results->size && !full(cmd) && !output_failed(); i++)
+        if (!show_replayed(cmd, &results->ptr[i], err))
+            return false;
+    if (replay->more && cmd->gaps.after == before) {
+        wire_fail(err, "bad-request", "results", "must be behind %" PRId64, before);
+        return false;
+    }
+    if (gaps_replay_end(&cmd->gaps, replay) == GAPS_ASK)
+        ask(cmd);
+    return true;
+}
+
+/* Without a replay there is a gap; what comes behind it is still shown. */
+static void on_refusal(struct watch_command *cmd, const struct dial_message *message) {
+    int64_t missed = gaps_give_up(&cmd->gaps);
+    (void)dial_refused(message);
+    output_warn("missed %" PRId64 " result%s", missed, missed == 1 ? "" : "s");
+    cmd->lost = true;
+}
+
+static void on_message(void *context, const struct dial_message *message) {
+    struct watch_command *cmd = context;
+    struct replay replay;
+    struct wire_error err;
+    enum asker_got got = asker_message(&cmd->asker, message, &replay);
+    if (got == ASKER_NOTHING)
+        return;
+    if (got == ASKER_REFUSED)
+        on_refusal(cmd, message);
+    bool good = got != ASKER_NONSENSE;
+    if (got == ASKER_ANSWER && !on_replay(cmd, &replay, &err)) {
+        dial_nonsense(&err);
+        good = false;
+    }
+    if (!good)
+        dial_end(cmd->dial, EX_UNAVAILABLE);
+    else if (output_failed())
+        dial_end(cmd->dial, EX_IOERR);
+    else if (!cmd->asker.waiting && !full(cmd))
+        watch_on(cmd);
+}
+
+/* ---- the subscription ------------------------------------------------------------------- */
+
+static void subscribe(struct watch_command *cmd, const char *kind) {
+    char topic[TRACE_ID_BYTES + 16];
+    (void)snprintf(topic, sizeof topic, "%s.%s%s", kind, cmd->stream != NULL ? cmd->stream : "",
+        cmd->stream != NULL ? "." : "");
+    zsock_set_subscribe(cmd->socket, topic);
+}
+
+static void on_up(
+    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    struct watch_command *cmd = context;
+    (void)root;
+    (void)rtt_us;
+    if (pong_results(pong, cmd->common->broker, cmd->endpoint))
+        cmd->socket = sock_new_connected(ZMQ_SUB, cmd->endpoint);
+    if (cmd->socket == NULL) {
+        output_warn("%s: the broker does not say where it publishes", cmd->common->broker);
+        dial_end(cmd->dial, EX_UNAVAILABLE);
+        return;
+    }
+    subscribe(cmd, "result");
+    if (cmd->hops)
+        subscribe(cmd, "hop");
+    zsock_set_subscribe(cmd->socket, "alive.");
+    dial_stop_pings(cmd->dial);
+    watch_on(cmd);
+}
+
+static int64_t on_next(void *context) {
+    const struct watch_command *cmd = context;
+    return asker_next(&cmd->asker);
+}
+
+/* After a pause of the whole process: what has come counts before what is late. */
+static void on_tick(void *context, int64_t now_us) {
+    struct watch_command *cmd = context;
+    asker_tick(&cmd->asker, now_us);
+    if (cmd->socket != NULL && !cmd->asker.waiting)
+        on_socket(context);
+}
+
+int command_watch(struct command_options *common, int argc, char **argv) {
+    struct watch_command cmd = {.common = common, .gaps = {.after = -1}};
+    const struct dial_events events = {
+        .context = &cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
+    command_parse(&argp, argc, argv, &cmd);
+    cmd.dial = dial_new(common, &events);
+    cmd.gaps.stream = cmd.asker.stream = cmd.stream;
+    cmd.asker.dial = cmd.dial;
+    if (!wire_doc_init(&cmd.doc))
+        abort();
+    int code = dial_run(cmd.dial);
+    if (cmd.socket != NULL)
+        reactor_socket_end(dial_reactor(cmd.dial), cmd.socket);
+    sock_destroy(&cmd.socket, 0);
+    dial_destroy(&cmd.dial);
+    wire_doc_free(&cmd.doc);
+    return code;
+}

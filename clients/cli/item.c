@@ -1,0 +1,100 @@
+#include "clients/cli/item.h"
+
+#include "common/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int compare(struct item *a, struct item *b) { return strcmp(a->id, b->id); }
+
+/* RB_GENERATE_STATIC of libbsd needs an attribute macro that glibc does not have. */
+RB_GENERATE_INTERNAL(item_tree, item, node, compare, __attribute__((unused)) static)
+
+struct item *item_new(const char *target, const char *id, unsigned line) {
+    size_t size = strlen(target) + 1;
+    struct item *item = mem_new(1, sizeof *item + size);
+    memcpy(item->target, target, size);
+    (void)snprintf(item->id, sizeof item->id, "%s", id);
+    item->line = line;
+    return item;
+}
+
+void item_free(struct item *item) {
+    free(item->places);
+    msgpack_sbuffer_destroy(&item->summary);
+    free(item);
+}
+
+bool item_insert(struct item_tree *tree, struct item *item) {
+    return RB_INSERT(item_tree, tree, item) == NULL;
+}
+
+void item_remove(struct item_tree *tree, struct item *item) { RB_REMOVE(item_tree, tree, item); }
+
+struct item *item_find(struct item_tree *tree, const msgpack_object *message, bool *place) {
+    struct item key = {.line = 0};
+    const msgpack_object *id = wire_find(message, "id");
+    if (id == NULL || id->type != MSGPACK_OBJECT_STR)
+        return NULL;
+    const char *slash = memchr(id->via.str.ptr, '/', id->via.str.size);
+    size_t size = slash != NULL ? (size_t)(slash - id->via.str.ptr) : id->via.str.size;
+    if (size >= sizeof key.id)
+        return NULL;
+    memcpy(key.id, id->via.str.ptr, size);
+    key.id[size] = '\0';
+    *place = slash != NULL;
+    return RB_FIND(item_tree, tree, &key);
+}
+
+bool item_has_place(const struct item *item, int64_t seq) {
+    for (size_t i = item->place_count; i > 0; i--)
+        if (item->places[i - 1] == seq)
+            return true;
+    return false;
+}
+
+bool item_add_place(struct item *item, int64_t seq) {
+    if (item_has_place(item, seq))
+        return false;
+    item->places = mem_grow(item->places, item->place_count + 1, sizeof *item->places);
+    item->places[item->place_count++] = seq;
+    return true;
+}
+
+void item_put_trace(msgpack_packer *pk, const struct item *item, const struct trace *common) {
+    struct trace trace = *common;
+    (void)snprintf(trace.target, sizeof trace.target, "%s", item->target);
+    (void)snprintf(trace.id, sizeof trace.id, "%s", item->id);
+    trace_put_map(pk, &trace);
+}
+
+static void put_head(msgpack_packer *pk, const char *op, int64_t req, uint32_t pairs) {
+    msgpack_object number = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = (uint64_t)req};
+    request_put_head(pk, op, &number, pairs);
+}
+
+void item_put_submit(
+    msgpack_sbuffer *out, int64_t req, bool notify, const msgpack_sbuffer *traces, uint32_t count) {
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+    put_head(&pk, "submit", req, 1U + notify);
+    if (notify) {
+        wire_put_text(&pk, "notify");
+        msgpack_pack_true(&pk);
+    }
+    wire_put_text(&pk, "traces");
+    msgpack_pack_array(&pk, count);
+    (void)msgpack_sbuffer_write(out, traces->data, traces->size);
+}
+
+void item_put_ids(
+    msgpack_sbuffer *out, const char *op, int64_t req, const char *const *ids, uint32_t count) {
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+    put_head(&pk, op, req, 1);
+    wire_put_text(&pk, "ids");
+    msgpack_pack_array(&pk, count);
+    for (uint32_t i = 0; i < count; i++)
+        wire_put_text(&pk, ids[i]);
+}

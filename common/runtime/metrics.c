@@ -1,0 +1,162 @@
+#include "common/runtime/metrics.h"
+
+#include "common/mem.h"
+#include "common/runtime/listen.h"
+#include "common/runtime/log.h"
+#include "common/runtime/process.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TEXT "text/plain; charset=utf-8"
+#define PROMETHEUS "text/plain; version=0.0.4; charset=utf-8"
+
+/* One connection's buffers; a request that needs more is refused. */
+#define CONNECTION_BYTES 8192
+
+#define REASON_BYTES 256
+
+struct metrics {
+    struct MHD_Daemon *server;
+    int64_t started_us;        /* wall clock */
+    atomic_llong published_us; /* 0: not yet */
+    pthread_mutex_t lock;      /* for these two: */
+    struct exposition page;
+    char unready[REASON_BYTES]; /* empty: it serves */
+};
+
+static int64_t clock_us(clockid_t clock) {
+    struct timespec t;
+    (void)clock_gettime(clock, &t);
+    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+/* ---- the server's thread ---------------------------------------------------------------- */
+
+static enum MHD_Result send_text(
+    struct MHD_Connection *to, unsigned status, const char *type, char *text, size_t size) {
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(text);
+        return MHD_NO;
+    }
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result queued = MHD_queue_response(to, status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static enum MHD_Result send_line(struct MHD_Connection *to, unsigned status, const char *line) {
+    char text[REASON_BYTES + 1];
+    size_t size = (size_t)snprintf(text, sizeof text, "%.*s\n", REASON_BYTES - 1, line);
+    return send_text(to, status, TEXT, mem_copy(text, size), size);
+}
+
+static enum MHD_Result send_page(struct metrics *m, struct MHD_Connection *to) {
+    struct exposition whole = {0};
+    (void)pthread_mutex_lock(&m->lock);
+    exposition_append(&whole, &m->page);
+    (void)pthread_mutex_unlock(&m->lock);
+    process_put(&whole, m->started_us);
+    return send_text(to, MHD_HTTP_OK, PROMETHEUS, whole.text, whole.size);
+}
+
+/* Why it is not well, NULL if it is. */
+static const char *illness(struct metrics *m) {
+    int64_t published_us = atomic_load(&m->published_us);
+    if (published_us == 0)
+        return "starting";
+    return clock_us(CLOCK_MONOTONIC) - published_us > METRICS_HEALTHY_US
+               ? "the main loop does not turn"
+               : NULL;
+}
+
+static enum MHD_Result send_readiness(struct metrics *m, struct MHD_Connection *to) {
+    char unready[REASON_BYTES];
+    const char *ill = illness(m);
+    (void)pthread_mutex_lock(&m->lock);
+    memcpy(unready, m->unready, sizeof unready);
+    (void)pthread_mutex_unlock(&m->lock);
+    const char *why = ill != NULL ? ill : unready;
+    return why[0] != '\0' ? send_line(to, MHD_HTTP_SERVICE_UNAVAILABLE, why)
+                          : send_line(to, MHD_HTTP_OK, "ready");
+}
+
+static enum MHD_Result answer(void *context, struct MHD_Connection *to, const char *path,
+    const char *method, const char *version, const char *upload, size_t *upload_size,
+    void **state) {
+    struct metrics *m = context;
+    (void)version;
+    (void)upload;
+    (void)upload_size;
+    (void)state;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return send_line(to, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
+    const char *ill = illness(m);
+    if (strcmp(path, "/healthz") == 0)
+        return ill == NULL ? send_line(to, MHD_HTTP_OK, "healthy")
+                           : send_line(to, MHD_HTTP_SERVICE_UNAVAILABLE, ill);
+    if (strcmp(path, "/readyz") == 0)
+        return send_readiness(m, to);
+    if (strcmp(path, "/metrics") != 0)
+        return send_line(to, MHD_HTTP_NOT_FOUND, "not found: /metrics, /healthz and /readyz are");
+    return send_page(m, to);
+}
+
+/* ---- the main loop ---------------------------------------------------------------------- */
+
+struct metrics *metrics_new(const char *address, bool insecure) {
+    int fd = listen_at("--metrics", address, insecure);
+    if (fd < 0)
+        return NULL;
+    struct metrics *m = mem_new(1, sizeof *m);
+    m->started_us = clock_us(CLOCK_REALTIME);
+    (void)pthread_mutex_init(&m->lock, NULL);
+    m->server = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, answer, m,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)METRICS_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+    if (m->server == NULL) {
+        (void)fprintf(stderr, "%s: --metrics %s: the server could not be started\n",
+            program_invocation_short_name, address);
+        (void)close(fd);
+        metrics_destroy(&m);
+        return NULL;
+    }
+    log_event(LOG_LEVEL_INFO, "metrics", "address=%s port=%d", address, listen_port(fd));
+    return m;
+}
+
+void metrics_destroy(struct metrics **metrics) {
+    struct metrics *m = *metrics;
+    if (m == NULL)
+        return;
+    if (m->server != NULL)
+        MHD_stop_daemon(m->server);
+    (void)pthread_mutex_destroy(&m->lock);
+    exposition_free(&m->page);
+    free(m);
+    *metrics = NULL;
+}
+
+void metrics_publish(struct metrics *m, struct exposition *page, const char *unready) {
+    if (pthread_mutex_trylock(&m->lock) == 0) {
+        struct exposition old = m->page;
+        m->page = *page;
+        *page = old;
+        (void)snprintf(m->unready, sizeof m->unready, "%s", unready != NULL ? unready : "");
+        (void)pthread_mutex_unlock(&m->lock);
+    }
+    atomic_store(&m->published_us, clock_us(CLOCK_MONOTONIC));
+}

@@ -1,0 +1,265 @@
+#include "worker/host/checkup.h"
+
+#include "common/runtime/log.h"
+#include "worker/host/berth.h"
+#include "worker/host/child.h"
+#include "worker/host/doctor.h"
+#include "worker/host/prober.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Of the documentation (RFC 5737, RFC 3849): nobody's, so that their route is the default one. */
+#define SOMEWHERE_4 "192.0.2.1"
+#define SOMEWHERE_6 "2001:db8::1"
+#define ANY_PORT 9
+
+struct checkup {
+    struct doctor_facts facts;
+    pid_t pid;                 /* of the mtr-packet that is asked */
+    char why[CHILD_WHY_BYTES]; /* facts.trouble */
+};
+
+/* ---- mtr-packet ------------------------------------------------------------------------- */
+
+/* Takes lines until the last answer, the end of the output, or the end of our patience. */
+static enum doctor_stage listen_to(struct doctor_facts *facts, int out) {
+    struct mtr_framer framer = {0};
+    int64_t give_up_us = reactor_now().mono_us + PROBER_START_US, left_us;
+    while ((left_us = give_up_us - reactor_now().mono_us) > 0) {
+        struct pollfd readable = {.fd = out, .events = POLLIN};
+        char data[4096];
+        if (poll(&readable, 1, (int)(left_us / 1000) + 1) <= 0)
+            continue;
+        ssize_t got = read(out, data, sizeof data);
+        if (got <= 0)
+            return DOCTOR_ENDED;
+        const char *at = data, *line;
+        size_t left = (size_t)got, size;
+        while ((line = mtr_framer_next(&framer, &at, &left, &size)) != NULL) {
+            struct mtr_reply reply;
+            if (!mtr_line_parse(&reply, line, size))
+                continue;
+            if (reply.class == MTR_FEATURE) {
+                (void)interview_feature(&facts->said, &reply);
+            } else if (reply.token == INTERVIEW_RIGHTS_TOKEN) {
+                facts->loopback = reply;
+                return DOCTOR_ANSWERED;
+            }
+        }
+    }
+    return DOCTOR_HUNG;
+}
+
+/* The limit that the child got, or, if we may not see that, the one that it inherited. */
+static int64_t files_of(pid_t pid) {
+    struct rlimit files;
+    if (prlimit(pid, RLIMIT_NOFILE, NULL, &files) != 0)
+        (void)getrlimit(RLIMIT_NOFILE, &files);
+    return files.rlim_cur < INT32_MAX ? (int64_t)files.rlim_cur : INT32_MAX;
+}
+
+static void ask(struct checkup *c, int in, int out) {
+    char questions[INTERVIEW_BYTES] = "";
+    size_t size = interview_ask(questions);
+    int status = 0;
+    c->facts.files = files_of(c->pid);
+    c->facts.id = c->pid % BERTH_ICMP_IDS;
+    /* They fit into the pipe: this does not block. */
+    c->facts.stage =
+        write(in, questions, size) == (ssize_t)size ? listen_to(&c->facts, out) : DOCTOR_ENDED;
+    c->facts.widened_bytes = child_widen(c->pid);
+    (void)kill(c->pid, SIGKILL);
+    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (c->facts.stage == DOCTOR_HUNG)
+        (void)snprintf(c->why, sizeof c->why, "%d s", PROBER_START_US / 1000000);
+    else if (WIFSIGNALED(status))
+        (void)snprintf(c->why, sizeof c->why, "by signal %d", WTERMSIG(status));
+    else
+        (void)snprintf(c->why, sizeof c->why, "with status %d", WEXITSTATUS(status));
+}
+
+static void start(struct checkup *c) {
+    int to_child[2] = {-1, -1}, from_child[2] = {-1, -1};
+    sigset_t mask;
+    int failed = 0;
+    (void)sigprocmask(SIG_SETMASK, NULL, &mask);
+    if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
+        failed = errno;
+    else
+        failed = child_spawn(&c->pid, c->facts.path, to_child[0], from_child[1], &mask);
+    (void)close(to_child[0]);
+    (void)close(from_child[1]);
+    if (failed == 0) {
+        ask(c, to_child[1], from_child[0]);
+    } else {
+        c->facts.stage = DOCTOR_NOT_STARTED;
+        c->facts.mend = failed == EMFILE ? "ulimit -n 1024" : NULL;
+        (void)snprintf(c->why, sizeof c->why, "%s", strerror(failed));
+    }
+    (void)close(to_child[1]);
+    (void)close(from_child[0]);
+}
+
+/* Whether exec gives CAP_NET_RAW to whoever runs the file: capabilities(7), `File capabilities`. */
+static void look_at_file(struct doctor_facts *facts) {
+    struct vfs_ns_cap_data caps = {0};
+    struct stat file;
+    struct statvfs mount;
+    if (getxattr(facts->path, "security.capability", &caps, sizeof caps) > 0)
+        facts->file_right = (le32toh(caps.magic_etc) & VFS_CAP_FLAGS_EFFECTIVE) != 0 &&
+                            (le32toh(caps.data[0].permitted) >> CAP_NET_RAW & 1) != 0;
+    if (stat(facts->path, &file) == 0 && file.st_uid == 0 && (file.st_mode & S_ISUID) != 0)
+        facts->file_right = true;
+    if (statvfs(facts->path, &mount) == 0)
+        facts->file_nosuid = (mount.f_flag & ST_NOSUID) != 0;
+}
+
+static void look_at_rights(struct doctor_facts *facts) {
+    facts->root = geteuid() == 0;
+    facts->ambient = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_RAW, 0, 0) == 1;
+    facts->bounded = prctl(PR_CAPBSET_READ, CAP_NET_RAW, 0, 0, 0) == 1;
+    facts->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+}
+
+/* ---- the kernel ------------------------------------------------------------------------- */
+
+/* As a raw socket of mtr-packet, a new UDP socket has net.core.rmem_default; the file of that name
+ * is not there in every namespace, and hidden by systemd's ProcSubset=pid. */
+static int64_t receive_bytes(void) {
+    int bytes = -1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof bytes;
+    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) != 0)
+        bytes = -1;
+    if (fd >= 0)
+        (void)close(fd);
+    return bytes;
+}
+
+static void look_at_ports(struct doctor_facts *facts) {
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    char line[64] = "", *end = line;
+    facts->port_min = facts->port_max = -1;
+    if (file == NULL)
+        return;
+    if (fgets(line, sizeof line, file) != NULL) {
+        facts->port_min = strtol(line, &end, 10);
+        facts->port_max = strtol(end, NULL, 10);
+    }
+    (void)fclose(file);
+}
+
+/* Asks the kernel for its route: a connected UDP socket sends nothing. */
+static void look_for_route(struct doctor_route *route, int family) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(ANY_PORT)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(ANY_PORT)};
+    struct sockaddr *at = family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
+    socklen_t size = family == AF_INET ? sizeof v4 : sizeof v6;
+    (void)inet_pton(AF_INET, SOMEWHERE_4, &v4.sin_addr);
+    (void)inet_pton(AF_INET6, SOMEWHERE_6, &v6.sin6_addr);
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, at, size) != 0 || getsockname(fd, at, &size) != 0)
+        (void)snprintf(route->why, sizeof route->why, "%s", strerror(errno));
+    else if (family == AF_INET)
+        (void)inet_ntop(family, &v4.sin_addr, route->source, sizeof route->source);
+    else
+        (void)inet_ntop(family, &v6.sin6_addr, route->source, sizeof route->source);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* Link-local addresses do not count: their networks cannot be traced. */
+static bool is_network(const struct sockaddr *at) {
+    const struct sockaddr_in6 *v6 = (const void *)at;
+    return at != NULL && (at->sa_family == AF_INET ||
+                             (at->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)));
+}
+
+static void look_at_interfaces(struct doctor_facts *facts) {
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0)
+        return;
+    for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+        if ((i->ifa_flags & IFF_UP) == 0)
+            continue;
+        if ((i->ifa_flags & IFF_LOOPBACK) != 0)
+            facts->loopback_up = true;
+        else if (is_network(i->ifa_addr))
+            facts->networks = true;
+    }
+    freeifaddrs(all);
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+/* What can be told without an mtr-packet, but for receive buffers, which depend on what the worker
+ * may make of its. */
+static void look_around(struct doctor_facts *facts, pid_t pid) {
+    struct berth_survey survey = {0};
+    look_at_ports(facts);
+    facts->berths_known = berth_survey(&survey, pid);
+    facts->slices = survey.slices;
+    facts->workers = survey.workers;
+    facts->id_taken = survey.id_taken;
+    look_for_route(&facts->ipv4, AF_INET);
+    look_for_route(&facts->ipv6, AF_INET6);
+    look_at_interfaces(facts);
+}
+
+int checkup_run(int64_t pps) {
+    struct checkup c = {.facts = {.pps = pps, .id = -1}};
+    struct doctor_facts *facts = &c.facts;
+    struct doctor_report report;
+    char line[DOCTOR_LINE_BYTES] = "";
+    /* An mtr-packet that has ended is a finding. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    facts->trouble = c.why;
+    look_at_rights(facts);
+    char *path = child_find(c.why, &facts->mend);
+    facts->path = path;
+    if (path != NULL) {
+        look_at_file(facts);
+        start(&c);
+    }
+    facts->receive_bytes = receive_bytes();
+    look_around(facts, c.pid);
+    doctor_judge(&report, facts);
+    for (int i = 0; i < report.count; i++)
+        (void)fwrite(line, 1, doctor_line(line, &report.checks[i]), stdout);
+    free(path);
+    return doctor_fit(&report) ? EX_OK : EX_UNAVAILABLE;
+}
+
+void checkup_log(void) {
+    struct doctor_facts facts = {.stage = DOCTOR_NOT_ASKED, .id = -1, .receive_bytes = -1};
+    struct doctor_report report;
+    look_around(&facts, 0);
+    doctor_judge(&report, &facts);
+    for (int i = 0; i < report.count; i++) {
+        const struct doctor_check *check = &report.checks[i];
+        if (check->verdict != DOCTOR_OK)
+            log_event(check->verdict == DOCTOR_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "check",
+                "name=\"%s\" text=\"%s\"", check->name, check->text);
+    }
+}

@@ -1,0 +1,124 @@
+#include "worker/host/sounding.h"
+
+#include "common/mem.h"
+#include "common/runtime/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The listener's port stays below mtr-packet's numbers; the kernel's own choice would not. */
+#define PORT_MIN 10000
+#define PORT_MAX 32767
+#define PORT_TRIES 32
+
+/* One connection of ours; strangers may fill the rest. */
+#define BACKLOG 16
+
+struct sounding {
+    struct reactor *reactor;
+    struct sounding_sink sink;
+    int fd; /* listens; -1 */
+    uint16_t port;
+    in_addr_t from; /* of the sounding that is out; 0: none */
+    bool complained;
+};
+
+static struct sockaddr_in endpoint(uint32_t address, uint16_t port) {
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)};
+}
+
+static struct addr address_of(in_addr_t address) {
+    struct addr a = {.af = 4};
+    memcpy(a.bytes, &address, sizeof address);
+    return a;
+}
+
+/* ---- connections ------------------------------------------------------------------------ */
+
+/* Nothing is read: that it came, and from where, is all. It is reset, so that no TIME_WAIT stays
+ * to be in a later probe's way. */
+static void on_connection(void *context, int fd, short events) {
+    (void)events;
+    struct sounding *s = context;
+    for (int i = 0; i < REACTOR_DRAIN; i++) {
+        struct sockaddr_in peer = {0};
+        socklen_t size = sizeof peer;
+        int taken = accept4(fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (taken < 0)
+            return;
+        const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(taken, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        (void)close(taken);
+        if (s->from == 0 || peer.sin_addr.s_addr != s->from) {
+            s->sink.stranger(s->sink.context);
+            continue;
+        }
+        s->from = 0;
+        s->sink.heard(s->sink.context, ntohs(peer.sin_port));
+    }
+}
+
+static bool bind_somewhere(struct sounding *s) {
+    for (int i = 0; i < PORT_TRIES; i++) {
+        s->port = (uint16_t)(PORT_MIN + arc4random_uniform(PORT_MAX - PORT_MIN + 1));
+        struct sockaddr_in at = endpoint(INADDR_LOOPBACK, s->port);
+        if (bind(s->fd, (struct sockaddr *)&at, sizeof at) == 0)
+            return listen(s->fd, BACKLOG) == 0;
+    }
+    return false;
+}
+
+static bool listen_on_loopback(struct sounding *s) {
+    if (s->fd >= 0)
+        return true;
+    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s->fd >= 0 && bind_somewhere(s)) {
+        reactor_fd(s->reactor, s->fd, ZMQ_POLLIN, on_connection, s);
+        return true;
+    }
+    if (!s->complained)
+        log_event(
+            LOG_LEVEL_WARN, "no-soundings", "address=127.0.0.1 error=\"%s\"", strerror(errno));
+    s->complained = true;
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    s->fd = -1;
+    return false;
+}
+
+bool sounding_begin(struct sounding *s, struct addr *from, struct addr *to, uint16_t *to_port) {
+    if (!listen_on_loopback(s))
+        return false;
+    /* Not the network's own address, 127.0.0.1, nor the broadcast one. */
+    s->from = htonl(INADDR_LOOPBACK + 1 + arc4random_uniform(IN_CLASSA_HOST - 2));
+    *from = address_of(s->from);
+    *to = address_of(htonl(INADDR_LOOPBACK));
+    *to_port = s->port;
+    return true;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+struct sounding *sounding_new(struct reactor *reactor, const struct sounding_sink *sink) {
+    struct sounding *s = mem_new(1, sizeof *s);
+    s->reactor = reactor;
+    s->sink = *sink;
+    s->fd = -1;
+    return s;
+}
+
+void sounding_destroy(struct sounding **sounding) {
+    struct sounding *s = *sounding;
+    if (s == NULL)
+        return;
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    free(s);
+    *sounding = NULL;
+}

@@ -1,0 +1,38 @@
+#include "worker/probing/interview.h"
+
+#include "common/protocol/trace.h"
+
+#include <string.h>
+
+static const char *const features[] = {"version", "ip-4", "ip-6", "icmp", "udp", "tcp", "sctp"};
+
+#define FEATURES ((int)(sizeof features / sizeof features[0]))
+_Static_assert(INTERVIEW_RIGHTS_TOKEN == FEATURES + 1, "the rights are asked for last");
+
+size_t interview_ask(char out[INTERVIEW_BYTES]) {
+    size_t size = 0;
+    for (int i = 0; i < FEATURES; i++)
+        size += mtr_line_feature(out + size, i + 1, features[i]);
+    struct mtr_probe probe = {.token = INTERVIEW_RIGHTS_TOKEN,
+        .protocol = TRACE_UDP,
+        .ttl = 64,
+        .timeout_s = 1,
+        .size = 64};
+    (void)addr_parse(&probe.target, "127.0.0.1");
+    probe.local = probe.target;
+    return size + mtr_line_probe(out + size, &probe);
+}
+
+bool interview_feature(struct interview *said, const struct mtr_reply *reply) {
+    int which = reply->token - 1;
+    bool ok = strcmp(reply->support, "ok") == 0;
+    if (which < 0 || which >= FEATURES)
+        return false;
+    if (which == 0)
+        memcpy(said->version, reply->support, sizeof said->version);
+    else if (which <= 2)
+        said->families |= ok ? 1U << (which == 1 ? 4 : 6) : 0;
+    else
+        said->protocols |= ok ? 1U << (which - 3) : 0;
+    return true;
+}

@@ -1,0 +1,472 @@
+#include "worker/probing/mux_state.h"
+
+#include "common/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
+    struct mux *m = mem_new(1, sizeof *m);
+    m->sink = *sink;
+    timeline_init(&m->patience);
+    timeline_init(&m->settled);
+    timeline_init(&m->deadlines);
+    timeline_init(&m->wakes);
+    slots_init(&m->slots);
+    TAILQ_INIT(&m->to_ask);
+    TAILQ_INIT(&m->asked);
+    TAILQ_INIT(&m->jobs);
+    TAILQ_INIT(&m->portless);
+    for (int kind = 0; kind < SLOT_KINDS; kind++) {
+        TAILQ_INIT(&m->turns[TURN_NEEDED][kind]);
+        TAILQ_INIT(&m->turns[TURN_AHEAD][kind]);
+    }
+    for (int family = 0; family < 2; family++)
+        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
+            TAILQ_INIT(&m->nears[family][ttl - 1]);
+    pace_init(&m->pace, pps);
+    near_init(&m->near, pps);
+    flows_init(&m->flows);
+    m->sequence.owned = SEQUENCE_ALL;
+    sequence_start(&m->sequence, "0.95"); /* whichever comes */
+    return m;
+}
+
+void mux_destroy(struct mux **mux) {
+    struct mux *m = *mux;
+    if (m == NULL)
+        return;
+    while (!TAILQ_EMPTY(&m->jobs))
+        mux_forget(m, TAILQ_FIRST(&m->jobs));
+    free(m);
+    *mux = NULL;
+}
+
+struct mux_counters *mux_counters(struct mux *m) {
+    m->counters.in_flight = m->slots.in_flight;
+    m->counters.near_limited = near_limited(&m->near);
+    m->counters.prober_lag_us = m->pulse.lag_us;
+    return &m->counters;
+}
+
+bool mux_up(const struct mux *m) { return m->up; }
+
+void mux_begin(struct mux *m, uint32_t number) { sequence_begin(&m->sequence, number); }
+
+void mux_wall_offset(struct mux *m, int64_t offset_us) { m->wall_offset_us = offset_us; }
+
+void mux_own(struct mux *m, unsigned slices) { m->sequence.owned = slices; }
+
+int64_t mux_slice_free_us(const struct mux *m, unsigned slice) {
+    return sequence_slice_free_us(&m->sequence, slice);
+}
+
+/* ---- jobs ------------------------------------------------------------------------------- */
+
+/* A trace with a flow has a port of its own, and waits while there is none. */
+static bool take_port(struct mux *m, struct mux_job *job) {
+    if (job->flow < 0)
+        return true;
+    if (!flows_take(&m->flows, &job->port, &job->probe.target, job->flow))
+        return false;
+    job->probe.local_port = job->port.port;
+    return true;
+}
+
+static void free_port(struct mux *m, struct mux_job *job) {
+    struct mux_job *other, *next;
+    if (job->port.port == 0)
+        return;
+    flows_release(&m->flows, &job->port);
+    TAILQ_FOREACH_SAFE(other, &m->portless, turns, next)
+    if (take_port(m, other)) {
+        TAILQ_REMOVE(&m->portless, other, turns);
+        other->turn = TURN_NONE;
+        mux_ready(m, other);
+        return;
+    }
+}
+
+struct mux_job *mux_add(struct mux *m, const struct trace *options, const struct addr *dst,
+    const struct addr *src, void *owner, int64_t deadline_us, int64_t now_us) {
+    struct mux_job *job = mem_new(1, sizeof *job);
+    bool stream = trace_is_stream(options->protocol);
+    job->tracer = tracer_new(options, dst, distance_find(&m->distances, dst));
+    job->owner = owner;
+    job->started_us = now_us;
+    job->timeout_us = options->timeout_ms * 1000;
+    if (stream)
+        job->timeout_us = earlier(job->timeout_us, MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
+    job->tells = options->progress || options->names;
+    job->flow = (int)options->flow;
+    job->probe = (struct mtr_probe){
+        .protocol = options->protocol,
+        .target = *dst,
+        .local = *src,
+        .timeout_s = stream ? MUX_STREAM_TIMEOUT_S : (uint8_t)((options->timeout_ms + 999) / 1000),
+        .tos = (uint8_t)options->tos,
+        .bit_pattern = (uint8_t)options->bit_pattern,
+        .size = (uint16_t)options->size,
+        .port = (uint16_t)(job->flow >= 0 && options->port == 0 ? MUX_DISCARD_PORT : options->port),
+    };
+    mtr_line_way(job->way, &job->probe);
+    if (stream)
+        job->kind = SLOT_STREAM;
+    else if (job->probe.timeout_s > SLOTS_SLOW_S)
+        job->kind = SLOT_SLOW;
+    TAILQ_INIT(&job->slots);
+    TAILQ_INSERT_TAIL(&m->jobs, job, link);
+    timeline_set(&m->deadlines, &job->deadline, deadline_us);
+    job->turn = TURN_NONE;
+    if (take_port(m, job)) {
+        mux_ready(m, job);
+    } else {
+        job->turn = TURN_PORT;
+        TAILQ_INSERT_TAIL(&m->portless, job, turns);
+    }
+    return job;
+}
+
+static void slot_stop_asking(struct mux *m, struct slot *slot) {
+    if (slot->wait == WAITS_TO_ASK)
+        TAILQ_REMOVE(&m->to_ask, slot, overdue);
+    else if (slot->wait == WAITS_FOR_WORD)
+        TAILQ_REMOVE(&m->asked, slot, overdue);
+    slot->wait = WAITS_FOR_LINE;
+}
+
+/* Its trace no longer waits for it; the prober still has it. */
+static void slot_settle(struct mux *m, struct slot *slot) {
+    slot_stop_asking(m, slot);
+    slot->settled = true;
+    timeline_set(&m->settled, &slot->timer, slot->give_up_us);
+}
+
+static void slot_release(struct mux *m, struct slot *slot) {
+    slot_stop_asking(m, slot);
+    if (slot->job != NULL)
+        TAILQ_REMOVE(&slot->job->slots, slot, sibling);
+    timeline_unset(&m->settled, &slot->timer);
+    slots_release(&m->slots, slot);
+}
+
+/* It is no suspect any more, or gone. */
+static void acquit(struct mux *m, struct mux_job *job) {
+    m->suspects -= job->suspect;
+    job->suspect = false;
+    if (m->trial == job)
+        m->trial = NULL;
+}
+
+void mux_forget(struct mux *m, struct mux_job *job) {
+    struct slot *slot;
+    acquit(m, job);
+    while ((slot = TAILQ_FIRST(&job->slots)) != NULL) {
+        TAILQ_REMOVE(&job->slots, slot, sibling);
+        slot->job = NULL;
+        slot_settle(m, slot);
+    }
+    mux_not_ready(m, job);
+    timeline_unset(&m->patience, &job->patience);
+    timeline_unset(&m->deadlines, &job->deadline);
+    TAILQ_REMOVE(&m->jobs, job, link);
+    free_port(m, job);
+    tracer_destroy(&job->tracer);
+    free(job);
+}
+
+static void finish(struct mux *m, struct mux_job *job, int64_t now_us) {
+    struct result_body body = {0};
+    size_t count;
+    const struct hop_probe *probes = tracer_result(job->tracer, &body, &count);
+    int distance = tracer_distance(job->tracer);
+    if (distance > 0)
+        distance_learn(&m->distances, &job->probe.target, (uint8_t)distance);
+    m->counters.probes_beyond += tracer_beyond(job->tracer);
+    for (size_t i = 0; i < count; i++)
+        m->counters.verdicts[probes[i].verdict]++;
+    (void)addr_print(&job->probe.target, body.dst);
+    (void)addr_print(&job->probe.local, body.src);
+    body.constant_flow = job->port.port != 0;
+    body.src_port = job->port.port;
+    m->sink.done(m->sink.context, job->owner, &body, probes, count, now_us);
+    mux_forget(m, job);
+}
+
+/* After anything that happened to a trace: tell what settled, and end it if it has ended. */
+static void follow_up(struct mux *m, struct mux_job *job, int64_t now_us) {
+    size_t count;
+    const struct hop_probe *probes;
+    while (job->tells && (probes = tracer_settled(job->tracer, &count)) != NULL)
+        m->sink.hop(m->sink.context, job->owner, probes, count);
+    if (tracer_ended(job->tracer))
+        finish(m, job, now_us);
+    else
+        mux_ready(m, job);
+}
+
+void mux_cancel(struct mux *m, struct mux_job *job, int64_t now_us) {
+    tracer_end(job->tracer, STOP_CANCELLED, NULL, "");
+    follow_up(m, job, now_us);
+}
+
+/* ---- the prober ------------------------------------------------------------------------- */
+
+static void stuck(struct mux *m) {
+    if (!m->stuck)
+        m->sink.stuck(m->sink.context);
+    m->stuck = true;
+}
+
+static void lose(struct mux *m, struct slot *slot) {
+    struct mux_job *job = slot->job;
+    m->counters.probes_lost++;
+    if (job != NULL && job->death != m->deaths) {
+        job->death = m->deaths;
+        job->deaths += m->trial == NULL;
+        if (m->trial == NULL && !job->suspect) {
+            job->suspect = true;
+            m->suspects++;
+        }
+    }
+    if (job != NULL && !slot->settled)
+        tracer_lost(job->tracer, slot->probe);
+    slot_release(m, slot);
+}
+
+void mux_prober(struct mux *m, const char *version, int64_t now_us) {
+    struct mux_job *job, *next;
+    m->up = version != NULL;
+    m->stuck = false;
+    m->skips_out = 0;
+    m->sounding = false;
+    m->sound_again_us = 0;
+    m->sounds_out = 0;
+    pulse_start(&m->pulse, now_us);
+    if (m->up) {
+        slots_limit(&m->slots, mtr_minor(version));
+        sequence_start(&m->sequence, version);
+        sequence_skipped(&m->sequence, MUX_SHELL_PROBES);
+        return;
+    }
+    m->deaths++;
+    sequence_begin(&m->sequence, 0); /* what the last one used is known */
+    near_lost(&m->near);
+    while (!TAILQ_EMPTY(&m->slots.in_use))
+        lose(m, TAILQ_FIRST(&m->slots.in_use));
+    struct mux_job *culprit = m->trial;
+    TAILQ_FOREACH_SAFE(job, &m->jobs, link, next) {
+        timeline_unset(&m->patience, &job->patience);
+        if (job->deaths == MUX_MAX_DEATHS || job == culprit)
+            tracer_end(job->tracer, STOP_PROBER_ERROR, "internal",
+                "mtr-packet died again and again while it had probes of this trace");
+        /* The culprit's own probe may have been answered before it took effect. */
+        if (job->death == m->deaths || tracer_ended(job->tracer))
+            follow_up(m, job, now_us);
+    }
+}
+
+/* The prober is asked when there is reason to, and now and then while probes are out, one question
+ * at a time. */
+static void ask(struct mux *m, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    struct slot *slot;
+    bool regular = m->slots.in_flight > 0 && (now_us >= m->pulse.next_us || m->trial != NULL);
+    if (!m->up || m->stuck || m->pulse.out || (TAILQ_EMPTY(&m->to_ask) && !regular))
+        return;
+    while ((slot = TAILQ_FIRST(&m->to_ask)) != NULL) {
+        slot_stop_asking(m, slot);
+        slot->wait = WAITS_FOR_WORD;
+        TAILQ_INSERT_TAIL(&m->asked, slot, overdue);
+    }
+    pulse_asked(&m->pulse, now_us);
+    m->sink.send(m->sink.context, line, mtr_line_feature(line, MUX_ASK_TOKEN, "version"));
+}
+
+/* The prober has said a word: what it had not answered before that is over. */
+static void answered(struct mux *m, int64_t now_us) {
+    struct slot *slot;
+    pulse_answered(&m->pulse, now_us);
+    if (m->trial != NULL)
+        acquit(m, m->trial);
+    while ((slot = TAILQ_FIRST(&m->asked)) != NULL) {
+        if (slot->settled) {
+            slot_stop_asking(m, slot);
+            stuck(m); /* its own timeout is long over, and it has forgotten the probe */
+            continue;
+        }
+        slot_settle(m, slot);
+        tracer_timeout(slot->job->tracer, slot->probe);
+        follow_up(m, slot->job, now_us);
+    }
+    ask(m, now_us);
+}
+
+/* A slot's time is over, its trace's or (when nobody waits for it any more) the prober's. We may
+ * have been stopped ourselves for any time, so the prober is asked before it is judged. */
+static void slot_due(struct mux *m, struct slot *slot) {
+    slot->wait = WAITS_TO_ASK;
+    TAILQ_INSERT_TAIL(&m->to_ask, slot, overdue);
+}
+
+/* The job's time for its oldest probe may be over. Its probes all have equally long, and it has
+ * them in the order of sending; nothing is set anew with each answer. */
+static void job_due(struct mux *m, struct mux_job *job, int64_t now_us) {
+    struct slot *slot;
+    TAILQ_FOREACH(slot, &job->slots, sibling) {
+        if (slot->settled || slot->wait != WAITS_FOR_LINE)
+            continue;
+        if (slot->sent_us + job->timeout_us > now_us) {
+            timeline_set(&m->patience, &job->patience, slot->sent_us + job->timeout_us);
+            return;
+        }
+        slot_due(m, slot);
+    }
+}
+
+void mux_sounded(struct mux *m, uint16_t port, int64_t now_us) {
+    if (!m->sounding)
+        return;
+    int64_t drift = sequence_sounded(&m->sequence, port, now_us);
+    m->sounding = false;
+    m->sound_again_us = 0;
+    if (drift == INT64_MIN) {
+        m->counters.soundings_failed++;
+        return;
+    }
+    m->counters.soundings++;
+    m->counters.sequence_drift += drift < 0 ? -drift : drift;
+}
+
+/* ---- what comes back -------------------------------------------------------------------- */
+
+/* The prober measures with the wall clock, and somebody may have set it: then times are wrong,
+ * and silence may be said too early. */
+static bool time_doubtful(struct mux *m, const struct slot *slot, const struct mux_job *job,
+    const struct mtr_reply *reply, int64_t now_us) {
+    int64_t out_us = now_us - slot->sent_us, step_us = m->wall_offset_us - slot->wall_offset_us;
+    if (reply->addr.af == 0)
+        return strcmp(reply->word, "no-reply") == 0 &&
+               out_us < job->probe.timeout_s * INT64_C(1000000) - MUX_CLOCK_STEP_US;
+    if (step_us >= MUX_CLOCK_STEP_US || step_us <= -MUX_CLOCK_STEP_US)
+        m->counters.clock_steps++;
+    else if (reply->rtt_us > out_us + MUX_CLOCK_STEP_US)
+        m->counters.impossible_times++;
+    else
+        return false;
+    return true;
+}
+
+static void slot_reply(
+    struct mux *m, const struct slot *slot, const struct mtr_reply *reply, int64_t now_us) {
+    struct mux_job *job = slot->job;
+    bool has_answer = reply->addr.af != 0, doubtful = time_doubtful(m, slot, job, reply, now_us);
+    unsigned flags = pulse_lag_us(&m->pulse, now_us) > PULSE_LAG_US ? HOP_PROBER_LAG : 0;
+    if (slot->settled) {
+        bool taken = has_answer && !doubtful && tracer_late(job->tracer, slot->probe, reply, flags);
+        m->counters.late_taken += taken;
+        m->counters.late_replies += has_answer && !taken;
+    } else if (doubtful) {
+        tracer_untimed(job->tracer, slot->probe, reply);
+    } else {
+        tracer_answer(job->tracer, slot->probe, reply, has_answer ? flags : 0);
+    }
+    follow_up(m, job, now_us);
+}
+
+/* True if the mux asked for it. */
+static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
+    if (token == MUX_SOUND_TOKEN && m->sounds_out > 0) {
+        m->sounds_out--;
+        return true; /* the connection says more, or that it does not come */
+    }
+    if (token == MUX_SKIP_TOKEN && m->skips_out > 0) {
+        m->skips_out--;
+        return true;
+    }
+    if (token == MUX_ASK_TOKEN && m->pulse.out) {
+        answered(m, now_us);
+        return true;
+    }
+    return false;
+}
+
+/* The kernel may have sent the probe again: this answers one of the two, and the other's answer can
+ * still come, as late as that to a probe that got none. */
+static bool sent_again(const struct slot *slot, int64_t now_us) {
+    return slot->kind == SLOT_STREAM && now_us - slot->sent_us >= TRACER_SYN_AGAIN_US;
+}
+
+/* What may be an earlier answer to its number, repeated, is not taken; who waits for it asks again.
+ * False: it is to be believed. */
+static bool doubted(struct mux *m, const struct slot *slot, int64_t now_us) {
+    if (slot->job != NULL && !slot->settled) {
+        if (!tracer_doubtful(slot->job->tracer, slot->probe))
+            return false;
+        follow_up(m, slot->job, now_us);
+    }
+    m->counters.doubted++;
+    return true;
+}
+
+bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
+    struct slot *slot = slots_find(&m->slots, reply->token);
+    if (slot == NULL && own_reply(m, reply->token, now_us))
+        return true;
+    if (slot == NULL) {
+        m->counters.bad_tokens++;
+        return false;
+    }
+    bool has_answer = reply->addr.af != 0, repeated = false;
+    const struct slot was = *slot;
+    slot_release(m, slot);
+    if (reply->class != MTR_SILENT && !sent_again(&was, now_us))
+        repeated = !sequence_answered(&m->sequence, was.position, &reply->addr, now_us);
+    if (was.kind == SLOT_STREAM && (strcmp(reply->word, "address-in-use") == 0 ||
+                                       strcmp(reply->word, "address-not-available") == 0))
+        sequence_went_round(&m->sequence);
+    m->counters.replies += has_answer;
+    m->counters.no_replies += !has_answer;
+    if (has_answer) /* even if it is doubted: that is no loss */
+        near_answered(&m->near, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
+    if (repeated && doubted(m, &was, now_us))
+        return true;
+    if (was.job != NULL)
+        slot_reply(m, &was, reply, now_us);
+    else
+        m->counters.late_replies += has_answer;
+    return true;
+}
+
+/* ---- time ------------------------------------------------------------------------------- */
+
+void mux_tick(struct mux *m, int64_t now_us) {
+    struct timeline_entry *due;
+    while ((due = timeline_pop(&m->patience, now_us)) != NULL)
+        job_due(m, (struct mux_job *)due, now_us);
+    while ((due = timeline_pop(&m->settled, now_us)) != NULL)
+        slot_due(m, (struct slot *)due);
+    while ((due = timeline_pop(&m->deadlines, now_us)) != NULL) {
+        struct mux_job *job =
+            (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, deadline));
+        tracer_end(job->tracer, STOP_DEADLINE, NULL, "");
+        follow_up(m, job, now_us);
+    }
+    if (m->up && pulse_dead(&m->pulse, now_us))
+        stuck(m);
+    mux_send_due(m, now_us);
+    ask(m, now_us);
+}
+
+int64_t mux_timeout_us(struct mux *m) {
+    bool asks = m->up && !m->stuck;
+    int64_t pulse_us = asks ? pulse_next_us(&m->pulse, m->slots.in_flight > 0) : INT64_MAX;
+    int64_t probe_us = earlier(timeline_next(&m->patience), timeline_next(&m->settled));
+    return earlier(pulse_us, earlier(probe_us, timeline_next(&m->deadlines)));
+}
+
+int64_t mux_next(struct mux *m, int64_t now_us) {
+    return earlier(mux_timeout_us(m), mux_send_next_us(m, now_us));
+}

@@ -1,0 +1,153 @@
+/* mux: many traces over one prober. Pure.
+ *
+ * It paces probes, keeps the prober's limits (probes in flight, TCP descriptors, sequence
+ * numbers), gives each probe a token, and takes each reply to the trace that asked. A trace's own
+ * time for a probe may end first; the prober's slot stays held until its line comes.
+ */
+#ifndef HOPMQ_MUX_H
+#define HOPMQ_MUX_H
+
+#include "worker/probing/mtr_line.h"
+#include "worker/probing/sequence.h"
+#include "worker/probing/slots.h"
+#include "worker/probing/tracer.h"
+
+/* With fewer probes out than this, traces send ahead of what they surely need. What answers at
+ * once must fit the prober's socket: 277 small replies at Linux's default (measured). */
+#define MUX_AHEAD 128
+
+/* Tokens of probes begin here; the three below are the mux's too, all others the prober shell's. */
+#define MUX_FIRST_TOKEN 2048
+
+/* The token of commands that only use up a sequence number, and how many may be unanswered. */
+#define MUX_SKIP_TOKEN (MUX_FIRST_TOKEN - 1)
+
+/* Numbers that the prober shell has used when the prober is up: one probe, to see its rights. */
+#define MUX_SHELL_PROBES 1
+
+/* The token of the question whether the prober is there at all: see mux_tick(). */
+#define MUX_ASK_TOKEN (MUX_FIRST_TOKEN - 2)
+#define MUX_MAX_SKIPS 4096
+
+/* The token of probes that show the prober's sequence number, and how long one is waited for. */
+#define MUX_SOUND_TOKEN (MUX_FIRST_TOKEN - 3)
+#define MUX_SOUND_US 2000000
+
+/* A probe over a socket (TCP, SCTP) never waits longer, see docs/protocol.md, timeout_ms. */
+#define MUX_STREAM_TIMEOUT_S 1
+
+/* The prober is asked whether it hangs when a probe's line has not come so long after the
+ * prober's own timeout. */
+#define MUX_GRACE_US 2000000
+
+/* How far the wall clock, by which the prober measures, may move against the monotonic one while
+ * a probe is out before its time is doubted. */
+#define MUX_CLOCK_STEP_US 1000
+
+/* A probe waits for its turn at a router near by for so many times its own timeout. */
+#define MUX_NEAR_PATIENCE 4
+
+/* When a prober dies, the traces that had probes in it are suspects: each sends one probe, and the
+ * prober is asked after it, before the next does. The one with which it dies then ends, and so does
+ * one that has lost probes with so many probers in other ways. */
+#define MUX_MAX_DEATHS 5
+
+/* With `flow`, probes go to the discard port, RFC 863, unless the trace names another one. */
+#define MUX_DISCARD_PORT 9
+
+struct mux;
+struct mux_job;
+
+/* What the mux wants done, in order. Calls come from inside mux functions and must not call
+ * back into the mux. `owner` is what mux_add() was given. */
+struct mux_sink {
+    void *context;
+    /* Bytes for the prober's standard input. */
+    void (*send)(void *context, const char *line, size_t size);
+    /* A hop of `owner`, whose trace wants progress or names, is settled, the next in ttl order. */
+    void (*hop)(void *context, void *owner, const struct hop_probe *probes, size_t count);
+    /* The trace of `owner` has ended; `end` has dst, src, stop, error and probes_sent. The job is
+     * gone when this returns. */
+    void (*done)(void *context, void *owner, const struct result_body *end,
+        const struct hop_probe *probes, size_t count, int64_t now_us);
+    /* The prober hangs: replace it. */
+    void (*stuck)(void *context);
+    /* Whence and where to a TCP probe must go so that mux_sounded() tells its port; false if that
+     * is not possible now. */
+    bool (*sound)(void *context, struct addr *from, struct addr *to, uint16_t *to_port);
+};
+
+struct mux_counters {
+    int64_t probes_sent, replies, no_replies, bad_lines, bad_tokens, probes_lost, in_flight,
+        sequence_waits, numbers_skipped;
+    int64_t late_replies;     /* that nobody waited for any more */
+    int64_t late_taken;       /* that their trace could still use */
+    int64_t doubted;          /* answers that may have been an earlier one, repeated: not taken */
+    int64_t impossible_times; /* and clock_steps: answers whose time was not believed */
+    int64_t clock_steps;
+    int64_t probes_beyond; /* sent beyond the last hop that counted */
+    int64_t near_waits;    /* probes that waited for their turn at a router near by */
+    int64_t near_limited;  /* ttls near by whose routers limit their answers now */
+    int64_t prober_lag_us; /* as measured last */
+    int64_t soundings;     /* that showed a sequence number */
+    int64_t soundings_failed;
+    int64_t sounding_strangers;      /* others who connected to where soundings go */
+    int64_t sequence_drift;          /* numbers that the prober had taken without being told to */
+    int64_t verdicts[HOP_OTHER + 1]; /* probes of traces that have ended, by enum hop_verdict */
+};
+
+/* pps: 1..1000000 probes a second, spread evenly; 0: as fast as slots allow. */
+struct mux *mux_new(int64_t pps, const struct mux_sink *sink);
+void mux_destroy(struct mux **mux);
+
+/* Takes a trace on. deadline_us is absolute. `owner` comes back in the sink's calls. */
+struct mux_job *mux_add(struct mux *mux, const struct trace *options, const struct addr *dst,
+    const struct addr *src, void *owner, int64_t deadline_us, int64_t now_us);
+
+/* Ends a trace now with what is settled: calls sink.done before it returns. */
+void mux_cancel(struct mux *mux, struct mux_job *job, int64_t now_us);
+
+/* Drops a trace without a result. */
+void mux_forget(struct mux *mux, struct mux_job *job);
+
+/* A line of the prober with a token of MUX_SOUND_TOKEN or more. False if nobody has asked for it.
+ */
+bool mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
+
+/* The probe for which sink.sound was called last came from this port. */
+void mux_sounded(struct mux *mux, uint16_t port, int64_t now_us);
+
+/* The prober is there, or (NULL) gone with all that it held. */
+void mux_prober(struct mux *mux, const char *version, int64_t now_us);
+
+/* A prober that is the first of this process begins at this number, modulo their count: a worker
+ * that had the numbers before may have ended with probes out. A random one is best. */
+void mux_begin(struct mux *mux, uint32_t number);
+
+/* The wall clock less the monotonic clock, now: tell before time passes in the other calls. */
+void mux_wall_offset(struct mux *mux, int64_t offset_us);
+
+/* The slices of sequence numbers that are this worker's, a bit each: all, until told otherwise. */
+void mux_own(struct mux *mux, unsigned slices);
+
+/* When no answer can come any more to the numbers of a slice. */
+int64_t mux_slice_free_us(const struct mux *mux, unsigned slice);
+
+/* Does what is due. A probe whose own time is over is not taken as unanswered before the prober has
+ * answered a question that was asked then: what was waiting in its pipe comes before that, and a
+ * prober that hangs makes no hop silent. */
+void mux_tick(struct mux *mux, int64_t now_us);
+
+/* When mux_tick() wants to be called next; an early call is harmless. */
+int64_t mux_next(struct mux *mux, int64_t now_us);
+
+/* When the time of a probe, a trace or a question is over. Read the prober's pipe before mux_tick()
+ * acts on that: the answer may have waited there while this process did not run. */
+int64_t mux_timeout_us(struct mux *mux);
+
+struct mux_counters *mux_counters(struct mux *mux);
+
+/* True while a prober is there. */
+bool mux_up(const struct mux *mux);
+
+#endif

@@ -1,0 +1,263 @@
+#include "worker/probing/mux_state.h"
+
+/* ---- whose turn it is ------------------------------------------------------------------- */
+
+static struct job_list *near_list(struct mux *m, const struct mux_job *job, int ttl) {
+    return &m->nears[job->probe.target.af == 6][ttl - 1];
+}
+
+static void set_turn(struct mux *m, struct mux_job *job, enum mux_turn turn) {
+    if (job->turn < TURN_NONE)
+        TAILQ_REMOVE(&m->turns[job->turn][job->kind], job, turns);
+    job->turn = turn;
+    if (turn < TURN_NONE)
+        TAILQ_INSERT_TAIL(&m->turns[turn][job->kind], job, turns);
+}
+
+void mux_ready(struct mux *m, struct mux_job *job) {
+    if (job->turn == TURN_AHEAD || job->turn == TURN_NONE)
+        set_turn(m, job, TURN_NEEDED);
+}
+
+void mux_not_ready(struct mux *m, struct mux_job *job) {
+    if (job->turn == TURN_PORT)
+        TAILQ_REMOVE(&m->portless, job, turns);
+    else
+        set_turn(m, job, TURN_NONE);
+    job->turn = TURN_NONE;
+    timeline_unset(&m->wakes, &job->wake);
+    if (job->near_ttl != 0)
+        TAILQ_REMOVE(near_list(m, job, job->near_ttl), job, nears);
+    job->near_ttl = 0;
+}
+
+static bool room_ahead(const struct mux *m) { return m->slots.in_flight < MUX_AHEAD; }
+
+static bool waits(const struct mux *m, enum mux_turn turn) {
+    for (int kind = 0; kind < SLOT_KINDS; kind++)
+        if (!TAILQ_EMPTY(&m->turns[turn][kind]) && slots_free(&m->slots, (enum slot_kind)kind))
+            return true;
+    return false;
+}
+
+/* While there are suspects, one probe goes at a time, and the prober is asked after it. */
+static bool in_trial(const struct mux *m) {
+    return m->trial != NULL || (m->suspects > 0 && m->pulse.out);
+}
+
+static bool may_send(const struct mux *m) {
+    return m->up && !in_trial(m) && m->sequence.owned != 0 &&
+           (waits(m, TURN_NEEDED) || (room_ahead(m) && waits(m, TURN_AHEAD)));
+}
+
+/* The next job that may send: what is needed before what may not be, the kinds in turn, and in
+ * turn within each. */
+static struct mux_job *next_job(struct mux *m) {
+    enum mux_turn turn = waits(m, TURN_NEEDED) ? TURN_NEEDED : TURN_AHEAD;
+    for (int tried = 0; tried < SLOT_KINDS; tried++) {
+        enum slot_kind kind = m->next_kind++ % SLOT_KINDS;
+        struct mux_job *job = TAILQ_FIRST(&m->turns[turn][kind]);
+        if (job != NULL && slots_free(&m->slots, kind))
+            return job;
+    }
+    return NULL;
+}
+
+/* The next suspect; those who have nothing to send now are none any more. */
+static struct mux_job *next_suspect(struct mux *m) {
+    struct mux_job *job;
+    TAILQ_FOREACH(job, &m->jobs, link) {
+        if (!job->suspect)
+            continue;
+        if (job->turn == TURN_NEEDED && slots_free(&m->slots, job->kind))
+            return job;
+        job->suspect = false;
+        m->suspects--;
+    }
+    return NULL;
+}
+
+/* ---- routers near by -------------------------------------------------------------------- */
+
+/* Whoever comes while others wait for a turn waits behind them. */
+static uint32_t near_held(struct mux *m, const struct mux_job *job, int64_t now_us) {
+    uint32_t held = 0;
+    for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
+        if (!TAILQ_EMPTY(near_list(m, job, ttl)) ||
+            near_next_us(&m->near, job->probe.target.af, ttl, now_us) > now_us)
+            held |= 1U << ttl;
+    return held & ~job->near_turns;
+}
+
+static void near_wait(struct mux *m, struct mux_job *job, int ttl, int64_t now_us) {
+    if (job->near_ttl != 0 || ttl == 0)
+        return;
+    job->near_ttl = ttl;
+    job->near_since_us = now_us;
+    TAILQ_INSERT_TAIL(near_list(m, job, ttl), job, nears);
+    m->counters.near_waits++;
+}
+
+/* When the first of those who wait at a router has its turn: when the router can answer, but not
+ * later than some probes may take, so that a router's limit costs hops rather than traces. */
+static int64_t near_turn_us(struct mux *m, int family, int ttl, int64_t now_us) {
+    const struct mux_job *first = TAILQ_FIRST(&m->nears[family][ttl - 1]);
+    if (first == NULL)
+        return INT64_MAX;
+    int64_t next_us = near_next_us(&m->near, family == 1 ? 6 : 4, ttl, now_us);
+    int64_t patient_us = first->near_since_us + MUX_NEAR_PATIENCE * first->timeout_us;
+    return next_us < patient_us ? next_us : patient_us;
+}
+
+static void near_turns(struct mux *m, int64_t now_us) {
+    for (int family = 0; family < 2; family++)
+        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
+            while (near_turn_us(m, family, ttl, now_us) <= now_us) {
+                struct mux_job *job = TAILQ_FIRST(&m->nears[family][ttl - 1]);
+                TAILQ_REMOVE(&m->nears[family][ttl - 1], job, nears);
+                job->near_ttl = 0;
+                job->near_turns |= 1U << ttl;
+                near_take(&m->near, job->probe.target.af, ttl, now_us);
+                mux_ready(m, job);
+            }
+}
+
+/* ---- sending ---------------------------------------------------------------------------- */
+
+/* Uses up numbers that are not ours, or not free yet, some at a time: each is answered with a
+ * line. False if no probe may be sent now. */
+static bool number_free(struct mux *m, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    uint32_t skip;
+    int64_t wait_us;
+    if (!sequence_plan(&m->sequence, now_us, &skip, &wait_us)) {
+        m->counters.sequence_waits++;
+        return false;
+    }
+    size_t size = skip > 0 ? mtr_line_skip(line, MUX_SKIP_TOKEN) : 0;
+    for (; skip > 0; skip--) {
+        if (m->skips_out == MUX_MAX_SKIPS)
+            return false;
+        m->sink.send(m->sink.context, line, size);
+        m->skips_out++;
+        m->counters.numbers_skipped++;
+        sequence_skipped(&m->sequence, 1);
+    }
+    return true;
+}
+
+/* One probe that shows its number to ourselves; see sequence.h. */
+static void sound(struct mux *m, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    struct mtr_probe probe = {.token = MUX_SOUND_TOKEN,
+        .protocol = TRACE_TCP,
+        .ttl = 64,
+        .timeout_s = MUX_STREAM_TIMEOUT_S,
+        .size = 64};
+    m->counters.soundings_failed += m->sounding;
+    m->sound_again_us = now_us + MUX_SOUND_US;
+    m->sounding = m->sink.sound(m->sink.context, &probe.local, &probe.target, &probe.port);
+    if (!m->sounding) {
+        m->counters.soundings_failed++;
+        return;
+    }
+    m->sounds_out++;
+    sequence_sound(&m->sequence, now_us + MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
+    m->sink.send(m->sink.context, line, mtr_line_probe(line, &probe));
+}
+
+static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64_t now_us) {
+    char line[MTR_LINE_BYTES];
+    int64_t forgotten_us = now_us + job->probe.timeout_s * INT64_C(1000000);
+    struct slot *slot = slots_take(&m->slots, job->kind);
+    slot->job = job;
+    slot->probe = index;
+    slot->ttl = job->probe.ttl;
+    slot->sent_us = now_us;
+    slot->give_up_us = forgotten_us + MUX_GRACE_US;
+    slot->wall_offset_us = m->wall_offset_us;
+    slot->position = sequence_use(&m->sequence, forgotten_us, job->kind == SLOT_STREAM);
+    TAILQ_INSERT_TAIL(&job->slots, slot, sibling);
+    if (!job->patience.set)
+        timeline_set(&m->patience, &job->patience, now_us + job->timeout_us);
+    job->probe.token = slots_token(&m->slots, slot);
+    m->sink.send(m->sink.context, line, mtr_line_on_way(line, job->way, &job->probe));
+    m->counters.probes_sent++;
+    pace_take(&m->pace, now_us);
+}
+
+static bool try_send(struct mux *m, struct mux_job *job, bool ahead, int64_t now_us) {
+    unsigned index;
+    const struct tracer_may may = {now_us - job->started_us, near_held(m, job, now_us), ahead};
+    int af = job->probe.target.af;
+    if (!tracer_next(job->tracer, &may, &index, &job->probe.ttl)) {
+        near_wait(m, job, tracer_held(job->tracer, &may), now_us);
+        return false;
+    }
+    int ttl = job->probe.ttl;
+    if (ttl > NEAR_TTLS || (job->near_turns >> ttl & 1) == 0)
+        near_take(&m->near, af, ttl, now_us);
+    else
+        job->near_turns &= ~(1U << ttl);
+    near_sent(&m->near, af, ttl, now_us);
+    send_probe(m, job, index, now_us);
+    return true;
+}
+
+/* It has sent what it needs: when it will need more, if nothing is heard. A wake that comes early,
+ * as something was heard meanwhile, costs less than to move it each time. */
+static void set_wake(struct mux *m, struct mux_job *job, int64_t now_us) {
+    int64_t more_us = tracer_more_us(job->tracer, now_us - job->started_us);
+    if (more_us == INT64_MAX)
+        return;
+    if (!job->wake.set || job->wake.due_us > job->started_us + more_us)
+        timeline_set(&m->wakes, &job->wake, job->started_us + more_us);
+}
+
+void mux_send_due(struct mux *m, int64_t now_us) {
+    struct timeline_entry *due;
+    while ((due = timeline_pop(&m->wakes, now_us)) != NULL)
+        mux_ready(m, (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, wake)));
+    near_turns(m, now_us);
+    while (may_send(m) && pace_ready(&m->pace, now_us)) {
+        if (!number_free(m, now_us))
+            return;
+        if (sequence_sound_due(&m->sequence) && now_us >= m->sound_again_us) {
+            sound(m, now_us);
+            continue;
+        }
+        struct mux_job *job = m->suspects > 0 ? next_suspect(m) : next_job(m);
+        if (job == NULL)
+            continue;
+        bool ahead = job->turn == TURN_AHEAD;
+        if (try_send(m, job, ahead, now_us)) {
+            set_turn(m, job, job->turn); /* behind the others */
+            m->trial = job->suspect ? job : NULL;
+        } else if (ahead) {
+            set_turn(m, job, TURN_NONE);
+        } else {
+            set_turn(m, job, TURN_AHEAD);
+            set_wake(m, job, now_us);
+        }
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+int64_t mux_send_next_us(struct mux *m, int64_t now_us) {
+    int64_t next_us = timeline_next(&m->wakes);
+    for (int family = 0; family < 2; family++)
+        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
+            next_us = earlier(next_us, near_turn_us(m, family, ttl, now_us));
+    if (!may_send(m))
+        return next_us;
+    uint32_t skip;
+    int64_t wait_us, send_us = pace_next_us(&m->pace);
+    if (send_us < now_us)
+        send_us = now_us;
+    if (!sequence_plan(&m->sequence, now_us, &skip, &wait_us))
+        send_us = send_us > wait_us ? send_us : wait_us;
+    else if (skip > 0 && m->skips_out == MUX_MAX_SKIPS)
+        return next_us; /* the next answer to a skipping command brings us here again */
+    return earlier(next_us, send_us);
+}

@@ -1,0 +1,72 @@
+/* tracer_state: what tracer.c (what came of probes) and tracer_plan.c (what to send next) share;
+ * nobody else includes it. Pure. */
+#ifndef HOPMQ_TRACER_STATE_H
+#define HOPMQ_TRACER_STATE_H
+
+#include "worker/probing/tracer.h"
+
+#define NO_END 256 /* beyond every ttl */
+
+/* One ttl. It is open once a probe was sent, and settled when nothing more can change it. */
+struct hop {
+    int64_t first_sent_us; /* since the trace's start; -1: not yet */
+    unsigned held;         /* the index of its record */
+    unsigned responder;    /* that of the first answer of a router, and 1; 0: none */
+    uint8_t sent, answered, outstanding, repeats;
+    uint8_t unconfirmed; /* confirmations that got no answer */
+    uint8_t doubts;      /* in a row, of answers that may have been another probe's */
+    bool holds : 1;      /* an answer that is to be confirmed, in `held` */
+    bool confirmed : 1;  /* the target does answer at this ttl */
+    bool twin : 1;       /* it was asked twice at once, to save a round trip */
+};
+
+/* What a record of the probe list is. */
+enum record_state {
+    RECORD_OUT,  /* sent, nothing known yet */
+    RECORD_HELD, /* answered, but not believed yet */
+    RECORD_DONE, /* its outcome stands in the probe */
+    RECORD_VOID, /* sent in vain, through no fault of the network; never reported */
+};
+
+/* Small, as a worker may have thousands of traces: see hop_probe for what most of it means. */
+struct record {
+    int64_t sent_us;
+    void *more; /* the labels, mpls_count of them, or of HOP_OTHER the word */
+    int32_t rtt_us;
+    struct addr addr;
+    uint8_t ttl, flags, mpls_count;
+    uint8_t verdict; /* enum hop_verdict */
+    uint8_t state;   /* enum record_state */
+    bool confirms;   /* sent to confirm an answer; no attempt, and not counted in hop.sent */
+};
+
+struct tracer {
+    struct addr dst;
+    int first_ttl, max_ttl, probes, attempts, gap_limit, loop_limit, window, distance;
+    int64_t timeout_us;
+    bool stream;            /* probes over sockets, TCP or SCTP */
+    struct record *records; /* in the order of sending, until tracer_result() */
+    unsigned record_count, record_room;
+    int floor;          /* the first ttl that is not settled */
+    int reported;       /* the next ttl that tracer_settled() gives out */
+    int seen;           /* the highest ttl at which a router answered; first_ttl - 1: none */
+    int end_ttl;        /* the lowest ttl with a terminal answer */
+    int held_ttl;       /* the lowest ttl that holds an answer */
+    int gap;            /* silent hops in a row that end before floor */
+    int loops;          /* hops before floor that loop back */
+    int64_t longest_us; /* of the round-trip times so far */
+    bool ended;
+    enum result_stop stop, end_stop; /* end_stop: what end_ttl's answer means */
+    const char *error_code;          /* static */
+    char error_message[160];
+    struct hop_probe *view; /* what tracer_settled() and tracer_result() returned last */
+    size_t view_room;
+    struct hop hops[]; /* by ttl - first_ttl */
+};
+
+/* Beyond an answer of the target, be it confirmed or not, no probe is sent. */
+int tracer_last_ttl(const struct tracer *tracer);
+
+bool tracer_hop_settled(const struct tracer *tracer, const struct hop *hop);
+
+#endif

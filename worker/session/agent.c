@@ -1,0 +1,316 @@
+#include "worker/session/agent_state.h"
+
+#include "common/mem.h"
+#include "worker/session/fit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- messages out ----------------------------------------------------------------------- */
+
+bool agent_tell(struct agent *a, const struct session_msg *msg) {
+    msgpack_packer pk;
+    msgpack_sbuffer_clear(&a->out);
+    msgpack_packer_init(&pk, &a->out, msgpack_sbuffer_write);
+    session_put(&pk, msg);
+    return a->sink.to_broker(a->sink.context, a->out.data, a->out.size);
+}
+
+static int64_t *list_leases(struct agent *a) {
+    int64_t *list = mem_new((size_t)a->lease_count, sizeof *list);
+    size_t n = 0;
+    struct lease *lease;
+    RB_FOREACH(lease, lease_tree, &a->leases)
+    list[n++] = lease->id;
+    return list;
+}
+
+static void send_hello(struct agent *a) {
+    int64_t *leases = list_leases(a);
+    struct addr sources[SESSION_MAX_SOURCES];
+    struct session_msg msg = {.op = SESSION_HELLO,
+        .version_min = SESSION_VERSION_MIN,
+        .version_max = SESSION_VERSION_MAX,
+        .capacity = a->config.capacity,
+        .labels = a->config.labels,
+        .families = a->families,
+        .flows = fit_flows(a->version, a->families, a->protocols),
+        .protocols = a->protocols,
+        .sources = sources,
+        .source_count = a->sink.sources(a->sink.context, sources),
+        .leases = leases,
+        .lease_count = (size_t)a->lease_count};
+    memcpy(msg.name, a->config.name, sizeof msg.name);
+    memcpy(msg.prober, a->prober, sizeof msg.prober);
+    memcpy(msg.trouble, a->trouble, sizeof msg.trouble);
+    bool sent = agent_tell(a, &msg);
+    free(leases);
+    timeline_set(
+        &a->timeline, &a->beat, a->now.mono_us + (sent ? AGENT_HELLO_US : AGENT_UNSENT_US));
+}
+
+static void send_heartbeat(struct agent *a) {
+    const struct mux_counters *c = mux_counters(a->mux);
+    const struct session_stat stats[] = {
+        {"traces_done", a->traces_done},
+        {"probes_sent", c->probes_sent},
+        {"probes_in_flight", c->in_flight},
+        {"probes_lost", c->probes_lost},
+        {"replies", c->replies},
+        {"no_replies", c->no_replies},
+        {"late_replies", c->late_replies},
+        {"late_taken", c->late_taken},
+        {"doubted", c->doubted},
+        {"impossible_times", c->impossible_times},
+        {"clock_steps", c->clock_steps},
+        {"probes_beyond", c->probes_beyond},
+        {"prober_lag_us", c->prober_lag_us},
+        {"near_waits", c->near_waits},
+        {"near_limited", c->near_limited},
+        {"sequence_waits", c->sequence_waits},
+        {"numbers_skipped", c->numbers_skipped},
+        {"sequence_drift", c->sequence_drift},
+        {"soundings", c->soundings},
+        {"soundings_failed", c->soundings_failed},
+        {"sounding_strangers", c->sounding_strangers},
+        {"bad_tokens", c->bad_tokens},
+        {"bad_lines", c->bad_lines},
+        {"bad_messages", a->bad_messages},
+        {"prober_restarts", a->shell.prober_restarts},
+        {"dropped_to_broker", a->shell.dropped_to_broker},
+        {"names_cached", a->shell.names.cached},
+        {"name_queries", a->shell.names.queries},
+        {"name_failures", a->shell.names.failures},
+        {"names_refused", a->shell.names.refused},
+    };
+    int64_t *leases = list_leases(a);
+    struct session_msg msg = {.op = SESSION_HEARTBEAT,
+        .leases = leases,
+        .lease_count = (size_t)a->lease_count,
+        .stat_list = stats,
+        .stat_count = sizeof stats / sizeof stats[0]};
+    memcpy(msg.trouble, a->trouble, sizeof msg.trouble);
+    (void)agent_tell(a, &msg);
+    free(leases);
+    int64_t next_us = a->now.mono_us + a->heartbeat_us, silent_us = a->heard_us + a->dead_us;
+    timeline_set(&a->timeline, &a->beat, silent_us < next_us ? silent_us : next_us);
+}
+
+static void say(struct agent *a, const char *event, const char *detail) {
+    a->sink.say(a->sink.context, event, detail);
+}
+
+/* ---- messages in ------------------------------------------------------------------------ */
+
+static void welcome(struct agent *a, const struct session_msg *msg) {
+    bool opened = a->link != LINK_OPEN;
+    if (opened) {
+        char detail[SESSION_NAME_BYTES + 16];
+        (void)snprintf(detail, sizeof detail, "%s version=%" PRId64, a->config.name, msg->version);
+        say(a, "session-open", detail);
+    }
+    a->link = LINK_OPEN;
+    a->heartbeat_us = msg->heartbeat_ms * 1000;
+    a->dead_us = msg->dead_ms * 1000;
+    struct lease *lease;
+    RB_FOREACH(lease, lease_tree, &a->leases)
+    if (opened && lease->state == LEASE_FINISHED)
+        lease_send(a, lease);
+    send_heartbeat(a);
+    if (a->draining)
+        (void)agent_tell(a, &(struct session_msg){.op = SESSION_DRAIN});
+}
+
+static void rejected(struct agent *a, const struct session_msg *msg) {
+    if (a->link == LINK_OPEN)
+        return; /* about one message of ours, not about the session */
+    char detail[300];
+    (void)snprintf(detail, sizeof detail, "%s: %s", msg->code, msg->message);
+    say(a, "session-rejected", detail);
+    a->link = LINK_REJECTED;
+    timeline_set(&a->timeline, &a->beat, a->now.mono_us + AGENT_REJECTED_US);
+}
+
+/* A new hello, but not before its time. */
+static void introduce(struct agent *a) {
+    a->introduced = true;
+    if (a->link == LINK_REJECTED)
+        return;
+    a->link = LINK_NONE;
+    send_hello(a);
+}
+
+static void handle(struct agent *a, const struct session_msg *msg) {
+    struct lease *lease = msg->lease != 0 ? lease_find(a, msg->lease) : NULL;
+    switch ((enum session_op)msg->op) {
+    case SESSION_WELCOME:
+        welcome(a, msg);
+        break;
+    case SESSION_REJECT:
+        rejected(a, msg);
+        break;
+    case SESSION_WHO:
+        /* Each of our messages to a broker that has just started is answered so: one hello will do,
+         * and until it is answered it is said again in its time. */
+        if (a->introduced && a->link == LINK_OPEN)
+            introduce(a);
+        break;
+    case SESSION_TRACE:
+        lease_take(a, msg);
+        break;
+    case SESSION_CANCEL:
+        if (lease != NULL)
+            lease_cancel(a, lease);
+        break;
+    case SESSION_DONE:
+        if (lease != NULL)
+            lease_remove(a, lease);
+        break;
+    case SESSION_HEARTBEAT:
+        break;
+    case SESSION_HELLO:
+    case SESSION_HOP:
+    case SESSION_RESULT:
+    case SESSION_RETURN:
+    case SESSION_DRAIN:
+    case SESSION_BYE:
+        a->bad_messages++;
+        break;
+    }
+}
+
+void agent_message(struct agent *a, const void *bytes, size_t size, const struct agent_time *now) {
+    a->now = *now;
+    struct wire_error err;
+    struct session_msg msg;
+    if (!wire_doc_read(&a->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
+        !session_get(&msg, &a->doc, &err)) {
+        a->bad_messages++;
+        say(a, "bad-message", err.message);
+        return;
+    }
+    a->heard_us = now->mono_us;
+    handle(a, &msg);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+struct agent *agent_new(
+    const struct agent_config *config, const struct agent_sink *sink, struct mux *mux) {
+    struct agent *a = mem_new(1, sizeof *a);
+    a->config = *config;
+    a->sink = *sink;
+    a->heartbeat_us = SESSION_HEARTBEAT_MS * 1000;
+    a->dead_us = SESSION_DEAD_MS * 1000;
+    RB_INIT(&a->leases);
+    timeline_init(&a->timeline);
+    msgpack_sbuffer_init(&a->out);
+    msgpack_sbuffer_init(&a->body);
+    if (!wire_doc_init(&a->doc))
+        abort();
+    a->mux = mux;
+    (void)snprintf(a->prober, sizeof a->prober, "mtr-packet");
+    return a;
+}
+
+void agent_destroy(struct agent **agent) {
+    struct agent *a = *agent;
+    if (a == NULL)
+        return;
+    while (!RB_EMPTY(&a->leases))
+        lease_remove(a, RB_ROOT(&a->leases));
+    wire_doc_free(&a->doc);
+    msgpack_sbuffer_destroy(&a->out);
+    msgpack_sbuffer_destroy(&a->body);
+    free(a);
+    *agent = NULL;
+}
+
+struct agent_shell_counters *agent_shell_counters(struct agent *a) {
+    return &a->shell;
+}
+
+struct agent_figures agent_figures(const struct agent *a) {
+    return (struct agent_figures){.open = a->link == LINK_OPEN,
+        .draining = a->draining,
+        .trouble = a->trouble,
+        .held = a->lease_count,
+        .traces_done = a->traces_done,
+        .bad_messages = a->bad_messages};
+}
+
+void agent_prober_up(struct agent *a, const char *version, unsigned families, unsigned protocols,
+    const struct agent_time *now) {
+    bool trouble = a->trouble[0] != '\0';
+    bool news = !a->introduced || strcmp(a->version, version) != 0 || a->families != families ||
+                a->protocols != protocols;
+    a->now = *now;
+    a->trouble[0] = '\0';
+    (void)snprintf(a->version, sizeof a->version, "%s", version);
+    (void)snprintf(a->prober, sizeof a->prober, "mtr-packet %s", version);
+    a->families = families;
+    a->protocols = protocols;
+    if (news)
+        introduce(a);
+    else if (trouble && a->link == LINK_OPEN)
+        send_heartbeat(a);
+}
+
+void agent_prober_trouble(struct agent *a, const char *why, const struct agent_time *now) {
+    a->now = *now;
+    (void)snprintf(a->trouble, sizeof a->trouble, "%s", why);
+    /* Before the traces go back, or they would come again. */
+    if (!a->introduced)
+        introduce(a);
+    else if (a->link == LINK_OPEN)
+        send_heartbeat(a);
+    lease_return_all(a, a->trouble);
+}
+
+void agent_drain(struct agent *a, const struct agent_time *now) {
+    a->now = *now;
+    a->draining = true;
+    if (a->link == LINK_OPEN)
+        (void)agent_tell(a, &(struct session_msg){.op = SESSION_DRAIN});
+}
+
+void agent_hand_back(struct agent *a, const struct agent_time *now) {
+    a->now = *now;
+    lease_return_all(a, "draining");
+}
+
+void agent_quit(struct agent *a) {
+    lease_return_all(a, "draining");
+    (void)agent_tell(a, &(struct session_msg){.op = SESSION_BYE});
+}
+
+bool agent_idle(const struct agent *a) { return a->draining && a->lease_count == 0; }
+
+static void beat(struct agent *a) {
+    if (a->link == LINK_OPEN && a->now.mono_us - a->heard_us >= a->dead_us) {
+        say(a, "session-silent", "nothing heard from the broker");
+        a->link = LINK_NONE;
+    }
+    if (a->link == LINK_OPEN) {
+        send_heartbeat(a);
+        return;
+    }
+    a->link = LINK_NONE;
+    send_hello(a);
+}
+
+void agent_tick(struct agent *a, const struct agent_time *now) {
+    a->now = *now;
+    struct timeline_entry *due;
+    while ((due = timeline_pop(&a->timeline, now->mono_us)) != NULL) {
+        if (due == &a->beat) {
+            beat(a);
+            continue;
+        }
+        lease_due(a, (struct lease *)due);
+    }
+}
+
+int64_t agent_next(struct agent *a) { return timeline_next(&a->timeline); }

@@ -1,0 +1,86 @@
+# Everything that `make test` runs, the simulation and the fuzzers.
+#
+# Unit tests link the pure modules only, that of the reactor the reactor too: what needs a socket is
+# tested with the running programs.
+
+SANITIZED := $(BUILD)/sanitized
+SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
+	SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+
+.PHONY: test unit-programs replay-programs
+test: deps
+	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED) $(STORE_TESTS) $(WALLCLOCK) \
+	  sim-program
+	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs sim-program
+	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
+
+unit-programs: $(UNIT_TESTS)
+$(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
+$(BUILD)/unit/test_reactor: $(call obj,common/runtime/reactor.c)
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
+
+# A worker that shares nothing with its neighbours: what it finds, the real one must not.
+$(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_berth.c) \
+		$(filter-out $(call obj,worker/host/berth.c),$(WORKER)) $(DAEMON) $(COMMON)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
+
+# The store on disks that fail, and driven by hand; tests/process/test_store.py runs them.
+STORE_TESTS := $(BUILD)/tests/store-faults $(BUILD)/tests/store-drive
+$(BUILD)/tests/store-faults: $(call obj,tests/store/faults.c tests/store/fault_vfs.c)
+$(BUILD)/tests/store-drive: $(call obj,tests/store/drive.c)
+$(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(STORE) -o $@
+
+# The real cores on a simulated store, network and clock; `make sim SEEDS=1-1000000` runs more. The
+# simulation has a mux of its own, which only takes its time.
+SIM := $(BUILD)/tests/sim
+SIM_PURE := $(filter common/% broker/%,$(PURE)) \
+	$(patsubst %,worker/session/%,agent fit lease responders) worker/probing/mtr_line
+SIM_OBJECTS := $(call obj,$(wildcard tests/sim/*.c)) $(SIM_PURE:%=$(BUILD)/obj/%.o)
+SEEDS ?= 1-1000000
+.PHONY: sim sim-program sim-mutants
+sim-program: $(SIM)
+$(SIM): $(SIM_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
+sim: $(SIM)
+	$(SIM) --seeds $(SEEDS)
+sim-mutants: $(SIM)
+	$(PYTHON) tests/sim/mutants.py $(BUILD)
+$(WALLCLOCK): tests/process/wallclock.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) -shared -fPIC $< -o $@
+
+# The fuzzers' corpus as an ordinary test, without clang.
+replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
+$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(PURE_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@
+
+# `make fuzz` runs each fuzzer for FUZZ_SECONDS and keeps what it finds in the corpus.
+FUZZ_SECONDS ?= 60
+FUZZ_CFLAGS = $(CFLAGS) -O1 -std=c11 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all $(call pkg,--cflags,$(LIBS))
+.PHONY: fuzz
+fuzz: lint-deps $(FUZZERS:%=$(BUILD)/fuzz/%)
+	@for f in $(FUZZERS); do \
+	  new=$(BUILD)/fuzz/new/$$f corpus=tests/fuzz/corpus/$${f#fuzz_}; mkdir -p $$new; \
+	  ASAN_OPTIONS=allocator_may_return_null=1 $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) \
+	    -timeout=10 -print_final_stats=1 $$new $$corpus && \
+	  $(BUILD)/fuzz/$$f -merge=1 -use_counters=0 $$corpus $$new || exit 1; \
+	done
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@
+
+# To check metrics with. Its package is none of DEBS, since that would start a server.
+$(BUILD)/promtool:
+	@mkdir -p $@.deb
+	cd $@.deb && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .
+	mv $@.deb/usr/bin/promtool $@ && rm -r $@.deb

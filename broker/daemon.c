@@ -1,6 +1,6 @@
 #include "broker/daemon.h"
 
-#include "broker/mail.h"
+#include "broker/delivery.h"
 #include "broker/metrics.h"
 #include "common/mem.h"
 #include "common/runtime/log.h"
@@ -43,7 +43,7 @@ struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
     struct vitals *vitals;
-    struct mail mail;
+    struct delivery delivery;
     int64_t drain_until_us; /* 0: not draining */
     bool hurry;             /* a second signal came */
 };
@@ -63,12 +63,12 @@ static void take_client(struct daemon *d, struct sock_message *m, const struct c
     bool enveloped = m->frames >= 3 && size(m, 1) == 0;
     const struct core_peer peer = {data(m, 0), size(m, 0), 0, enveloped};
     unsigned frames = m->frames - 1 - enveloped, at = 1U + enveloped;
-    mail_admit(&d->mail);
+    delivery_admit(&d->delivery);
     if (frames == 1) {
         transcript_peer("from-client", peer.id, peer.size, data(m, at), size(m, at));
-        core_client_message(d->mail.core, &peer, data(m, at), size(m, at), t);
+        core_client_message(d->delivery.core, &peer, data(m, at), size(m, at), t);
     } else {
-        core_client_frames(d->mail.core, &peer, frames, t);
+        core_client_frames(d->delivery.core, &peer, frames, t);
     }
 }
 
@@ -76,9 +76,9 @@ static void take_worker(struct daemon *d, struct sock_message *m, const struct c
     const struct core_peer peer = {data(m, 0), size(m, 0), 0, false};
     if (m->frames == 2) {
         transcript_peer("from-worker", peer.id, peer.size, data(m, 1), size(m, 1));
-        core_worker_message(d->mail.core, &peer, data(m, 1), size(m, 1), t);
+        core_worker_message(d->delivery.core, &peer, data(m, 1), size(m, 1), t);
     } else {
-        core_worker_frames(d->mail.core, &peer, m->frames - 1);
+        core_worker_frames(d->delivery.core, &peer, m->frames - 1);
     }
 }
 
@@ -98,13 +98,13 @@ static void take_all(struct daemon *d, zsock_t *socket, int most,
 /* Of both kinds, and then what is to be said: it may be for the same peers. */
 static void on_peers(void *context) {
     struct daemon *d = context;
-    take_all(d, listeners_submit(d->mail.listeners), REACTOR_DRAIN, take_client);
-    take_all(d, listeners_workers(d->mail.listeners), DRAIN_WORKERS, take_worker);
-    mail_settle(&d->mail);
+    take_all(d, listeners_submit(d->delivery.listeners), REACTOR_DRAIN, take_client);
+    take_all(d, listeners_workers(d->delivery.listeners), DRAIN_WORKERS, take_worker);
+    delivery_settle(&d->delivery);
 }
 
 static void on_connection(void *context, bool began) {
-    core_connection(((struct daemon *)context)->mail.core, began);
+    core_connection(((struct daemon *)context)->delivery.core, began);
 }
 
 /* A failed sync may have taken data back that later ones would not miss: what is in memory is worth
@@ -114,16 +114,16 @@ static void on_store(void *context, int fd, short events) {
     (void)events;
     struct daemon *d = context;
     struct store_event event;
-    while (store_next(d->mail.store, &event)) {
+    while (store_next(d->delivery.store, &event)) {
         struct core_time t = now();
         if (event.kind == STORE_DEAD)
             _exit(EX_IOERR);
         if (event.kind == STORE_ANSWER)
-            core_answer(d->mail.core, &event.answer, &t);
+            core_answer(d->delivery.core, &event.answer, &t);
         else if (event.kind != STORE_COMMITTED)
-            d->mail.disk_full = event.kind == STORE_FULL;
+            d->delivery.disk_full = event.kind == STORE_FULL;
     }
-    mail_settle(&d->mail);
+    delivery_settle(&d->delivery);
 }
 
 /* The first signal drains, the second ends at once. */
@@ -138,7 +138,7 @@ static void on_signal(void *context, int signal) {
         return;
     }
     d->drain_until_us = now().mono_us + d->config->drain_ms * 1000;
-    core_drain(d->mail.core);
+    core_drain(d->delivery.core);
     vitals_stopping(d->vitals);
 }
 
@@ -146,22 +146,23 @@ static const char *unready(void *context) {
     struct daemon *d = context;
     if (d->drain_until_us != 0)
         return "draining";
-    mail_admit(&d->mail);
-    return d->mail.refusal == NULL ? NULL
-           : d->mail.disk_full     ? "the disk is full"
-                                   : "the disk is slow";
+    delivery_admit(&d->delivery);
+    return d->delivery.refusal == NULL ? NULL
+           : d->delivery.disk_full     ? "the disk is full"
+                                       : "the disk is slow";
 }
 
 static void put_metrics(void *context, struct exposition *e) {
     struct daemon *d = context;
     struct store_counters counters;
-    store_counters(d->mail.store, &counters);
-    metrics_put_core(d->mail.core, e);
+    store_counters(d->delivery.store, &counters);
+    metrics_put_core(d->delivery.core, e);
     metrics_put_store(&counters, e);
 }
 
 static bool drained(const struct daemon *d, int64_t mono_us) {
-    return d->drain_until_us != 0 && (core_drained(d->mail.core) || mono_us >= d->drain_until_us);
+    return d->drain_until_us != 0 &&
+           (core_drained(d->delivery.core) || mono_us >= d->drain_until_us);
 }
 
 static void tick(void *context) {
@@ -170,17 +171,17 @@ static void tick(void *context) {
     if (drained(d, t.mono_us))
         reactor_stop(d->reactor);
     else
-        core_tick(d->mail.core, &t);
-    mail_settle(&d->mail);
+        core_tick(d->delivery.core, &t);
+    delivery_settle(&d->delivery);
 }
 
 static int64_t next(void *context) {
     struct daemon *d = context;
     if (d->drain_until_us == 0)
-        return core_next(d->mail.core);
-    if (core_drained(d->mail.core))
+        return core_next(d->delivery.core);
+    if (core_drained(d->delivery.core))
         return 0;
-    int64_t due = core_next(d->mail.core);
+    int64_t due = core_next(d->delivery.core);
     return due < d->drain_until_us ? due : d->drain_until_us;
 }
 
@@ -198,7 +199,7 @@ static void raise_descriptor_limit(void) {
 
 static struct core *make_core(struct daemon *d) {
     const struct daemon_config *config = d->config;
-    const struct store_start start = store_start(d->mail.store);
+    const struct store_start start = store_start(d->delivery.store);
     struct core_time t = now();
     uint64_t random = 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
@@ -214,7 +215,7 @@ static struct core *make_core(struct daemon *d) {
         .result_count = config->results.count};
     memcpy(core.name, config->name, sizeof core.name);
     memcpy(core.results, config->results.at, sizeof core.results);
-    const struct core_sink sink = mail_sink(&d->mail);
+    const struct core_sink sink = delivery_sink(&d->delivery);
     return core_new(&core, &sink, &t);
 }
 
@@ -236,20 +237,20 @@ static int open_store(struct daemon *d) {
     const struct daemon_config *config = d->config;
     const struct store_config wanted = {
         .path = config->store, .keep_us = config->keep_us, .keep_results = config->keep_results};
-    d->mail.store = store_open(&wanted, now().wall_us, error);
-    if (d->mail.store == NULL) {
+    d->delivery.store = store_open(&wanted, now().wall_us, error);
+    if (d->delivery.store == NULL) {
         (void)fprintf(stderr, "%s: --store %s\n", program_invocation_short_name, error);
         return EX_CANTCREAT;
     }
-    d->mail.core = make_core(d);
+    d->delivery.core = make_core(d);
     const struct store_loader loader = {
-        d->mail.core, restore_stream, restore_trace, restore_member};
-    if (!store_load(d->mail.store, &loader, error)) {
+        d->delivery.core, restore_stream, restore_trace, restore_member};
+    if (!store_load(d->delivery.store, &loader, error)) {
         (void)fprintf(stderr, "%s: --store %s\n", program_invocation_short_name, error);
         return EX_IOERR;
     }
     struct core_time t = now();
-    core_restored(d->mail.core, &t);
+    core_restored(d->delivery.core, &t);
     return EX_OK;
 }
 
@@ -259,21 +260,21 @@ static int start(struct daemon *d) {
     const struct vitals_sink vitals = {d, unready, put_metrics};
     raise_descriptor_limit();
     d->reactor = reactor_new(GATHER_US);
-    d->mail.outbox = outbox_new();
-    d->mail.listeners = listeners_new(config, d->reactor, &events);
-    if (d->mail.listeners == NULL)
+    d->delivery.outbox = outbox_new();
+    d->delivery.listeners = listeners_new(config, d->reactor, &events);
+    if (d->delivery.listeners == NULL)
         return EX_UNAVAILABLE;
     d->vitals = vitals_new(d->reactor, &vitals, config->metrics, config->insecure);
     if (d->vitals == NULL)
         return EX_UNAVAILABLE;
-    publisher_init(&d->mail.publisher, listeners_results(d->mail.listeners));
+    publisher_init(&d->delivery.publisher, listeners_results(d->delivery.listeners));
     int status = open_store(d);
     if (status != EX_OK)
         return status;
-    reactor_fd(d->reactor, store_fd(d->mail.store), ZMQ_POLLIN, on_store, d);
+    reactor_fd(d->reactor, store_fd(d->delivery.store), ZMQ_POLLIN, on_store, d);
     reactor_on_signal(d->reactor, on_signal, d);
     reactor_on_tick(d->reactor, next, tick, d);
-    mail_settle(&d->mail);
+    delivery_settle(&d->delivery);
     return EX_OK;
 }
 
@@ -284,11 +285,11 @@ static void finish(struct daemon *d) {
     int64_t until_us = t.mono_us + (d->hurry ? HURRY_US : FLUSH_US);
     /* From here on another signal ends the process at once. */
     (void)sigprocmask(SIG_SETMASK, reactor_original_mask(d->reactor), NULL);
-    struct pollfd wait = {.fd = store_fd(d->mail.store), .events = POLLIN};
+    struct pollfd wait = {.fd = store_fd(d->delivery.store), .events = POLLIN};
     if (d->config->store == NULL)
-        core_shutdown(d->mail.core, &t);
-    mail_settle(&d->mail);
-    for (; outbox_bytes(d->mail.outbox) > 0 && t.mono_us < until_us; t = now()) {
+        core_shutdown(d->delivery.core, &t);
+    delivery_settle(&d->delivery);
+    for (; outbox_bytes(d->delivery.outbox) > 0 && t.mono_us < until_us; t = now()) {
         (void)poll(&wait, 1, (int)((until_us - t.mono_us) / 1000) + 1);
         on_store(d, wait.fd, POLLIN);
     }
@@ -308,12 +309,12 @@ int daemon_run(const struct daemon_config *config) {
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->name);
     }
     vitals_destroy(&d->vitals);
-    store_close(&d->mail.store);
-    listeners_destroy(&d->mail.listeners, LINGER_MS);
+    store_close(&d->delivery.store);
+    listeners_destroy(&d->delivery.listeners, LINGER_MS);
     reactor_destroy(&d->reactor);
-    core_destroy(&d->mail.core);
-    outbox_destroy(&d->mail.outbox);
-    free(d->mail.to_workers);
+    core_destroy(&d->delivery.core);
+    outbox_destroy(&d->delivery.outbox);
+    free(d->delivery.to_workers);
     zsys_shutdown();
     free(d);
     return status;

@@ -1,9 +1,9 @@
-/* mail: what the core says and keeps, carried out. Shell.
+/* delivery: what the core says and keeps, carried out. Shell.
  *
  * Records go to the store at once, messages leave when the records that they tell of are on disk.
  */
-#ifndef HOPMQ_MAIL_H
-#define HOPMQ_MAIL_H
+#ifndef HOPMQ_DELIVERY_H
+#define HOPMQ_DELIVERY_H
 
 #include "broker/core/core.h"
 #include "broker/core/outbox.h"
@@ -12,7 +12,7 @@
 #include "broker/store/store.h"
 
 /* The daemon fills in the pointers, and says when the disk is full. */
-struct mail {
+struct delivery {
     struct core *core;
     struct store *store;
     struct outbox *outbox;
@@ -30,13 +30,13 @@ struct mail {
     int64_t dropped[2];   /* messages to either side, not counted yet */
 };
 
-struct core_sink mail_sink(struct mail *mail);
+struct core_sink delivery_sink(struct delivery *delivery);
 
 /* After each event of the core: hands records to the store, sends what may leave, tells the core
  * what could not be sent. */
-void mail_settle(struct mail *mail);
+void delivery_settle(struct delivery *delivery);
 
 /* Before each message of a client: new traces are taken while the disk keeps up, and has room. */
-void mail_admit(struct mail *mail);
+void delivery_admit(struct delivery *delivery);
 
 #endif

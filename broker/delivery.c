@@ -1,4 +1,4 @@
-#include "broker/mail.h"
+#include "broker/delivery.h"
 
 #include "common/mem.h"
 #include "common/runtime/log.h"
@@ -21,14 +21,14 @@ static struct core_time now(void) {
 
 /* ---- what the core says ----------------------------------------------------------------- */
 
-static bool send_now(struct mail *mail, const struct outbox_message *m) {
+static bool send_now(struct delivery *delivery, const struct outbox_message *m) {
     const struct sock_frame id = {m->peer.id, m->peer.size}, body = {m->bytes, m->size};
     if (m->kind == OUTBOX_PUBLISH) {
-        publisher_send(&mail->publisher, m->topic, m->bytes, m->size);
+        publisher_send(&delivery->publisher, m->topic, m->bytes, m->size);
         return true;
     }
-    zsock_t *socket = m->kind == OUTBOX_CLIENT ? listeners_submit(mail->listeners)
-                                               : listeners_workers(mail->listeners);
+    zsock_t *socket = m->kind == OUTBOX_CLIENT ? listeners_submit(delivery->listeners)
+                                               : listeners_workers(delivery->listeners);
     if (m->peer.enveloped)
         return sock_send(socket, (const struct sock_frame[]){id, {"", 0}, body}, 3);
     return sock_send(socket, (const struct sock_frame[]){id, body}, 2);
@@ -38,16 +38,16 @@ static bool send_now(struct mail *mail, const struct outbox_message *m) {
  * worker goes there as well: it is tried again when the core may be told of it. That it waits there
  * for the disk is no reason to have no bound: peers can ask, and not read, for as long as that
  * takes. */
-static void post(struct mail *mail, const struct outbox_message *m, enum core_when when) {
-    uint64_t batch = store_batch(mail->store);
-    size_t waiting = outbox_bytes(mail->outbox);
-    bool waits = waiting > 0 || batch > mail->delivered;
-    if ((when == CORE_NOW || !waits) && send_now(mail, m))
+static void post(struct delivery *delivery, const struct outbox_message *m, enum core_when when) {
+    uint64_t batch = store_batch(delivery->store);
+    size_t waiting = outbox_bytes(delivery->outbox);
+    bool waits = waiting > 0 || batch > delivery->delivered;
+    if ((when == CORE_NOW || !waits) && send_now(delivery, m))
         return;
     if (when == CORE_NOW && (m->kind == OUTBOX_CLIENT || waiting > OUTBOX_MAX_BYTES))
-        mail->dropped[m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER]++;
+        delivery->dropped[m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER]++;
     else
-        outbox_put(mail->outbox, batch, m);
+        outbox_put(delivery->outbox, batch, m);
 }
 
 static void to_client(void *context, const struct core_peer *peer, const void *bytes, size_t size,
@@ -76,14 +76,14 @@ static void publish(void *context, const char *topic, const void *bytes, size_t 
 static void keep_trace(void *context, const struct record_trace *trace) {
     log_event(LOG_LEVEL_DEBUG, "keep-trace", "number=%" PRId64 " id=%s client=%s bytes=%zu",
         trace->number, trace->id, trace->client, trace->trace_size);
-    store_trace(((struct mail *)context)->store, trace);
+    store_trace(((struct delivery *)context)->store, trace);
 }
 
 static void keep_run(void *context, const struct record_run *run) {
     log_event(LOG_LEVEL_DEBUG, "keep-run",
         "number=%" PRId64 " lease=%" PRId64 " worker=%s run=%" PRId64 " returns=%" PRId64,
         run->number, run->lease, run->worker, run->run, run->returns);
-    store_run(((struct mail *)context)->store, run);
+    store_run(((struct delivery *)context)->store, run);
 }
 
 static void keep_result(void *context, const struct record_result *result) {
@@ -91,11 +91,11 @@ static void keep_result(void *context, const struct record_result *result) {
         "seq=%" PRId64 " number=%" PRId64 " id=%s stream=%s stream_seq=%" PRId64 " bytes=%zu",
         result->seq, result->number, result->id, result->stream, result->stream_seq,
         result->result_size);
-    store_result(((struct mail *)context)->store, result);
+    store_result(((struct delivery *)context)->store, result);
 }
 
 static void read_store(void *context, const struct record_read *read) {
-    store_read(((struct mail *)context)->store, read);
+    store_read(((struct delivery *)context)->store, read);
 }
 
 static void say(void *context, enum core_level level, const char *event, const char *detail) {
@@ -109,12 +109,12 @@ static void say(void *context, enum core_level level, const char *event, const c
 
 /* True if it did not leave and the core was told. EHOSTUNREACH tells that the peer is gone
  * (ROUTER_MANDATORY), all else that it is full. */
-static bool send_one(struct mail *mail, const struct outbox_message *m) {
-    if (send_now(mail, m))
+static bool send_one(struct delivery *delivery, const struct outbox_message *m) {
+    if (send_now(delivery, m))
         return false;
     enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
     struct core_time t = now();
-    core_undelivered(mail->core, m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m->peer,
+    core_undelivered(delivery->core, m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m->peer,
         m->bytes, m->size, sent, &t);
     return true;
 }
@@ -131,85 +131,85 @@ static int compare_peer(const void *a, const void *b) {
  * and so behind what was taken here). Each worker's messages one right behind the
  * other, in their order: libzmq wakes up for a connection that was idle, and the kernel takes what
  * is there then at once. */
-static bool deliver(struct mail *mail) {
+static bool deliver(struct delivery *delivery) {
     struct outbox_message m;
     size_t count = 0;
     bool called = false;
-    mail->delivered = store_committed(mail->store);
-    while (outbox_take(mail->outbox, mail->delivered, &m)) {
+    delivery->delivered = store_committed(delivery->store);
+    while (outbox_take(delivery->outbox, delivery->delivered, &m)) {
         if (m.kind != OUTBOX_WORKER) {
-            called |= send_one(mail, &m);
+            called |= send_one(delivery, &m);
             continue;
         }
-        if (count == mail->room) {
-            mail->room = 2 * count + 64;
-            mail->to_workers = mem_grow(mail->to_workers, mail->room, sizeof m);
+        if (count == delivery->room) {
+            delivery->room = 2 * count + 64;
+            delivery->to_workers = mem_grow(delivery->to_workers, delivery->room, sizeof m);
         }
-        mail->to_workers[count++] = m;
+        delivery->to_workers[count++] = m;
     }
     if (count > 1)
-        (void)mergesort(mail->to_workers, count, sizeof m, compare_peer);
+        (void)mergesort(delivery->to_workers, count, sizeof m, compare_peer);
     for (size_t i = 0; i < count; i++)
-        called |= send_one(mail, &mail->to_workers[i]);
-    outbox_release(mail->outbox);
+        called |= send_one(delivery, &delivery->to_workers[i]);
+    outbox_release(delivery->outbox);
     return called;
 }
 
 /* New traces are taken while the disk keeps up, and has room for them. */
-void mail_admit(struct mail *mail) {
+void delivery_admit(struct delivery *delivery) {
     static const char disk[] = "disk", store[] = "store";
-    size_t part = mail->refusal == store ? 2 : 1;
-    bool behind = store_pending_bytes(mail->store) > STORE_MAX_PENDING_BYTES / part ||
-                  outbox_bytes(mail->outbox) > OUTBOX_MAX_BYTES / part;
-    const char *refusal = behind ? store : mail->disk_full ? disk : NULL;
-    if (refusal == mail->refusal)
+    size_t part = delivery->refusal == store ? 2 : 1;
+    bool behind = store_pending_bytes(delivery->store) > STORE_MAX_PENDING_BYTES / part ||
+                  outbox_bytes(delivery->outbox) > OUTBOX_MAX_BYTES / part;
+    const char *refusal = behind ? store : delivery->disk_full ? disk : NULL;
+    if (refusal == delivery->refusal)
         return;
-    mail->refusal = refusal;
-    core_refuse(mail->core, refusal,
+    delivery->refusal = refusal;
+    core_refuse(delivery->core, refusal,
         behind ? "the broker's disk is slow, and too much waits for it; send again later"
                : "the broker's disk is full; send again later");
 }
 
 /* What is on disk now: the seq of the last mark, which was made when all before it had been handed
  * over. */
-static void note_seq(struct mail *mail) {
-    for (int i = 0; i < 2 && mail->marked <= store_committed(mail->store); i++) {
-        core_shell(mail->core)->kept_seq = mail->marked_seq;
-        mail->marked = store_batch(mail->store);
-        mail->marked_seq = core_seq(mail->core);
+static void note_seq(struct delivery *delivery) {
+    for (int i = 0; i < 2 && delivery->marked <= store_committed(delivery->store); i++) {
+        core_shell(delivery->core)->kept_seq = delivery->marked_seq;
+        delivery->marked = store_batch(delivery->store);
+        delivery->marked_seq = core_seq(delivery->core);
     }
 }
 
 /* Before what is committed now is delivered. */
-static void note_held(struct mail *mail) {
+static void note_held(struct delivery *delivery) {
     int64_t now_us = now().mono_us;
-    bool waits = outbox_bytes(mail->outbox) > 0;
-    if (waits && now_us - mail->committed_us >= CORE_HELD_US)
-        core_shell(mail->core)->held_us = now_us;
-    if (!waits || store_committed(mail->store) != mail->committed)
-        mail->committed_us = now_us;
-    mail->committed = store_committed(mail->store);
+    bool waits = outbox_bytes(delivery->outbox) > 0;
+    if (waits && now_us - delivery->committed_us >= CORE_HELD_US)
+        core_shell(delivery->core)->held_us = now_us;
+    if (!waits || store_committed(delivery->store) != delivery->committed)
+        delivery->committed_us = now_us;
+    delivery->committed = store_committed(delivery->store);
 }
 
-void mail_settle(struct mail *mail) {
+void delivery_settle(struct delivery *delivery) {
     struct store_counters counters;
-    struct core_shell *shell = core_shell(mail->core);
+    struct core_shell *shell = core_shell(delivery->core);
     for (enum core_side side = CORE_CLIENT; side <= CORE_WORKER; side++) {
-        core_dropped(mail->core, side, mail->dropped[side]);
-        mail->dropped[side] = 0;
+        core_dropped(delivery->core, side, delivery->dropped[side]);
+        delivery->dropped[side] = 0;
     }
-    note_held(mail);
+    note_held(delivery);
     do
-        store_flush(mail->store);
-    while (deliver(mail));
-    note_seq(mail);
-    mail_admit(mail);
-    store_counters(mail->store, &counters);
+        store_flush(delivery->store);
+    while (deliver(delivery));
+    note_seq(delivery);
+    delivery_admit(delivery);
+    store_counters(delivery->store, &counters);
     shell->results_kept = counters.results;
-    shell->publish_dropped = mail->publisher.overruns + mail->publisher.failed;
+    shell->publish_dropped = delivery->publisher.overruns + delivery->publisher.failed;
 }
 
-struct core_sink mail_sink(struct mail *mail) {
-    return (struct core_sink){
-        mail, to_client, to_worker, publish, keep_trace, keep_run, keep_result, read_store, say};
+struct core_sink delivery_sink(struct delivery *delivery) {
+    return (struct core_sink){delivery, to_client, to_worker, publish, keep_trace, keep_run,
+        keep_result, read_store, say};
 }

@@ -41,7 +41,7 @@ WORKER_LDLIBS := $(ALL_LDLIBS) $(HTTP) $(CARES) $(RESOLV)
 # wholly pure are named by wildcards, single modules of the others by name.
 PURE_FOLDERS := broker/core worker/session worker/probing common common/protocol
 PURE_CLI := gaps item json lines live pong refusal render replay stats_text submission \
-	submission_answer submission_places
+	submission_answer submission_parts
 PURE := $(patsubst %.c,%,$(wildcard $(PURE_FOLDERS:%=%/*.c))) \
 	broker/metrics broker/store/batch broker/store/outline broker/store/shelf \
 	worker/metrics worker/host/doctor $(PURE_CLI:%=clients/cli/%)

@@ -170,7 +170,7 @@ static void put_state(msgpack_packer *pk, const msgpack_object *id, struct known
         [JOB_QUEUED] = "queued",
         [JOB_RUNNING] = "running",
         [JOB_RIDING] = "queued",
-        [JOB_SPREAD] = "running",
+        [JOB_FANNED_OUT] = "running",
         [JOB_DONE] = "done"};
     const struct job *job = known.job;
     bool queued = job != NULL && job->state == JOB_QUEUED;

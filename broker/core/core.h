@@ -18,7 +18,7 @@
 #define CORE_MAX_CLIENTS 100000  /* that have a trace without result */
 #define CORE_MAX_WORKERS 10000
 #define CORE_MAX_RIDERS 1000 /* traces that share the probing of one */
-#define CORE_MAX_PLACES 1000 /* of one fanout */
+#define CORE_MAX_PARTS 1000  /* of one fanout */
 #define CORE_MAX_READS 1000  /* requests that wait for the store, and their bytes */
 #define CORE_MAX_READ_BYTES (64 * 1024 * 1024)
 #define CORE_RECENT 10000 /* results that stay in memory, and their bytes */
@@ -99,7 +99,7 @@ struct core *core_new(
 void core_destroy(struct core **core);
 
 /* What the store has of an earlier start, before any other event: streams first, traces in the
- * order of their numbers, results of places of a fanout after their trace; then core_restored(). */
+ * order of their numbers, results of parts of a fanout after their trace; then core_restored(). */
 void core_restore_stream(struct core *core, const char *name, int64_t seq);
 void core_restore_trace(struct core *core, const struct record_trace *trace);
 void core_restore_member(struct core *core, const struct record_result *result);

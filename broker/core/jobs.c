@@ -1,6 +1,6 @@
 #include "broker/core/jobs.h"
 
-#include "broker/core/fan.h"
+#include "broker/core/fanout.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
 #include "broker/core/pool.h"
@@ -51,7 +51,7 @@ struct job *jobs_new(
     job->progress = trace->progress;
     job->has_meta = trace->meta != NULL;
     job->shares = trace->coalesce;
-    job->fans = fan_worker(id) == NULL ? (int16_t)trace->fanout : 0;
+    job->fanout_limit = fanout_part_worker(id) == NULL ? (int16_t)trace->fanout : 0;
     job->stream = streams_get(c, trace->stream);
     const unsigned char *probing = trace_probing(job->trace, size, &probing_size);
     job->probing_at = (uint16_t)(probing - (const unsigned char *)job->trace);
@@ -74,7 +74,7 @@ void jobs_free(struct core *c, struct job *job) {
     share_withdraw(c, job);
     job_id_tree_tail_remove(&c->jobs, &c->last_id, job);
     free_waiters(job);
-    fan_free(job);
+    fanout_free(job);
     if (job->state == JOB_DONE)
         free(job->result);
     free(job);
@@ -121,7 +121,7 @@ static bool admitted(struct core *c, struct trace *trace, struct wire_error *err
         c->counters.bad_requests++;
         return false;
     }
-    if (c->queued + c->riding + c->owed >= c->config.max_queued) {
+    if (c->queued + c->riding + c->expected_parts >= c->config.max_queued) {
         c->counters.busy++;
         wire_busy(err, "queue", "queue", RETRY_QUEUE_MS, "%" PRId64 ": full; send again later",
             c->config.max_queued);
@@ -171,10 +171,10 @@ static void keep(struct core *c, struct job *job) {
     c->kept++;
 }
 
-void jobs_keep_place(struct core *c, struct job *place, const struct job *whole) {
-    place->accepted_wall_us = whole->accepted_wall_us;
-    place->deadline_us = whole->deadline_us;
-    keep(c, place);
+void jobs_keep_part(struct core *c, struct job *part, const struct job *whole) {
+    part->accepted_wall_us = whole->accepted_wall_us;
+    part->deadline_us = whole->deadline_us;
+    keep(c, part);
 }
 
 struct job *jobs_accept(
@@ -342,12 +342,12 @@ void jobs_finish(struct core *c, struct job *job, const struct ending *e) {
         c->sink.context, make_topic(topic, "result.", job), job->result, job->result_size);
     jobs_tell(c, job, job);
     free_waiters(job);
-    /* Before what ends with it: no place is remembered for longer than its whole. */
+    /* Before what ends with it: no part is remembered for longer than its whole. */
     recent_add(c, job);
     if (job->bond != NULL) {
         int64_t seq = c->seq;
         share_arrive(c, job, e);
-        fan_ended(c, job, seq);
+        fanout_part_ended(c, job, seq);
     }
 }
 
@@ -381,7 +381,7 @@ void jobs_end(struct core *c, struct job *job, int stop, const char *code, const
 void jobs_queue(struct core *c, struct job *job) {
     queue_insert(c, job);
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
-    if (!job->fans && fan_worker(job->id) == NULL)
+    if (!job->fanout_limit && fanout_part_worker(job->id) == NULL)
         share_offer(c, job);
 }
 
@@ -419,8 +419,8 @@ void jobs_cancel(struct core *c, struct job *job) {
         jobs_end(c, job, STOP_CANCELLED, NULL, NULL);
     else if (job->state == JOB_RUNNING)
         cancel_running(c, job);
-    else if (job->state == JOB_SPREAD)
-        fan_cancel(c, job);
+    else if (job->state == JOB_FANNED_OUT)
+        fanout_cancel(c, job);
 }
 
 static void end_queued(struct core *c, struct job *job) {

@@ -12,8 +12,8 @@ enum job_state {
     JOB_LOOSE, /* in no list: new, or on its way from a worker to the queue or to its end */
     JOB_QUEUED,
     JOB_RUNNING,
-    JOB_RIDING, /* on the probing of another */
-    JOB_SPREAD, /* its places at several workers run for it */
+    JOB_RIDING,     /* on the probing of another */
+    JOB_FANNED_OUT, /* its parts at several workers run for it */
     JOB_DONE,
 };
 
@@ -33,11 +33,11 @@ struct bond {
     struct job_list riders; /* that get the result of this one's probing too */
     int rider_count;
     struct job *leader; /* while riding */
-    struct job *whole;  /* of a place that has not ended */
+    struct job *whole;  /* of a part that has not ended */
     TAILQ_ENTRY(bond) by_whole;
-    TAILQ_HEAD(, bond) places;     /* of a whole: those that have not ended */
+    TAILQ_HEAD(, bond) parts;      /* of a whole: those that have not ended */
     struct result_member *members; /* of a whole: those that have */
-    int64_t owed;                  /* of a whole that is queued: places that it will make */
+    int64_t expected_parts;        /* of a whole that is queued: parts that it will make */
     size_t member_count, member_room;
 };
 
@@ -77,8 +77,8 @@ struct job {
     uint8_t state;                     /* enum job_state */
     uint8_t priority, run, returns, waiter_count, stop;
     bool progress, has_meta, cancelling, shares, offered;
-    int16_t fans; /* its `fanout`; 0: none, or a place */
-    char id[];    /* NUL-ended */
+    int16_t fanout_limit; /* its `fanout`; 0: none, or a part */
+    char id[];            /* NUL-ended */
 };
 
 /* So that a queued trace with an id of 20 bytes and 50 of its own takes 340 bytes of heap. */
@@ -135,8 +135,8 @@ void jobs_hop(struct core *core, struct job *job, const struct session_msg *msg)
 /* Reads the trace of a job; its pointers live in core->inner. */
 void jobs_trace(struct core *core, const struct job *job, struct trace *trace);
 
-/* Gives the store a place of a whole. */
-void jobs_keep_place(struct core *core, struct job *place, const struct job *whole);
+/* Gives the store a part of a whole. */
+void jobs_keep_part(struct core *core, struct job *part, const struct job *whole);
 
 /* Sends the result of one to those who wait for another, or for itself. */
 void jobs_tell(struct core *core, const struct job *from, const struct job *to);

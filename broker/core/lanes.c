@@ -15,7 +15,7 @@ int64_t lanes_order(const struct job *job) {
     return bond != NULL && bond->whole != NULL ? bond->whole->ticket : job->ticket;
 }
 
-/* No lane has two places of one whole: they are for different workers. */
+/* No lane has two parts of one whole: they are for different workers. */
 static int compare_order(const struct job *a, const struct job *b) {
     int64_t x = lanes_order(a), y = lanes_order(b);
     return x < y ? -1 : x > y;

@@ -63,7 +63,7 @@ void lanes_charge(struct core *core, struct client *client);
 void lanes_add(struct core *core, struct job *job);
 void lanes_take(struct core *core, struct job *job);
 
-/* The order of jobs of one priority and client: by age. A place is as old as its whole. */
+/* The order of jobs of one priority and client: by age. A part is as old as its whole. */
 int64_t lanes_order(const struct job *job);
 
 #endif

@@ -1,6 +1,6 @@
 #include "broker/core/queue.h"
 
-#include "broker/core/fan.h"
+#include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
@@ -13,8 +13,8 @@ void queue_insert(struct core *c, struct job *job) {
     else
         lanes_add(c, job);
     job->state = JOB_QUEUED;
-    if (job->fans != 0)
-        c->owed += fan_bond(job)->owed = fan_places(job);
+    if (job->fanout_limit != 0)
+        c->expected_parts += fanout_bond(job)->expected_parts = fanout_expected_parts(job);
     c->queued++;
     c->queued_by_priority[job->priority]++;
 }
@@ -25,8 +25,8 @@ void queue_remove(struct core *c, struct job *job) {
         ward_take(c, job);
     else
         lanes_take(c, job);
-    if (job->fans != 0)
-        c->owed -= job->bond->owed;
+    if (job->fanout_limit != 0)
+        c->expected_parts -= job->bond->expected_parts;
     c->queued--;
     c->queued_by_priority[job->priority]--;
 }
@@ -58,8 +58,8 @@ static void dispatch(struct core *c) {
     while ((lane = best(c)) != NULL) {
         struct job *job = lane->first;
         struct worker *worker = pool_first(lane->demand);
-        if (job->fans) {
-            fan_spread(c, job);
+        if (job->fanout_limit) {
+            fanout_start(c, job);
             continue;
         }
         lanes_charge(c, lane->client);

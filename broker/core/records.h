@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An id and, of one place of a fanout, "/" and the worker's name. */
+/* An id and, of one part of a fanout, "/" and the worker's name. */
 #define RECORD_ID_BYTES 129
 
 /* How far a trace without result has come. */

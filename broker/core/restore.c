@@ -1,7 +1,7 @@
 /* restore: what an earlier start left in the store. */
 #include "broker/core/core.h"
 
-#include "broker/core/fan.h"
+#include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
@@ -28,13 +28,13 @@ static int64_t left_us(const struct core *c, const struct trace *trace, int64_t 
     return left < 0 ? 0 : left > all_us ? all_us : left;
 }
 
-/* The whole that a place belongs to; NULL if it has ended, or the job is no place. */
+/* The whole that a part belongs to; NULL if it has ended, or the job is no part. */
 static struct job *whole_of(struct core *c, const char *id) {
-    const char *worker = fan_worker(id);
+    const char *worker = fanout_part_worker(id);
     struct job *whole = NULL;
     if (worker != NULL)
         whole = jobs_find(c, id, (size_t)(worker - id) - 1);
-    return whole != NULL && whole->fans && whole->state != JOB_DONE ? whole : NULL;
+    return whole != NULL && whole->fanout_limit && whole->state != JOB_DONE ? whole : NULL;
 }
 
 /* Its worker may still have it. */
@@ -42,7 +42,7 @@ static bool haunt(struct core *c, struct job *job, const struct record_run *run)
     if (run->lease <= 0 || run->worker[0] == '\0' || leases_find(c, run->lease) != NULL)
         return false;
     leases_hold(c, sessions_ghost(c, run->worker), job, run->lease);
-    if (!job->fans && fan_worker(job->id) == NULL)
+    if (!job->fanout_limit && fanout_part_worker(job->id) == NULL)
         share_offer(c, job);
     return true;
 }
@@ -58,7 +58,8 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
     }
     struct job *job = jobs_new(c, record->id, &trace, record->trace, record->trace_size);
     struct job *whole = whole_of(c, record->id);
-    lanes_join(c, job, record->client, pool_demand_again(c, &trace, fan_worker(record->id)));
+    lanes_join(
+        c, job, record->client, pool_demand_again(c, &trace, fanout_part_worker(record->id)));
     job->ticket = record->number;
     job->accepted_wall_us = record->accepted_us;
     job->deadline_us = c->now.mono_us + left_us(c, &trace, record->accepted_us);
@@ -67,7 +68,7 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
     job->cancelling = record->run.cancelling;
     c->counters.restored++;
     if (whole != NULL)
-        fan_join(c, whole, job);
+        fanout_add_part(c, whole, job);
     if (haunt(c, job, &record->run))
         return;
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
@@ -81,7 +82,8 @@ void core_restore_member(struct core *c, const struct record_result *result) {
     if (whole == NULL || !wire_doc_read(&c->doc, result->result, result->result_size,
                              RESULT_MAX_PUBLISHED_VALUES, &err))
         return;
-    fan_member(c, whole, fan_worker(result->id), result_stop_of(&c->doc.root), result->seq);
+    fanout_add_member(
+        c, whole, fanout_part_worker(result->id), result_stop_of(&c->doc.root), result->seq);
 }
 
 void core_restored(struct core *c, const struct core_time *now) {
@@ -91,8 +93,8 @@ void core_restored(struct core *c, const struct core_time *now) {
     RB_FOREACH(w, worker_name_tree, &c->names) /* loading may have taken its time */
     timeline_set(&c->worker_times, &w->timer, now->mono_us + CORE_GHOST_US);
     RB_FOREACH_SAFE(job, job_id_tree, &c->jobs, next)
-    if (job->state == JOB_SPREAD)
-        fan_settle(c, job);
+    if (job->state == JOB_FANNED_OUT)
+        fanout_settle(c, job);
     if (c->counters.restored > 0)
         core_say(c, CORE_INFO, "restored",
             "traces=%" PRId64 " queued=%" PRId64 " running=%" PRId64 " seq=%" PRId64,

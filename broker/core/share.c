@@ -1,6 +1,6 @@
 #include "broker/core/share.h"
 
-#include "broker/core/fan.h"
+#include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
 #include "common/protocol/result.h"
 #include "common/tail.h"
@@ -86,8 +86,8 @@ static bool take_result(struct core *c, struct job *job, const struct job *from)
 }
 
 static void ride(struct core *c, struct job *job, struct job *leader) {
-    struct bond *bond = fan_bond(leader);
-    fan_bond(job)->leader = leader;
+    struct bond *bond = fanout_bond(leader);
+    fanout_bond(job)->leader = leader;
     TAILQ_INSERT_TAIL(&bond->riders, job, link);
     bond->rider_count++;
     job->state = JOB_RIDING;

@@ -104,7 +104,7 @@ struct core {
     struct job_share_tree shares;
     struct job *last_share; /* of them */
     int64_t queued, running, riding;
-    int64_t owed; /* places of those queued that have not been spread */
+    int64_t expected_parts; /* parts of those queued that have not been spread */
     int64_t queued_by_priority[PRIORITIES];
     struct job_list recent; /* done, the oldest first */
     int64_t recent_count, recent_bytes;

@@ -38,7 +38,7 @@ struct store *store_open(
 struct store_start store_start(const struct store *store);
 
 /* What there is to go on with, each function called for each of them, in the order: streams,
- * traces by number, and the results of those places of a fanout whose whole has none. */
+ * traces by number, and the results of those parts of a fanout whose whole has none. */
 struct store_loader {
     void *context;
     void (*stream)(void *context, const char *name, int64_t seq);

@@ -13,7 +13,7 @@
 
 #define MAX_VALUES 10000 /* of a trace */
 
-/* The key without which a trace has no places. A trace that has these bytes elsewhere is only
+/* The key without which a trace has no parts. A trace that has these bytes elsewhere is only
  * looked up in vain. */
 #define FANOUT                                                                                     \
     "\xa6"                                                                                         \
@@ -95,13 +95,13 @@ static void load_traces(struct load *l) {
     (void)sqlite3_finalize(s);
 }
 
-static void load_places(struct load *l) {
-    struct batch_record whole, place;
+static void load_parts(struct load *l) {
+    struct batch_record whole, part;
     struct batch rows = {.bytes = NULL};
     for (size_t at = 0; l->code == SQLITE_OK && batch_next(&l->wholes, &at, &whole);) {
-        l->code = store_reads_places(&l->store->reads, whole.run.worker, &rows);
-        for (size_t row = 0; batch_next(&rows, &row, &place);)
-            l->loader->member(l->loader->context, &place.result);
+        l->code = store_reads_parts(&l->store->reads, whole.run.worker, &rows);
+        for (size_t row = 0; batch_next(&rows, &row, &part);)
+            l->loader->member(l->loader->context, &part.result);
         batch_clear(&rows);
     }
     batch_free(&rows);
@@ -143,7 +143,7 @@ bool store_load(
     load.code = wire_doc_init(&load.doc) ? SQLITE_OK : SQLITE_NOMEM;
     load_streams(&load);
     load_traces(&load);
-    load_places(&load);
+    load_parts(&load);
     move_damaged(&load);
     wire_doc_free(&load.doc);
     batch_free(&load.wholes);

@@ -161,7 +161,7 @@ int store_reads_answer(struct store_reads *r, const struct record_read *read, st
     return code;
 }
 
-int store_reads_places(struct store_reads *r, const char *id, struct batch *rows) {
+int store_reads_parts(struct store_reads *r, const char *id, struct batch *rows) {
     sqlite3_stmt *s = r->sql[READS_PLACES];
     struct record_result row;
     int code;

@@ -37,7 +37,7 @@ void store_reads_free(struct store_reads *reads);
 int store_reads_answer(struct store_reads *reads, const struct record_read *read,
     struct batch *rows, struct record_answer *answer);
 
-/* Appends the results of the places of a fanout. */
-int store_reads_places(struct store_reads *reads, const char *id, struct batch *rows);
+/* Appends the results of the parts of a fanout. */
+int store_reads_parts(struct store_reads *reads, const char *id, struct batch *rows);
 
 #endif

@@ -124,7 +124,7 @@ int command_submit(struct command_options *common, int argc, char **argv) {
         .context = &cmd,
         .accepted = cmd.wait ? NULL : on_accepted,
         .result = on_result,
-        .place = on_result,
+        .part = on_result,
     };
     int code = submit_run(&plan);
     targets_destroy(&plan.targets);

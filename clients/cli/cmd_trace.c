@@ -136,11 +136,11 @@ static void on_result(void *context, struct item *item, const struct result_head
     print(context);
 }
 
-static void on_place(void *context, struct item *item, const struct result_head *head,
+static void on_part(void *context, struct item *item, const struct result_head *head,
     const struct result_body *body, const msgpack_object *root) {
     struct page *page = item->data;
     (void)root;
-    live_place(&page->text, head, body);
+    live_part(&page->text, head, body);
     print(context);
 }
 
@@ -163,7 +163,7 @@ int command_trace(struct command_options *common, int argc, char **argv) {
     for (int i = 0; i < cmd.target_count; i++)
         if (!trace_options_target(&cmd.trace, cmd.targets[i], &err))
             command_misuse("%s", err.message);
-    /* Names come with the result, and each hop is printed once; and places run at the same time. */
+    /* Names come with the result, and each hop is printed once; and parts run at the same time. */
     cmd.trace.trace.progress = !cmd.json && !cmd.trace.trace.names && cmd.trace.trace.fanout == 0;
     struct submit_plan plan = {
         .options = common,
@@ -173,14 +173,14 @@ int command_trace(struct command_options *common, int argc, char **argv) {
         .busy_timeout_us = INT64_C(60000000),
         .context = &cmd,
         .result = on_json,
-        .place = on_json,
+        .part = on_json,
     };
     if (!cmd.json) {
         plan.added = on_added;
         plan.accepted = on_accepted;
         plan.hop = on_hop;
         plan.result = on_result;
-        plan.place = on_place;
+        plan.part = on_part;
         plan.failed = on_failed;
     }
     int code = submit_run(&plan);

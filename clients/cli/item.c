@@ -21,7 +21,7 @@ struct item *item_new(const char *target, const char *id, unsigned line) {
 }
 
 void item_free(struct item *item) {
-    free(item->places);
+    free(item->parts);
     msgpack_sbuffer_destroy(&item->summary);
     free(item);
 }
@@ -32,7 +32,7 @@ bool item_insert(struct item_tree *tree, struct item *item) {
 
 void item_remove(struct item_tree *tree, struct item *item) { RB_REMOVE(item_tree, tree, item); }
 
-struct item *item_find(struct item_tree *tree, const msgpack_object *message, bool *place) {
+struct item *item_find(struct item_tree *tree, const msgpack_object *message, bool *part) {
     struct item key = {.line = 0};
     const msgpack_object *id = wire_find(message, "id");
     if (id == NULL || id->type != MSGPACK_OBJECT_STR)
@@ -43,22 +43,22 @@ struct item *item_find(struct item_tree *tree, const msgpack_object *message, bo
         return NULL;
     memcpy(key.id, id->via.str.ptr, size);
     key.id[size] = '\0';
-    *place = slash != NULL;
+    *part = slash != NULL;
     return RB_FIND(item_tree, tree, &key);
 }
 
-bool item_has_place(const struct item *item, int64_t seq) {
-    for (size_t i = item->place_count; i > 0; i--)
-        if (item->places[i - 1] == seq)
+bool item_has_part(const struct item *item, int64_t seq) {
+    for (size_t i = item->part_count; i > 0; i--)
+        if (item->parts[i - 1] == seq)
             return true;
     return false;
 }
 
-bool item_add_place(struct item *item, int64_t seq) {
-    if (item_has_place(item, seq))
+bool item_add_part(struct item *item, int64_t seq) {
+    if (item_has_part(item, seq))
         return false;
-    item->places = mem_grow(item->places, item->place_count + 1, sizeof *item->places);
-    item->places[item->place_count++] = seq;
+    item->parts = mem_grow(item->parts, item->part_count + 1, sizeof *item->parts);
+    item->parts[item->part_count++] = seq;
     return true;
 }
 

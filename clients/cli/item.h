@@ -20,13 +20,13 @@ struct item {
     TAILQ_ENTRY(item) link;
     RB_ENTRY(item) node;
     enum item_state state;
-    unsigned line;   /* of the input file; 0: command line */
-    int64_t due_us;  /* ITEM_WAITING: when its result is given up */
-    bool fetched;    /* its result was asked for, since it is late */
-    int64_t *places; /* of a fanout: the seqs of the results of places that came */
-    size_t place_count;
+    unsigned line;  /* of the input file; 0: command line */
+    int64_t due_us; /* ITEM_WAITING: when its result is given up */
+    bool fetched;   /* its result was asked for, since it is late */
+    int64_t *parts; /* of a fanout: the seqs of the results of parts that came */
+    size_t part_count;
     TAILQ_ENTRY(item) by_held;
-    bool held;               /* its summary waits for results of places: */
+    bool held;               /* its summary waits for results of parts: */
     msgpack_sbuffer summary; /* encoded */
     int64_t fetch_req;       /* that they were asked for with; 0: to be asked for */
     int64_t held_until_us;   /* once they were asked for */
@@ -46,13 +46,13 @@ void item_free(struct item *item);
 bool item_insert(struct item_tree *tree, struct item *item);
 void item_remove(struct item_tree *tree, struct item *item);
 
-/* The item that a message from the broker names in its `id`; NULL if there is none. *place tells
- * that the message is about one place of it. */
-struct item *item_find(struct item_tree *tree, const msgpack_object *message, bool *place);
+/* The item that a message from the broker names in its `id`; NULL if there is none. *part tells
+ * that the message is about one part of it. */
+struct item *item_find(struct item_tree *tree, const msgpack_object *message, bool *part);
 
-/* The result of a place with this seq came; false if it came before. */
-bool item_add_place(struct item *item, int64_t seq);
-bool item_has_place(const struct item *item, int64_t seq);
+/* The result of a part with this seq came; false if it came before. */
+bool item_add_part(struct item *item, int64_t seq);
+bool item_has_part(const struct item *item, int64_t seq);
 
 /* Packs the item's trace: the fields of `common`, its target and its id. */
 void item_put_trace(msgpack_packer *pk, const struct item *item, const struct trace *common);

@@ -53,8 +53,7 @@ void live_end(struct live *live, struct lines *text, const struct result_head *h
     add_rest(text, head, body, live->next_ttl);
 }
 
-void live_place(
-    struct lines *text, const struct result_head *head, const struct result_body *body) {
+void live_part(struct lines *text, const struct result_head *head, const struct result_body *body) {
     const char *slash = strchr(head->id, '/');
     lines_add(text, "at %s:", slash != NULL ? slash + 1 : head->id);
     lines_end(text);

@@ -24,8 +24,8 @@ void live_hop(struct live *live, struct lines *text, const msgpack_object *hop);
 void live_end(struct live *live, struct lines *text, const struct result_head *head,
     const struct result_body *body);
 
-/* Adds the result of one place of a fanout, under the name of its worker. */
-void live_place(struct lines *text, const struct result_head *head, const struct result_body *body);
+/* Adds the result of one part of a fanout, under the name of its worker. */
+void live_part(struct lines *text, const struct result_head *head, const struct result_body *body);
 
 /* Adds a whole result at once, its header from the result itself. */
 void live_whole(struct lines *text, const struct result_head *head, const struct result_body *body);

@@ -223,8 +223,8 @@ static const char *gloss(const struct result_body *body, char *buffer, size_t si
     return "without a reason given";
 }
 
-/* "3 places: 2 reached, 1 worker-lost" */
-static void add_places(struct lines *text, const msgpack_object *members) {
+/* "3 parts: 2 reached, 1 worker-lost" */
+static void add_parts(struct lines *text, const msgpack_object *members) {
     unsigned counts[RESULT_STOPS] = {0};
     uint32_t count = members != NULL ? members->via.array.size : 0;
     const char *between = ": ";
@@ -234,7 +234,7 @@ static void add_places(struct lines *text, const msgpack_object *members) {
         if (result_get_member(&member, &members->via.array.ptr[i], "", &err))
             counts[member.stop]++;
     }
-    lines_add(text, "%u place%s", count, plural(count));
+    lines_add(text, "%u part%s", count, plural(count));
     for (int stop = 0; stop < RESULT_STOPS; stop++)
         if (counts[stop] > 0) {
             lines_add(text, "%s%u %s", between, counts[stop], result_stop_names[stop]);
@@ -249,7 +249,7 @@ void render_summary(
     int64_t from_us = body->stop == STOP_SUMMARY ? head->accepted_us : body->started_us;
     int64_t took_us = body->finished_us > from_us ? body->finished_us - from_us : 0;
     if (body->stop == STOP_SUMMARY) {
-        add_places(text, body->members);
+        add_parts(text, body->members);
         lines_add(text, ", %.1f s", (double)took_us / 1e6);
         lines_end(text);
         return;
@@ -304,7 +304,7 @@ void render_line(
     lines_add(text, "%-20s %-10s %-16s %-24s %-12s ", stamp, head->stream, head->id, body->target,
         result_stop_names[body->stop]);
     if (body->stop == STOP_SUMMARY) {
-        add_places(text, body->members);
+        add_parts(text, body->members);
     } else {
         lines_add(text, "%4u", body->hops->via.array.size);
         add_last_rtt(text, body->hops);

@@ -25,8 +25,8 @@ struct submission_events {
     void (*hop)(void *context, struct item *item, const msgpack_object *hop);
     void (*result)(void *context, struct item *item, const msgpack_object *result);
     void (*lost)(void *context, struct item *item); /* no result in time, nor at `fetch` */
-    /* The result of one place of a fanout; the item goes on. */
-    void (*place)(void *context, struct item *item, const msgpack_object *result);
+    /* The result of one part of a fanout; the item goes on. */
+    void (*part)(void *context, struct item *item, const msgpack_object *result);
 };
 
 struct submission;

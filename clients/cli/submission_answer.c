@@ -101,12 +101,12 @@ static bool on_accepted(struct submission *s, struct batch *batch, const msgpack
     return true;
 }
 
-static void on_place(struct submission *s, struct item *item, const msgpack_object *root) {
+static void on_part(struct submission *s, struct item *item, const msgpack_object *root) {
     const msgpack_object *seq = wire_find(root, "seq");
     bool fresh = seq != NULL && seq->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-                 item_add_place(item, (int64_t)seq->via.u64);
-    if (fresh && s->events.place != NULL)
-        s->events.place(s->events.context, item, root);
+                 item_add_part(item, (int64_t)seq->via.u64);
+    if (fresh && s->events.part != NULL)
+        s->events.part(s->events.context, item, root);
 }
 
 void submission_end(struct submission *s, struct item *item, const msgpack_object *result) {
@@ -131,12 +131,12 @@ void submission_end(struct submission *s, struct item *item, const msgpack_objec
 }
 
 static void on_result(struct submission *s, const msgpack_object *root) {
-    bool place;
-    struct item *item = item_find(&s->ids, root, &place);
+    bool part;
+    struct item *item = item_find(&s->ids, root, &part);
     if (item == NULL || !s->notify || item->state == ITEM_DONE)
         return;
-    if (place) {
-        on_place(s, item, root);
+    if (part) {
+        on_part(s, item, root);
         return;
     }
     if (!submission_hold(s, item, root))
@@ -149,9 +149,9 @@ bool submission_message(struct submission *s, int64_t now_us, const char *op, in
     if (strcmp(op, "result") == 0) {
         on_result(s, root);
     } else if (strcmp(op, "hop") == 0) {
-        bool place;
-        struct item *item = item_find(&s->ids, root, &place);
-        if (item != NULL && !place && item->state != ITEM_DONE && s->events.hop != NULL)
+        bool part;
+        struct item *item = item_find(&s->ids, root, &part);
+        if (item != NULL && !part && item->state != ITEM_DONE && s->events.hop != NULL)
             s->events.hop(s->events.context, item, root);
     } else if (strcmp(op, "accepted") == 0 && batch != NULL) {
         return on_accepted(s, batch, root, now_us, err);

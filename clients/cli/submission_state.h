@@ -36,7 +36,7 @@ void submission_free(struct submission *submission, struct item *item);
 /* Its result is here. */
 void submission_end(struct submission *submission, struct item *item, const msgpack_object *result);
 
-/* ---- submission_places ---- */
+/* ---- submission_parts ---- */
 
 /* True if the item's result, a summary, lists some that are not here: they will be asked for, and
  * the item ends later. */

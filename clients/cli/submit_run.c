@@ -145,13 +145,13 @@ static void hop(void *context, struct item *item, const msgpack_object *message)
         run->plan->hop(run->plan->context, item, message);
 }
 
-/* A summary lists results of places that were lost on the way here. */
+/* A summary lists results of parts that were lost on the way here. */
 static void tell_missing(struct run *run, const struct item *item, const msgpack_object *members) {
     for (uint32_t i = 0; members != NULL && i < members->via.array.size; i++) {
         struct result_member member;
         struct wire_error err;
         if (!result_get_member(&member, &members->via.array.ptr[i], "", &err) ||
-            item_has_place(item, member.seq))
+            item_has_part(item, member.seq))
             continue;
         run->lost = true;
         output_warn("%s: the result did not come here; `hopmq fetch' may have it", member.id);
@@ -174,7 +174,7 @@ static void result(void *context, struct item *item, const msgpack_object *root)
     tell_missing(run, item, body.members);
 }
 
-static void place(void *context, struct item *item, const msgpack_object *root) {
+static void part(void *context, struct item *item, const msgpack_object *root) {
     struct run *run = context;
     struct result_head head;
     struct result_body body;
@@ -185,8 +185,8 @@ static void place(void *context, struct item *item, const msgpack_object *root) 
     }
     if (body.stop != STOP_REACHED)
         run->otherwise = true;
-    if (run->plan->place != NULL)
-        run->plan->place(run->plan->context, item, &head, &body, root);
+    if (run->plan->part != NULL)
+        run->plan->part(run->plan->context, item, &head, &body, root);
 }
 
 /* ---- events of the line ----------------------------------------------------------------- */
@@ -253,7 +253,7 @@ static void make_prefix(char prefix[11]) {
 int submit_run(const struct submit_plan *plan) {
     char prefix[11];
     struct run run = {.plan = plan, .fd = -1};
-    const struct submission_events results = {&run, accepted, refused, hop, result, lost, place};
+    const struct submission_events results = {&run, accepted, refused, hop, result, lost, part};
     const struct dial_events events = {
         &run, on_up, on_message, on_restart, on_next, on_tick, on_interrupt};
     make_prefix(prefix);

@@ -25,8 +25,8 @@ struct submit_plan {
     /* The result was checked. */
     void (*result)(void *context, struct item *item, const struct result_head *head,
         const struct result_body *body, const msgpack_object *root);
-    /* The result of one place of a fanout was checked; may be NULL. */
-    void (*place)(void *context, struct item *item, const struct result_head *head,
+    /* The result of one part of a fanout was checked; may be NULL. */
+    void (*part)(void *context, struct item *item, const struct result_head *head,
         const struct result_body *body, const msgpack_object *root);
     /* There will be no result; why was said on standard error. */
     void (*failed)(void *context, struct item *item); /* may be NULL */

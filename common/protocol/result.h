@@ -31,7 +31,7 @@ enum result_stop {
 
 extern const char *const result_stop_names[];
 
-/* A trace's id, or of one place of a fanout that of the whole, "/" and the worker's name. */
+/* A trace's id, or of one part of a fanout that of the whole, "/" and the worker's name. */
 #define RESULT_ID_BYTES (2 * TRACE_ID_BYTES + 1)
 #define RESULT_ID_CHARS (WIRE_ID_CHARS | WIRE_SLASH)
 

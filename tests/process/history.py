@@ -2,7 +2,7 @@
 
     every accepted id has exactly one result; no seq, and no stream_seq of a stream, has two bodies;
     both count by one; what was published came in order, and no gap remains after replay; a summary
-    names the results of its places.
+    names the results of its parts.
 
 All of it within one origin: a broker with a file that starts again goes on counting.
 """
@@ -32,7 +32,7 @@ class History:
         self.counts = collections.Counter()  # results of each stream
         self.readers = collections.defaultdict(set)  # the seqs that each has seen
         self.last_live = collections.defaultdict(int)
-        self.members = {}  # id of a place of a fanout: its seq, as the summary has it
+        self.members = {}  # id of a part of a fanout: its seq, as the summary has it
         self.stops = collections.Counter()
         self.origins = set()
         self.wrong = []  # sentences
@@ -77,9 +77,9 @@ class History:
         if len(self.origins) > 1:
             wrong.append(f"seq began to count again: origins {sorted(self.origins)}")
         wrong += [f"{i} was accepted and has no result" for i in sorted(self.unfinished)]
-        for place, seq in self.members.items():
-            if place not in self.by_id or self.by_id[place].seq != seq:
-                wrong.append(f"{place} has seq {seq} in its summary, and is {self.by_id.get(place)}")
+        for part, seq in self.members.items():
+            if part not in self.by_id or self.by_id[part].seq != seq:
+                wrong.append(f"{part} has seq {seq} in its summary, and is {self.by_id.get(part)}")
         last = max(self.by_seq, default=0)
         wrong += [f"seq {n} is of no result" for n in range(1, last + 1) if n not in self.by_seq]
         counts = collections.Counter()

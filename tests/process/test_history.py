@@ -98,13 +98,13 @@ def test_said_to_be_lost(history):
     assert wrong(history) == ["b: 1..2 are said to be no longer kept"]
 
 
-def test_places_and_their_summary(history):
-    places = [{"id": f"all/{w}", "seq": seq} for w, seq in (("u", 4), ("v", 5))]
+def test_parts_and_their_summary(history):
+    parts = [{"id": f"all/{w}", "seq": seq} for w, seq in (("u", 4), ("v", 5))]
     history.accept("all")
     for reader in "ab":
-        for place in places:
-            history.result(reader, result(place["seq"], place["id"]), live=True)
-        history.result(reader, result(6, "all", stop="summary", members=places), live=True)
+        for part in parts:
+            history.result(reader, result(part["seq"], part["id"]), live=True)
+        history.result(reader, result(6, "all", stop="summary", members=parts), live=True)
     assert wrong(history) == []
     for reader in "ab":
         other = [{"id": "all/v", "seq": 6}, {"id": "all/w", "seq": 7}]

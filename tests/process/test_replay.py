@@ -269,7 +269,7 @@ def test_a_fanout_ends_with_its_summary(system):
     broker.answer(fetch, "results", results=[result(2, "one/w2")], missing=[], more=[])
     lines = process.read_rest()
     assert [line for line in lines if line.startswith("at ")] == ["at w1:", "at w2:"]
-    assert lines[-1].startswith("2 places: 2 reached")
+    assert lines[-1].startswith("2 parts: 2 reached")
     assert process.wait() == 0
 
 

@@ -200,7 +200,7 @@ def test_a_fanout_traces_from_each_place(system, fake):
         finish(worker, 1)
     lines = process.read_rest()
     assert sorted(line for line in lines if line.startswith("at ")) == ["at a:", "at b:"]
-    assert lines[-1].startswith("2 places: 2 reached, ")
+    assert lines[-1].startswith("2 parts: 2 reached, ")
     assert process.wait() == 0
     fetched = system.hopmq("fetch", "one/a", "one/b", "one")
     assert (fetched.returncode, len(fetched.stdout.splitlines())) == (0, 3)

@@ -155,7 +155,7 @@ static void ask_about(struct sim *s, enum ask_op op) {
         ask->specs[i] = spec_any(s);
 }
 
-/* The id of a trace, or of one of its places, as far as it is known. */
+/* The id of a trace, or of one of its parts, as far as it is known. */
 static void name_one(struct sim *s, struct ask *ask, int i) {
     const struct spec *spec = ask->specs[i];
     char *id = ask->ids[i];

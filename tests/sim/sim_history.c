@@ -185,7 +185,7 @@ static void check_numbers(struct sim *s, const struct fact *fact) {
 static void check_members(struct sim *s, const struct fact *fact, const msgpack_object *map) {
     const msgpack_object_array *members = &map_array(s, map, "members")->via.array;
     size_t size = strlen(fact->id);
-    uint32_t places = 0;
+    uint32_t parts = 0;
     for (uint32_t i = 0; i < members->size; i++) {
         char id[ID_ROOM], stop[16], worker[65];
         map_text(&members->ptr[i], "id", id, sizeof id);
@@ -193,18 +193,18 @@ static void check_members(struct sim *s, const struct fact *fact, const msgpack_
         map_text(&members->ptr[i], "worker", worker, sizeof worker);
         int64_t seq = map_int(s, &members->ptr[i], "seq");
         KEEP(s, seq >= 1 && seq <= s->history.last_seq, "%s lists seq %" PRId64, fact->id, seq);
-        const struct fact *place = &s->history.facts[seq];
+        const struct fact *part = &s->history.facts[seq];
         KEEP(s,
-            strcmp(place->id, id) == 0 && strcmp(place->stop, stop) == 0 &&
+            strcmp(part->id, id) == 0 && strcmp(part->stop, stop) == 0 &&
                 strncmp(id, fact->id, size) == 0 && strcmp(id + size + 1, worker) == 0,
             "%s lists %s (%s) as seq %" PRId64 ", which is %s (%s)", fact->id, id, stop, seq,
-            place->id, place->stop);
+            part->id, part->stop);
     }
     for (int64_t seq = s->disk.first_seq; seq <= s->history.last_seq; seq++) {
-        const struct fact *place = &s->history.facts[seq];
-        places += strncmp(place->id, fact->id, size) == 0 && place->id[size] == '/';
+        const struct fact *part = &s->history.facts[seq];
+        parts += strncmp(part->id, fact->id, size) == 0 && part->id[size] == '/';
     }
-    KEEP(s, places == members->size, "%s lists %u of %u places", fact->id, members->size, places);
+    KEEP(s, parts == members->size, "%s lists %u of %u parts", fact->id, members->size, parts);
 }
 
 static void check_shared(struct sim *s, const struct fact *fact) {
@@ -239,14 +239,13 @@ static bool cancel_was_asked(const struct sim *s, const struct fact *fact) {
  * were begun: one that was on its way to a worker that had just died counts too. */
 static void check_neighbours(struct sim *s, const struct fact *fact) {
     char poison[16], whole[ID_ROOM];
-    const char *place = strchr(fact->id, '/');
+    const char *part = strchr(fact->id, '/');
     int64_t runs = 0;
     (void)snprintf(poison, sizeof poison, "192.0.2.%d", s->mix.poison);
     (void)snprintf(whole, sizeof whole, "%.*s", (int)strcspn(fact->id, "/"), fact->id);
     for (int64_t i = 1; i <= s->history.execution_count; i++)
-        runs +=
-            strcmp(s->history.executions[i].id, whole) == 0 &&
-            (place == NULL || strcmp(place + 1, sim_name(s->history.executions[i].process)) == 0);
+        runs += strcmp(s->history.executions[i].id, whole) == 0 &&
+                (part == NULL || strcmp(part + 1, sim_name(s->history.executions[i].process)) == 0);
     KEEP(s,
         s->mix.every_us > 0 || strcmp(fact->stop, "worker-lost") != 0 || runs < CORE_MAX_RUNS ||
             strcmp(fact->target, poison) == 0,

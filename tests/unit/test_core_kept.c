@@ -77,7 +77,7 @@ static void what_the_ghost_does_not_list_runs_anew(void **state) {
             GIVEN("w2", "200", "2", "120000", PROBE("a")));
 }
 
-/* A whole counts as the places that it will make. */
+/* A whole counts as the parts that it will make. */
 static void fanouts_fill_the_queue(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "1", ""));

@@ -154,7 +154,7 @@ static void what_comes_back_goes_to_its_old_place(void **state) {
     }
 }
 
-/* The places of a fanout are as old as it is: the next one is spread when they have gone. */
+/* The parts of a fanout are as old as it is: the next one is spread when they have gone. */
 static void one_fanout_after_the_other(void **state) {
     (void)state;
     const struct rig_ask all = {.fanout = true};
@@ -162,7 +162,7 @@ static void one_fanout_after_the_other(void **state) {
     rig_join(&rig, 'w', 1, NULL);
     rig_submit(&rig, 'a', 1, 3, &all);
     assert_int_equal(rig.given_count, 2);
-    assert_int_equal(rig_job(&rig, 1)->state, JOB_SPREAD);
+    assert_int_equal(rig_job(&rig, 1)->state, JOB_FANNED_OUT);
     assert_int_equal(rig_job(&rig, 2)->state, JOB_QUEUED);
     rig_result(&rig, 'v', 1);
     RIG_GAVE(&rig, 'v', 2);

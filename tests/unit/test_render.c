@@ -253,7 +253,7 @@ static void fanouts(void **state) {
     lines_clear(&out);
     read_result(
         "{" HEAD(1) ", 'id': 'one/w1', " BODY("192.0.2.1", "null", "gap-limit", ONE, "") "}");
-    live_place(&out, &head, &body);
+    live_part(&out, &head, &body);
     expect("at w1:\n 1  10.0.0.1            0.412 ms\n"
            "gap-limit: the last 0 hops did not answer; 1 hop, 0.3 s, 4 probes, worker w1\n");
     read_result(
@@ -261,10 +261,10 @@ static void fanouts(void **state) {
             ", 'members': [" PLACE("w1", "gap-limit", 1) "," PLACE("w2", "reached", 2) "," PLACE(
                 "w3", "reached", 3) "]") "}");
     live_end(&live, &out, &head, &body);
-    expect("3 places: 2 reached, 1 gap-limit, 0.3 s\n");
+    expect("3 parts: 2 reached, 1 gap-limit, 0.3 s\n");
     render_line(&out, &head, &body);
     expect("2023-11-14T22:13:20Z default    one              192.0.2.1                summary      "
-           "3 places: 2 reached, 1 gap-limit\n");
+           "3 parts: 2 reached, 1 gap-limit\n");
 }
 
 /* ---- the others ------------------------------------------------------------------------- */

@@ -42,14 +42,14 @@ static void on_lost(void *context, struct item *item) {
     text_add(&happened, "lost %s\n", item->id);
 }
 
-static void on_place(void *context, struct item *item, const msgpack_object *result) {
+static void on_part(void *context, struct item *item, const msgpack_object *result) {
     (void)context;
     const msgpack_object *id = wire_find(result, "id");
-    text_add(&happened, "place %s: %.*s\n", item->id, (int)id->via.str.size, id->via.str.ptr);
+    text_add(&happened, "part %s: %.*s\n", item->id, (int)id->via.str.size, id->via.str.ptr);
 }
 
 static const struct submission_events events = {
-    NULL, on_accepted, on_refused, on_hop, on_result, on_lost, on_place};
+    NULL, on_accepted, on_refused, on_hop, on_result, on_lost, on_part};
 
 static void begin(bool notify) {
     struct trace trace;
@@ -273,7 +273,7 @@ static void restarts_while_cancelled(void **state) {
     expect_sent(T0, "-");
 }
 
-/* The results of places come before the summary, which ends it; each is shown once. */
+/* The results of parts come before the summary, which ends it; each is shown once. */
 static void fanouts(void **state) {
     (void)state;
     begin(true);
@@ -285,7 +285,7 @@ static void fanouts(void **state) {
     assert_true(answer(T0, "result", 1, "{'id': 'one/w2', 'seq': 5}"));
     assert_true(answer(T0, "result", 1, "{'id': 'one/w1', 'seq': 4}"));
     assert_true(answer(T0, "result", 1, "{'id': 'two/w1', 'seq': 6}"));
-    expect("accepted one\nplace one: one/w1\nplace one: one/w2\n");
+    expect("accepted one\npart one: one/w1\npart one: one/w2\n");
     assert_false(submission_idle(s));
     assert_true(answer(T0, "result", 1, "{'id': 'one', 'seq': 7}"));
     expect("result one\n");
@@ -308,18 +308,18 @@ static void places_that_were_lost(void **state) {
     assert_true(answer(T0, "result", 1, "{'id': 'one/w2', 'seq': 5}"));
     assert_true(answer(T0, "result", 1, SUMMARY));
     assert_true(answer(T0, "result", 1, SUMMARY));
-    expect("accepted one\nplace one: one/w2\n");
+    expect("accepted one\npart one: one/w2\n");
     expect_sent(T0, "fetch 2 2");
     expect_sent(T0, "-");
     assert_int_equal(submission_next(s), T0 + 10 * SECOND);
     /* not all fit */
     assert_true(answer(T0, "results", 2,
         "{'results': [{'id': 'one/w1', 'seq': 4}], 'missing': [], 'more': ['one/w3']}"));
-    expect("place one: one/w1\n");
+    expect("part one: one/w1\n");
     expect_sent(T0, "fetch 3 1");
     assert_true(answer(
         T0, "results", 3, "{'results': [{'id': 'one/w3', 'seq': 6}], 'missing': [], 'more': []}"));
-    expect("place one: one/w3\nresult one\n");
+    expect("part one: one/w3\nresult one\n");
     assert_true(submission_idle(s));
 }
 

@@ -1,4 +1,4 @@
-#include "broker/core/fan.h"
+#include "broker/core/fanout.h"
 
 #include "broker/core/jobs.h"
 #include "broker/core/lanes.h"
@@ -12,75 +12,76 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct bond *fan_bond(struct job *job) {
+struct bond *fanout_bond(struct job *job) {
     if (job->bond == NULL) {
         job->bond = mem_new(1, sizeof *job->bond);
         job->bond->job = job;
         TAILQ_INIT(&job->bond->riders);
-        TAILQ_INIT(&job->bond->places);
+        TAILQ_INIT(&job->bond->parts);
     }
     return job->bond;
 }
 
-void fan_free(struct job *job) {
+void fanout_free(struct job *job) {
     if (job->bond != NULL)
         free(job->bond->members);
     free(job->bond);
     job->bond = NULL;
 }
 
-const char *fan_worker(const char *id) {
+const char *fanout_part_worker(const char *id) {
     const char *slash = strchr(id, '/');
     return slash != NULL ? slash + 1 : NULL;
 }
 
-/* Takes the whole from the queue: from now on its places run for it. */
-static void spread(struct core *c, struct job *whole) {
+/* Takes the whole from the queue: from now on its parts run for it. */
+static void fan_out(struct core *c, struct job *whole) {
     if (whole->state == JOB_QUEUED)
         queue_remove(c, whole);
     timeline_unset(&c->job_times, &whole->timer);
-    whole->state = JOB_SPREAD;
-    (void)fan_bond(whole);
+    whole->state = JOB_FANNED_OUT;
+    (void)fanout_bond(whole);
 }
 
-void fan_join(struct core *c, struct job *whole, struct job *place) {
-    if (whole->state != JOB_SPREAD)
-        spread(c, whole);
-    struct bond *bond = fan_bond(place);
+void fanout_add_part(struct core *c, struct job *whole, struct job *part) {
+    if (whole->state != JOB_FANNED_OUT)
+        fan_out(c, whole);
+    struct bond *bond = fanout_bond(part);
     bond->whole = whole;
-    TAILQ_INSERT_TAIL(&whole->bond->places, bond, by_whole);
+    TAILQ_INSERT_TAIL(&whole->bond->parts, bond, by_whole);
 }
 
-int64_t fan_places(const struct job *whole) {
-    int64_t most = whole->fans > 0 ? whole->fans : CORE_MAX_PLACES;
+int64_t fanout_expected_parts(const struct job *whole) {
+    int64_t most = whole->fanout_limit > 0 ? whole->fanout_limit : CORE_MAX_PARTS;
     int64_t there = whole->lane->demand->serving;
     return there < most ? there : most;
 }
 
-void fan_spread(struct core *c, struct job *whole) {
+void fanout_start(struct core *c, struct job *whole) {
     struct trace trace;
-    struct worker *workers[CORE_MAX_PLACES];
-    struct job *places[CORE_MAX_PLACES];
+    struct worker *workers[CORE_MAX_PARTS];
+    struct job *parts[CORE_MAX_PARTS];
     char id[RECORD_ID_BYTES + 1];
     jobs_trace(c, whole, &trace);
-    size_t most = trace.fanout > 0 ? (size_t)trace.fanout : CORE_MAX_PLACES;
+    size_t most = trace.fanout > 0 ? (size_t)trace.fanout : CORE_MAX_PARTS;
     size_t count = pool_fitting(whole->lane->demand, workers, most);
     const char *client = whole->lane->client->tag;
-    spread(c, whole);
+    fan_out(c, whole);
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(id, sizeof id, "%s/%s", whole->id, workers[i]->name);
-        places[i] = jobs_new(c, id, &trace, whole->trace, whole->trace_size);
-        lanes_join(c, places[i], client, pool_demand(c, &trace, workers[i]->name));
-        jobs_keep_place(c, places[i], whole);
-        fan_join(c, whole, places[i]);
+        parts[i] = jobs_new(c, id, &trace, whole->trace, whole->trace_size);
+        lanes_join(c, parts[i], client, pool_demand(c, &trace, workers[i]->name));
+        jobs_keep_part(c, parts[i], whole);
+        fanout_add_part(c, whole, parts[i]);
     }
     for (size_t i = 0; i < count; i++)
-        jobs_queue(c, places[i]);
+        jobs_queue(c, parts[i]);
 }
 
-void fan_member(struct core *c, struct job *whole, const char *worker, int stop, int64_t seq) {
-    if (whole->state != JOB_SPREAD)
-        spread(c, whole);
+void fanout_add_member(
+    struct core *c, struct job *whole, const char *worker, int stop, int64_t seq) {
+    if (whole->state != JOB_FANNED_OUT)
+        fan_out(c, whole);
     struct bond *bond = whole->bond;
     if (bond->member_count == bond->member_room) {
         bond->member_room = bond->member_room * 2 + 4;
@@ -92,8 +93,8 @@ void fan_member(struct core *c, struct job *whole, const char *worker, int stop,
     (void)snprintf(member->id, sizeof member->id, "%s/%s", whole->id, worker);
 }
 
-void fan_settle(struct core *c, struct job *whole) {
-    if (!TAILQ_EMPTY(&whole->bond->places))
+void fanout_settle(struct core *c, struct job *whole) {
+    if (!TAILQ_EMPTY(&whole->bond->parts))
         return;
     msgpack_packer pk;
     struct trace trace;
@@ -111,21 +112,21 @@ void fan_settle(struct core *c, struct job *whole) {
             .body = c->body.data, .size = c->body.size, .stop = STOP_SUMMARY, .worker = ""});
 }
 
-void fan_ended(struct core *c, struct job *place, int64_t seq) {
-    struct job *whole = place->bond->whole;
+void fanout_part_ended(struct core *c, struct job *part, int64_t seq) {
+    struct job *whole = part->bond->whole;
     if (whole == NULL)
         return;
-    place->bond->whole = NULL;
-    TAILQ_REMOVE(&whole->bond->places, place->bond, by_whole);
-    fan_member(c, whole, fan_worker(place->id), place->stop, seq);
-    jobs_tell(c, place, whole);
-    fan_settle(c, whole);
+    part->bond->whole = NULL;
+    TAILQ_REMOVE(&whole->bond->parts, part->bond, by_whole);
+    fanout_add_member(c, whole, fanout_part_worker(part->id), part->stop, seq);
+    jobs_tell(c, part, whole);
+    fanout_settle(c, whole);
 }
 
-void fan_cancel(struct core *c, struct job *whole) {
-    struct bond *place, *next;
-    for (place = TAILQ_FIRST(&whole->bond->places); place != NULL; place = next) {
-        next = TAILQ_NEXT(place, by_whole);
-        jobs_cancel(c, place->job);
+void fanout_cancel(struct core *c, struct job *whole) {
+    struct bond *part, *next;
+    for (part = TAILQ_FIRST(&whole->bond->parts); part != NULL; part = next) {
+        next = TAILQ_NEXT(part, by_whole);
+        jobs_cancel(c, part->job);
     }
 }

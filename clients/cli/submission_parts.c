@@ -1,4 +1,4 @@
-/* submission_places: a summary waits until the results that it lists are here. Those that were lost
+/* submission_parts: a summary waits until the results that it lists are here. Those that were lost
  * on the way, such as with a connection, are fetched. */
 #include "clients/cli/submission_state.h"
 
@@ -20,7 +20,7 @@ static uint32_t lacking(const struct item *item, const msgpack_object *summary,
         struct result_member member;
         struct wire_error err;
         if (!result_get_member(&member, &members->via.array.ptr[i], "", &err) ||
-            item_has_place(item, member.seq))
+            item_has_part(item, member.seq))
             continue;
         if (out != NULL)
             out[count] = member;

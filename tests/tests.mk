@@ -24,8 +24,8 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
 
 # A worker that shares nothing with its neighbours: what it finds, the real one must not.
-$(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_berth.c) \
-		$(filter-out $(call obj,worker/host/berth.c),$(WORKER)) $(DAEMON) $(COMMON)
+$(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_slices.c) \
+		$(filter-out $(call obj,worker/host/slices.c),$(WORKER)) $(DAEMON) $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 

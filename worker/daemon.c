@@ -6,11 +6,11 @@
 #include "common/runtime/sock.h"
 #include "common/runtime/transcript.h"
 #include "common/runtime/vitals.h"
-#include "worker/host/berth.h"
 #include "worker/host/checkup.h"
 #include "worker/host/locate.h"
 #include "worker/host/prober.h"
 #include "worker/host/resolver.h"
+#include "worker/host/slices.h"
 #include "worker/host/sounding.h"
 #include "worker/metrics.h"
 #include "worker/session/names.h"
@@ -66,7 +66,7 @@ struct daemon {
     struct locator *locator;
     struct names *names;
     struct mux *mux;
-    struct berth *berth;
+    struct slices *slices;
     struct sounding *sounding;
     struct vitals *vitals;
     struct broker brokers[DAEMON_MAX_BROKERS];
@@ -247,7 +247,7 @@ static void on_stranger(void *context) {
 
 static bool on_started(void *context, pid_t pid) {
     struct daemon *d = context;
-    return berth_claim_id(d->berth, pid);
+    return slices_claim_id(d->slices, pid);
 }
 
 static void on_own(void *context, unsigned slices) {
@@ -366,14 +366,14 @@ static void tick(void *context) {
     mux_tick(d->mux, t.mono_us);
     prober_flush(d->prober);
     prober_tick(d->prober, t.mono_us);
-    berth_tick(d->berth, t.mono_us);
+    slices_tick(d->slices, t.mono_us);
 }
 
 static int64_t next(void *context) {
     struct daemon *d = context;
     int64_t mono_us = now().mono_us;
     int64_t due = earlier(mux_next(d->mux, mono_us), prober_next(d->prober));
-    due = earlier(due, earlier(resolver_next(d->resolver, mono_us), berth_next(d->berth)));
+    due = earlier(due, earlier(resolver_next(d->resolver, mono_us), slices_next(d->slices)));
     due = earlier(due, names_next(d->names));
     for (int i = 0; i < d->config->broker_count; i++)
         due = earlier(due, agent_next(d->brokers[i].agent));
@@ -445,9 +445,9 @@ int daemon_run(const struct daemon_config *config) {
         (d->vitals = vitals_new(d->reactor, &vitals, config->metrics, config->insecure)) == NULL)
         d->status = EX_UNAVAILABLE;
     if (d->status == EX_OK) {
-        const struct berth_sink berth_sink = {d, on_own, on_slice_free_us, on_full};
-        d->berth = berth_new(d->reactor, &berth_sink);
-        mux_begin(d->mux, berth_begin(d->berth));
+        const struct slices_sink slices_sink = {d, on_own, on_slice_free_us, on_full};
+        d->slices = slices_new(d->reactor, &slices_sink);
+        mux_begin(d->mux, slices_begin(d->slices));
         reactor_on_signal(d->reactor, on_signal, d);
         reactor_on_tick(d->reactor, next, tick, d);
         log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s pps=%" PRId64 " capacity=%" PRId64,
@@ -460,7 +460,7 @@ int daemon_run(const struct daemon_config *config) {
     vitals_destroy(&d->vitals);
     hang_up(d);
     prober_destroy(&d->prober);
-    berth_destroy(&d->berth);
+    slices_destroy(&d->slices);
     sounding_destroy(&d->sounding);
     mux_destroy(&d->mux);
     reactor_destroy(&d->reactor);

@@ -26,7 +26,7 @@ static struct doctor_facts right(void) {
         .pps = 1000,
         .port_min = 10000,
         .port_max = 32767,
-        .berths_known = true,
+        .slices_known = true,
         .id = 4711,
         .ipv4 = {.source = "192.0.2.7"},
         .ipv6 = {.source = "2001:db8::7"},
@@ -286,7 +286,7 @@ static void other_workers(void **state) {
     expect(&facts, "slices", DOCTOR_FAIL, "8 workers trace in this network namespace already");
     facts.id_taken = true;
     expect(&facts, "ICMP id", DOCTOR_WARN, "4711 is another worker's");
-    facts.berths_known = false;
+    facts.slices_known = false;
     expect(&facts, "slices", DOCTOR_OK, "cannot be told here");
     expect(&facts, "ICMP id", DOCTOR_OK, NULL);
 }

@@ -1,10 +1,10 @@
 #include "worker/host/checkup.h"
 
 #include "common/runtime/log.h"
-#include "worker/host/berth.h"
 #include "worker/host/child.h"
 #include "worker/host/doctor.h"
 #include "worker/host/prober.h"
+#include "worker/host/slices.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -84,7 +84,7 @@ static void ask(struct checkup *c, int in, int out) {
     size_t size = interview_ask(questions);
     int status = 0;
     c->facts.files = files_of(c->pid);
-    c->facts.id = c->pid % BERTH_ICMP_IDS;
+    c->facts.id = c->pid % SLICES_ICMP_IDS;
     /* They fit into the pipe: this does not block. */
     c->facts.stage =
         write(in, questions, size) == (ssize_t)size ? listen_to(&c->facts, out) : DOCTOR_ENDED;
@@ -216,10 +216,10 @@ static void look_at_interfaces(struct doctor_facts *facts) {
 /* What can be told without an mtr-packet, but for receive buffers, which depend on what the worker
  * may make of its. */
 static void look_around(struct doctor_facts *facts, pid_t pid) {
-    struct berth_survey survey = {0};
+    struct slices_survey survey = {0};
     look_at_ports(facts);
-    facts->berths_known = berth_survey(&survey, pid);
-    facts->slices = survey.slices;
+    facts->slices_known = slices_survey(&survey, pid);
+    facts->slices = survey.held;
     facts->workers = survey.workers;
     facts->id_taken = survey.id_taken;
     look_for_route(&facts->ipv4, AF_INET);

@@ -269,7 +269,7 @@ static void judge_ports(struct doctor_report *report, const struct doctor_facts 
 /* ---- other workers ---------------------------------------------------------------------- */
 
 static void judge_id(struct doctor_report *report, const struct doctor_facts *facts) {
-    if (facts->id < 0 || !facts->berths_known)
+    if (facts->id < 0 || !facts->slices_known)
         return;
     if (facts->id_taken)
         add(report, DOCTOR_WARN, "ICMP id",
@@ -282,7 +282,7 @@ static void judge_id(struct doctor_report *report, const struct doctor_facts *fa
 
 static void judge_slices(struct doctor_report *report, const struct doctor_facts *facts) {
     unsigned vacant = SEQUENCE_SLICES - facts->slices;
-    if (!facts->berths_known)
+    if (!facts->slices_known)
         add(report, DOCTOR_OK, "slices", "cannot be told here: /proc/self/net/unix is not there");
     else if (vacant > 0)
         add(report, DOCTOR_OK, "slices", "%u of %d are free; other workers here: %u", vacant,

@@ -42,7 +42,7 @@ struct doctor_facts {
     int64_t pps;                /* --pps; 0: no limit */
     int64_t port_min, port_max; /* net.ipv4.ip_local_port_range; -1: unknown */
 
-    bool berths_known;
+    bool slices_known;
     unsigned slices;  /* how many are held in this network namespace */
     unsigned workers; /* how many there have an ICMP id */
     int id;           /* ICMP id of the mtr-packet; -1: it was not started */

@@ -1,4 +1,4 @@
-#include "worker/host/berth.h"
+#include "worker/host/slices.h"
 
 #include "common/mem.h"
 #include "common/runtime/log.h"
@@ -11,10 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-struct berth {
+struct slices {
     struct reactor *reactor;
-    struct berth_sink sink;
-    int slices[SEQUENCE_SLICES];        /* listening sockets; -1: not ours */
+    struct slices_sink sink;
+    int sockets[SEQUENCE_SLICES];       /* listening sockets; -1: not ours */
     int64_t rested_us[SEQUENCE_SLICES]; /* when each may be used, by whomever */
     unsigned leaving;                   /* slices that we give away once their numbers are free */
     unsigned resting;                   /* others that are not used yet */
@@ -51,20 +51,20 @@ static int claim(const char *kind, unsigned number) {
 }
 
 /* What stays with us, and what of it is in use. */
-static unsigned kept(const struct berth *b) {
+static unsigned kept(const struct slices *s) {
     unsigned mask = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++)
-        if (b->slices[i] >= 0 && (b->leaving >> i & 1) == 0)
+        if (s->sockets[i] >= 0 && (s->leaving >> i & 1) == 0)
             mask |= 1U << i;
     return mask;
 }
 
-static unsigned owned(const struct berth *b) { return kept(b) & ~b->resting; }
+static unsigned owned(const struct slices *s) { return kept(s) & ~s->resting; }
 
-static void own(struct berth *b) {
-    unsigned have = owned(b);
+static void own(struct slices *s) {
+    unsigned have = owned(s);
     log_event(LOG_LEVEL_INFO, "slices", "have=%d of=%d", __builtin_popcount(have), SEQUENCE_SLICES);
-    b->sink.own(b->sink.context, have);
+    s->sink.own(s->sink.context, have);
 }
 
 /* ---- giving away ------------------------------------------------------------------------ */
@@ -73,85 +73,85 @@ static void own(struct berth *b) {
  * then the upper slices. */
 static void on_asked(void *context, int fd, short events) {
     (void)events;
-    struct berth *b = context;
+    struct slices *s = context;
     int peer;
     bool asked = false;
     while ((peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         (void)close(peer);
         asked = true;
     }
-    unsigned count = (unsigned)__builtin_popcount(kept(b));
-    if (!asked || b->leaving != 0 || count < 2)
+    unsigned count = (unsigned)__builtin_popcount(kept(s));
+    if (!asked || s->leaving != 0 || count < 2)
         return;
     for (unsigned left = count / 2; left > 0; left--) {
-        unsigned from = b->resting != 0 ? b->resting : owned(b), i = SEQUENCE_SLICES;
+        unsigned from = s->resting != 0 ? s->resting : owned(s), i = SEQUENCE_SLICES;
         while ((from >> --i & 1) == 0)
             continue;
-        b->leaving |= 1U << i;
-        b->resting &= ~(1U << i);
+        s->leaving |= 1U << i;
+        s->resting &= ~(1U << i);
     }
     log_event(LOG_LEVEL_INFO, "slices-leave", "have=%u give=%u", count, count / 2);
-    b->sink.own(b->sink.context, owned(b));
-    b->due_us = 0;
+    s->sink.own(s->sink.context, owned(s));
+    s->due_us = 0;
 }
 
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static void leave(struct berth *b, int64_t now_us) {
+static void leave(struct slices *s, int64_t now_us) {
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
-        if ((b->leaving >> i & 1) == 0)
+        if ((s->leaving >> i & 1) == 0)
             continue;
-        int64_t free_us = b->sink.slice_free_us(b->sink.context, i);
-        if (free_us < b->rested_us[i])
-            free_us = b->rested_us[i];
+        int64_t free_us = s->sink.slice_free_us(s->sink.context, i);
+        if (free_us < s->rested_us[i])
+            free_us = s->rested_us[i];
         if (free_us > now_us) {
-            b->due_us = earlier(b->due_us, free_us);
+            s->due_us = earlier(s->due_us, free_us);
             continue;
         }
-        reactor_fd_end(b->reactor, b->slices[i]);
-        (void)close(b->slices[i]);
-        b->slices[i] = -1;
-        b->leaving &= ~(1U << i);
-        b->again_us = now_us + BERTH_AGAIN_US; /* or we would take it back */
+        reactor_fd_end(s->reactor, s->sockets[i]);
+        (void)close(s->sockets[i]);
+        s->sockets[i] = -1;
+        s->leaving &= ~(1U << i);
+        s->again_us = now_us + SLICES_AGAIN_US; /* or we would take it back */
     }
 }
 
 /* ---- taking ----------------------------------------------------------------------------- */
 
 /* Returns those that were free. */
-static unsigned take(struct berth *b, int64_t rested_us) {
+static unsigned take(struct slices *s, int64_t rested_us) {
     unsigned taken = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
-        if (b->slices[i] >= 0 || (b->slices[i] = claim("slice", i)) < 0)
+        if (s->sockets[i] >= 0 || (s->sockets[i] = claim("slice", i)) < 0)
             continue;
-        (void)listen(b->slices[i], SEQUENCE_SLICES);
-        reactor_fd(b->reactor, b->slices[i], ZMQ_POLLIN, on_asked, b);
-        b->rested_us[i] = rested_us;
+        (void)listen(s->sockets[i], SEQUENCE_SLICES);
+        reactor_fd(s->reactor, s->sockets[i], ZMQ_POLLIN, on_asked, s);
+        s->rested_us[i] = rested_us;
         taken |= 1U << i;
     }
     return taken;
 }
 
-static void use_rested(struct berth *b, int64_t now_us) {
+static void use_rested(struct slices *s, int64_t now_us) {
     unsigned rested = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
-        if ((b->resting >> i & 1) == 0)
+        if ((s->resting >> i & 1) == 0)
             continue;
-        if (b->rested_us[i] <= now_us)
+        if (s->rested_us[i] <= now_us)
             rested |= 1U << i;
         else
-            b->due_us = earlier(b->due_us, b->rested_us[i]);
+            s->due_us = earlier(s->due_us, s->rested_us[i]);
     }
-    b->resting &= ~rested;
+    s->resting &= ~rested;
     if (rested != 0)
-        own(b);
+        own(s);
 }
 
 /* That we connect is the request; there is nothing to be said. */
-static void ask(struct berth *b) {
+static void ask(struct slices *s) {
     struct sockaddr_un at;
-    b->asked = (b->asked + SEQUENCE_SLICES - 1) % SEQUENCE_SLICES;
-    socklen_t size = name(&at, "slice", b->asked);
+    s->asked = (s->asked + SEQUENCE_SLICES - 1) % SEQUENCE_SLICES;
+    socklen_t size = name(&at, "slice", s->asked);
     int fd = stream_socket();
     if (fd < 0)
         return;
@@ -159,34 +159,34 @@ static void ask(struct berth *b) {
     (void)close(fd);
 }
 
-static void seek(struct berth *b, int64_t now_us) {
-    if (take(b, now_us) != 0) {
-        b->due_us = b->again_us = now_us + BERTH_AGAIN_US;
-        own(b);
+static void seek(struct slices *s, int64_t now_us) {
+    if (take(s, now_us) != 0) {
+        s->due_us = s->again_us = now_us + SLICES_AGAIN_US;
+        own(s);
         return;
     }
-    if (now_us >= b->give_up_us) {
-        b->due_us = INT64_MAX;
-        b->sink.full(b->sink.context);
+    if (now_us >= s->give_up_us) {
+        s->due_us = INT64_MAX;
+        s->sink.full(s->sink.context);
         return;
     }
-    if (now_us >= b->ask_us) {
-        ask(b);
-        b->ask_us = now_us + BERTH_ASK_US;
+    if (now_us >= s->ask_us) {
+        ask(s);
+        s->ask_us = now_us + SLICES_ASK_US;
     }
-    b->due_us = now_us + BERTH_TRY_US;
+    s->due_us = now_us + SLICES_TRY_US;
 }
 
-uint32_t berth_begin(const struct berth *b) {
-    (void)b;
+uint32_t slices_begin(const struct slices *s) {
+    (void)s;
     return arc4random();
 }
 
-bool berth_claim_id(struct berth *b, pid_t pid) {
-    if (b->id >= 0)
-        (void)close(b->id);
-    b->id = claim("icmp-id", (unsigned)pid % BERTH_ICMP_IDS);
-    return b->id >= 0;
+bool slices_claim_id(struct slices *s, pid_t pid) {
+    if (s->id >= 0)
+        (void)close(s->id);
+    s->id = claim("icmp-id", (unsigned)pid % SLICES_ICMP_IDS);
+    return s->id >= 0;
 }
 
 /* ---- looking ---------------------------------------------------------------------------- */
@@ -201,7 +201,7 @@ static long number_of(const char *name, const char *kind) {
     return end == name + size || *end != '\n' ? -1 : number;
 }
 
-bool berth_survey(struct berth_survey *survey, pid_t pid) {
+bool slices_survey(struct slices_survey *survey, pid_t pid) {
     unsigned slices = 0;
     char *line = NULL;
     const char *name;
@@ -218,9 +218,9 @@ bool berth_survey(struct berth_survey *survey, pid_t pid) {
         if (slice >= 0 && slice < SEQUENCE_SLICES)
             slices |= 1U << slice;
         survey->workers += id >= 0;
-        survey->id_taken = survey->id_taken || id == (long)pid % BERTH_ICMP_IDS;
+        survey->id_taken = survey->id_taken || id == (long)pid % SLICES_ICMP_IDS;
     }
-    survey->slices = (unsigned)__builtin_popcount(slices);
+    survey->held = (unsigned)__builtin_popcount(slices);
     free(line);
     (void)fclose(list);
     return true;
@@ -228,48 +228,48 @@ bool berth_survey(struct berth_survey *survey, pid_t pid) {
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-struct berth *berth_new(struct reactor *reactor, const struct berth_sink *sink) {
-    struct berth *b = mem_new(1, sizeof *b);
-    b->reactor = reactor;
-    b->sink = *sink;
-    b->id = -1;
+struct slices *slices_new(struct reactor *reactor, const struct slices_sink *sink) {
+    struct slices *s = mem_new(1, sizeof *s);
+    s->reactor = reactor;
+    s->sink = *sink;
+    s->id = -1;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++)
-        b->slices[i] = -1;
+        s->sockets[i] = -1;
     int64_t now_us = reactor_now().mono_us;
-    b->give_up_us = now_us + BERTH_PATIENCE_US;
+    s->give_up_us = now_us + SLICES_PATIENCE_US;
     sink->own(sink->context, 0);
-    seek(b, now_us);
-    return b;
+    seek(s, now_us);
+    return s;
 }
 
-void berth_destroy(struct berth **berth) {
-    struct berth *b = *berth;
-    if (b == NULL)
+void slices_destroy(struct slices **slices) {
+    struct slices *s = *slices;
+    if (s == NULL)
         return;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++)
-        if (b->slices[i] >= 0)
-            (void)close(b->slices[i]);
-    if (b->id >= 0)
-        (void)close(b->id);
-    free(b);
-    *berth = NULL;
+        if (s->sockets[i] >= 0)
+            (void)close(s->sockets[i]);
+    if (s->id >= 0)
+        (void)close(s->id);
+    free(s);
+    *slices = NULL;
 }
 
-void berth_tick(struct berth *b, int64_t now_us) {
-    if (now_us < b->due_us)
+void slices_tick(struct slices *s, int64_t now_us) {
+    if (now_us < s->due_us)
         return;
-    if (owned(b) == 0) {
-        seek(b, now_us);
+    if (owned(s) == 0) {
+        seek(s, now_us);
         return;
     }
-    b->due_us = INT64_MAX;
-    leave(b, now_us);
-    if (now_us >= b->again_us) {
-        b->resting |= take(b, now_us + BERTH_REST_US);
-        b->again_us = now_us + BERTH_AGAIN_US;
+    s->due_us = INT64_MAX;
+    leave(s, now_us);
+    if (now_us >= s->again_us) {
+        s->resting |= take(s, now_us + SLICES_REST_US);
+        s->again_us = now_us + SLICES_AGAIN_US;
     }
-    use_rested(b, now_us);
-    b->due_us = earlier(b->due_us, b->again_us);
+    use_rested(s, now_us);
+    s->due_us = earlier(s->due_us, s->again_us);
 }
 
-int64_t berth_next(const struct berth *b) { return b->due_us; }
+int64_t slices_next(const struct slices *s) { return s->due_us; }

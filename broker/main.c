@@ -1,6 +1,6 @@
 /* hopmq-broker: keeps traces, hands them to workers, publishes results. */
 #include "broker/daemon.h"
-#include "broker/place.h"
+#include "broker/store_path.h"
 #include "common/runtime/listen.h"
 #include "common/runtime/option.h"
 
@@ -156,7 +156,7 @@ static const char *store_file(
     const char *given, const struct daemon_config *config, char *out, size_t size) {
     if (given != NULL)
         return strcmp(given, "memory") == 0 ? NULL : given;
-    if (!place_find(config->submit.at[0], out, size)) {
+    if (!store_path_default(config->submit.at[0], out, size)) {
         (void)fprintf(stderr, "%s: --store: %s\n", program_invocation_short_name, out);
         exit(EX_CANTCREAT);
     }

@@ -1,4 +1,4 @@
-#include "broker/place.h"
+#include "broker/store_path.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -50,7 +50,7 @@ static void add_name(char *out, size_t size, const char *endpoint) {
     (void)snprintf(out + at, size - at, ".db");
 }
 
-bool place_find(const char *endpoint, char *out, size_t size) {
+bool store_path_default(const char *endpoint, char *out, size_t size) {
     if (!find_directory(out, size)) {
         (void)snprintf(
             out, size, "no directory for it in STATE_DIRECTORY, XDG_STATE_HOME or HOME; " ADVICE);

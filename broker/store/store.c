@@ -158,7 +158,7 @@ struct store *store_open(
         return NULL;
     }
     if (config->path == NULL) {
-        s->shelf = shelf_new(config->keep_results > 0 ? config->keep_results : 1);
+        s->memory = store_memory_new(config->keep_results > 0 ? config->keep_results : 1);
         s->start = (struct store_start){.epoch = wall_us, .origin = wall_us};
         return s;
     }
@@ -211,7 +211,7 @@ static void shelve(struct store *s) {
     struct batch_record record;
     for (size_t at = 0; batch_next(&s->open, &at, &record);)
         if (record.kind == BATCH_RESULT)
-            shelf_add(s->shelf, &record.result);
+            store_memory_add(s->memory, &record.result);
     s->counters.commits++;
     s->counters.records += (int64_t)s->open.count;
     batch_clear(&s->open);
@@ -221,7 +221,7 @@ static void shelve(struct store *s) {
 void store_flush(struct store *s) {
     if (s->open.count == 0)
         return;
-    if (s->shelf != NULL) {
+    if (s->memory != NULL) {
         shelve(s);
         return;
     }
@@ -257,12 +257,12 @@ size_t store_pending_bytes(const struct store *store) {
 /* ---- questions ---------------------------------------------------------------------------- */
 
 void store_read(struct store *s, const struct record_read *read) {
-    if (s->shelf != NULL) {
+    if (s->memory != NULL) {
         struct store_news *news = mem_new(1, sizeof *news);
         if (s->open.count > 0)
             shelve(s);
         news->kind = STORE_ANSWER;
-        shelf_read(s->shelf, read, &news->rows, &news->answer);
+        store_memory_read(s->memory, read, &news->rows, &news->answer);
         s->counters.reads++;
         store_tell(s, news);
         return;
@@ -360,8 +360,8 @@ void store_counters(struct store *s, struct store_counters *counters) {
     (void)pthread_mutex_lock(&s->mutex);
     *counters = s->counters;
     (void)pthread_mutex_unlock(&s->mutex);
-    if (s->shelf != NULL)
-        counters->results = shelf_count(s->shelf);
+    if (s->memory != NULL)
+        counters->results = store_memory_count(s->memory);
 }
 
 /* ---- closing ------------------------------------------------------------------------------ */
@@ -400,7 +400,7 @@ void store_close(struct store **store) {
         STAILQ_REMOVE_HEAD(&s->questions, link);
         store_question_free(q);
     }
-    shelf_destroy(&s->shelf);
+    store_memory_destroy(&s->memory);
     batch_free(&s->open);
     batch_free(&s->given);
     if (s->event_fd >= 0)

@@ -137,7 +137,7 @@ static void move_damaged(struct load *l) {
 
 bool store_load(
     struct store *store, const struct store_loader *loader, char error[STORE_ERROR_BYTES]) {
-    if (store->shelf != NULL)
+    if (store->memory != NULL)
         return true;
     struct load load = {.store = store, .loader = loader};
     load.code = wire_doc_init(&load.doc) ? SQLITE_OK : SQLITE_NOMEM;

@@ -5,11 +5,11 @@
 #ifndef HOPMQ_STORE_STATE_H
 #define HOPMQ_STORE_STATE_H
 
-#include "broker/store/shelf.h"
 #include "broker/store/store.h"
 #include "broker/store/store_disk.h"
 #include "broker/store/store_file.h"
 #include "broker/store/store_lock.h"
+#include "broker/store/store_memory.h"
 #include "broker/store/store_reads.h"
 #include "common/runtime/log.h"
 
@@ -44,7 +44,7 @@ struct store {
     struct store_config config;
     struct store_start start;
     char *path;
-    struct shelf *shelf; /* in memory; then there are no threads */
+    struct store_memory *memory; /* NULL: results are in the file */
     int64_t opened_wall_us, opened_us;
 
     struct batch open; /* main thread */

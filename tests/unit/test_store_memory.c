@@ -1,23 +1,23 @@
-/* shelf: results in memory, and the batches that they and all records stand in. */
+/* store_memory: results in memory, and the batches that they and all records stand in. */
 #include "tests/unit/check.h"
 
-#include "broker/store/shelf.h"
+#include "broker/store/store_memory.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct shelf *shelf;
+static struct store_memory *memory;
 static struct batch rows;
 
 static int set_up(void **state) {
     (void)state;
-    shelf = shelf_new(5);
+    memory = store_memory_new(5);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    shelf_destroy(&shelf);
+    store_memory_destroy(&memory);
     batch_free(&rows);
     return 0;
 }
@@ -26,19 +26,19 @@ static int tear_down(void **state) {
 static void add(int64_t seq, const char *id, const char *stream) {
     char bytes[11];
     (void)snprintf(bytes, sizeof bytes, "%010d", (int)seq);
-    shelf_add(shelf, &(struct record_result){.seq = seq,
-                         .id = id,
-                         .stream = stream,
-                         .trace = "trace",
-                         .trace_size = 5,
-                         .result = bytes,
-                         .result_size = 10});
+    store_memory_add(memory, &(struct record_result){.seq = seq,
+                                 .id = id,
+                                 .stream = stream,
+                                 .trace = "trace",
+                                 .trace_size = 5,
+                                 .result = bytes,
+                                 .result_size = 10});
 }
 
 static void ids(const char *const *ids, size_t count, size_t max_bytes) {
     struct record_answer answer;
     batch_clear(&rows);
-    shelf_read(shelf,
+    store_memory_read(memory,
         &(struct record_read){
             .query = RECORD_IDS, .ids = ids, .id_count = count, .max_bytes = max_bytes},
         &rows, &answer);
@@ -49,7 +49,7 @@ static struct record_answer after(
     int64_t seq, const char *stream, int64_t limit, size_t max_bytes) {
     struct record_answer answer;
     batch_clear(&rows);
-    shelf_read(shelf,
+    store_memory_read(memory,
         &(struct record_read){.ticket = 7,
             .query = RECORD_AFTER,
             .after = seq,
@@ -79,7 +79,7 @@ static void rows_are(const char *expected) {
     assert_string_equal(text, expected);
 }
 
-static void an_empty_shelf(void **state) {
+static void an_empty_store(void **state) {
     (void)state;
     const char *const names[] = {"a"};
     ids(names, 1, 100);
@@ -145,7 +145,7 @@ static void the_oldest_go(void **state) {
         add(seq, id, seq % 2 == 0 ? "even" : "odd");
     }
     const char *const names[] = {"id3", "id4"};
-    assert_int_equal(shelf_count(shelf), 5);
+    assert_int_equal(store_memory_count(memory), 5);
     assert_int_equal(after(0, NULL, 10, 100).first_seq, 4);
     rows_are("4 5 6 7 8");
     (void)after(0, "odd", 10, 100);
@@ -161,7 +161,7 @@ static void an_id_that_comes_again_replaces_the_first(void **state) {
     add(2, "a", "x");
     ids(names, 1, 100);
     rows_are("2");
-    assert_int_equal(shelf_count(shelf), 1);
+    assert_int_equal(store_memory_count(memory), 1);
 }
 
 /* Records come out as they went in, whatever stands between them. */
@@ -214,7 +214,7 @@ static void records_in_a_batch(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_shelf),
+        TEST(an_empty_store),
         TEST(by_id),
         TEST(by_seq),
         TEST(by_stream),

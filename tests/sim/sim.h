@@ -165,7 +165,7 @@ struct entry {
     struct kept_result *result;
 };
 
-struct batch {
+struct disk_batch {
     struct entry *first, **last;
     uint64_t number;
 };
@@ -190,7 +190,7 @@ struct disk {
     int stream_count;
     int64_t first_seq; /* older ones were deleted */
     /* what it does not */
-    struct batch open, flying;
+    struct disk_batch open, flying;
     bool busy;
     uint64_t batches, committed;
     struct parked_read *reads;

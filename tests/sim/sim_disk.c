@@ -12,7 +12,7 @@ static struct record_run copy_run(struct sim *s, const struct record_run *run) {
 }
 
 static struct entry *entry_new(struct sim *s) {
-    struct batch *open = &s->disk.open;
+    struct disk_batch *open = &s->disk.open;
     struct entry *entry = sim_new(s, sizeof *entry);
     if (open->first == NULL) {
         open->last = &open->first;

@@ -43,7 +43,7 @@ PURE_FOLDERS := broker/core worker/session worker/probing common common/protocol
 PURE_CLI := gaps item json lines live pong refusal render replay stats_text submission \
 	submission_answer submission_parts
 PURE := $(patsubst %.c,%,$(wildcard $(PURE_FOLDERS:%=%/*.c))) \
-	broker/metrics broker/store/batch broker/store/outline broker/store/store_memory \
+	broker/metrics broker/store/batch broker/store/columns broker/store/store_memory \
 	worker/metrics worker/host/doctor $(PURE_CLI:%=clients/cli/%)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

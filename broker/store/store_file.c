@@ -73,9 +73,9 @@ static void bind_run(sqlite3_stmt *s, const struct record_run *run) {
 static int keep_trace(struct store_file *f, const struct record_trace *trace) {
     sqlite3_stmt *s = f->sql[SQL_TRACE];
     struct record_run first = trace->run;
-    struct outline o;
+    struct columns o;
     first.number = trace->number;
-    outline_read(&o, trace->trace, trace->trace_size);
+    columns_read(&o, trace->trace, trace->trace_size);
     bind_run(s, &first);
     bind_text(s, 2, trace->id);
     bind_text(s, 3, trace->client);
@@ -141,11 +141,11 @@ static int insert_result(struct store_file *f, const struct record_result *resul
 
 static int keep_result(struct store_file *f, const struct record_result *result) {
     sqlite3_stmt *s = f->sql[SQL_RESULT];
-    struct outline o;
+    struct columns o;
     int code = use_stream(f, result->stream, result->stream_seq);
     if (code != SQLITE_OK)
         return code;
-    outline_read_result(&o, &f->json, result->result, result->result_size);
+    columns_read_result(&o, &f->json, result->result, result->result_size);
     (void)sqlite3_bind_int64(s, 1, result->seq);
     bind_text(s, 2, result->id);
     (void)sqlite3_bind_int64(s, 3, f->stream.id);

@@ -6,7 +6,7 @@
 #define HOPMQ_STORE_FILE_H
 
 #include "broker/store/batch.h"
-#include "broker/store/outline.h"
+#include "broker/store/columns.h"
 #include "broker/store/store_lock.h"
 
 #include <sqlite3.h>

@@ -1,6 +1,6 @@
 /* Frames of strangers, as the broker, its store, the worker and a client read them. What is
  * accepted is within its limits, and what is written of it is read again as the same. */
-#include "broker/store/outline.h"
+#include "broker/store/columns.h"
 #include "common/logfmt.h"
 #include "common/protocol/notation.h"
 #include "common/protocol/request.h"
@@ -193,10 +193,10 @@ static int64_t element(const json_t *row, size_t at) {
  * `count` of `probes` are its own. */
 static void check_outline(
     const struct result_body *body, size_t count, const void *bytes, size_t size) {
-    struct outline o;
+    struct columns o;
     msgpack_sbuffer json;
     msgpack_sbuffer_init(&json);
-    outline_read_result(&o, &json, bytes, size);
+    columns_read_result(&o, &json, bytes, size);
     CHECK(same_text(o.target, body->target) && same_text(o.stop, result_stop_names[body->stop]));
     CHECK((o.dst.at == NULL) == (body->dst[0] == '\0'));
     CHECK((o.src.at == NULL) == (body->src[0] == '\0'));
@@ -380,10 +380,10 @@ static void fuzz_line(const uint8_t *data, size_t size) {
 /* What the store makes columns of was checked before; but that it never reads beyond the end is
  * true of all bytes. */
 static void fuzz_outline(const uint8_t *data, size_t size) {
-    struct outline o;
+    struct columns o;
     msgpack_sbuffer json;
     msgpack_sbuffer_init(&json);
-    outline_read_result(&o, &json, data, size);
+    columns_read_result(&o, &json, data, size);
     msgpack_sbuffer_destroy(&json);
 }
 

@@ -1,24 +1,24 @@
-/* outline: what of traces and results is kept in columns, for people who ask with SQL. Pure.
+/* columns: what of traces and results is kept in columns, for people who ask with SQL. Pure.
  *
  * It never fails: what is not there, or not what it should be, is left out. */
-#ifndef HOPMQ_OUTLINE_H
-#define HOPMQ_OUTLINE_H
+#ifndef HOPMQ_COLUMNS_H
+#define HOPMQ_COLUMNS_H
 
 #include "common/protocol/walk.h"
 
 #include <msgpack.h>
 
-struct outline {
+struct columns {
     struct walk_text target, stream, dst, src, protocol, worker, stop, error;
     int64_t accepted_us, started_us, finished_us, run, probes_sent; /* -1: absent */
 };
 
 /* Of an encoded trace or result, both maps; it points into the bytes. */
-void outline_read(struct outline *outline, const void *bytes, size_t size);
+void columns_read(struct columns *columns, const void *bytes, size_t size);
 
 /* The same of a result, whose probes are put into *json, which it empties before,
  * [[ttl,attempt,"addr"|null,rtt_us|null,sent_us,"verdict"],...]. */
-void outline_read_result(
-    struct outline *outline, msgpack_sbuffer *json, const void *bytes, size_t size);
+void columns_read_result(
+    struct columns *columns, msgpack_sbuffer *json, const void *bytes, size_t size);
 
 #endif

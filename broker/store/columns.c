@@ -1,4 +1,4 @@
-#include "broker/store/outline.h"
+#include "broker/store/columns.h"
 
 #include <string.h>
 
@@ -10,9 +10,9 @@ struct key {
 };
 
 #define TEXT(member)                                                                               \
-    { #member, sizeof #member - 1, offsetof(struct outline, member), true }
+    { #member, sizeof #member - 1, offsetof(struct columns, member), true }
 #define NUMBER(member)                                                                             \
-    { #member, sizeof #member - 1, offsetof(struct outline, member), false }
+    { #member, sizeof #member - 1, offsetof(struct columns, member), false }
 
 static const struct key keys[] = {
     TEXT(target),
@@ -170,11 +170,11 @@ static struct walk_text read_code(struct walk *w) {
 }
 
 /* The entry of that name, whose value comes next. */
-static void read_entry(struct outline *outline, struct walk_text name, struct walk *w) {
+static void read_entry(struct columns *columns, struct walk_text name, struct walk *w) {
     for (size_t k = 0; k < KEYS; k++) {
         if (name.size != keys[k].size || memcmp(name.at, keys[k].name, name.size) != 0)
             continue;
-        void *member = (char *)outline + keys[k].offset;
+        void *member = (char *)columns + keys[k].offset;
         if (keys[k].text)
             *(struct walk_text *)member = walk_text(w);
         else
@@ -185,28 +185,28 @@ static void read_entry(struct outline *outline, struct walk_text name, struct wa
 }
 
 /* json: NULL if it is not wanted. */
-static void read_map(struct outline *outline, msgpack_sbuffer *json, struct walk w) {
-    *outline = (struct outline){
+static void read_map(struct columns *columns, msgpack_sbuffer *json, struct walk w) {
+    *columns = (struct columns){
         .accepted_us = -1, .started_us = -1, .finished_us = -1, .run = -1, .probes_sent = -1};
     for (uint32_t left = walk_map(&w); left > 0; left--) {
         struct walk_text name = walk_text(&w);
         if (IS(name, "error"))
-            outline->error = read_code(&w);
+            columns->error = read_code(&w);
         else if (json != NULL && IS(name, "hops"))
             put_hops(json, &w);
         else
-            read_entry(outline, name, &w);
+            read_entry(columns, name, &w);
     }
 }
 
-void outline_read(struct outline *outline, const void *bytes, size_t size) {
-    read_map(outline, NULL, walk_begin(bytes, size));
+void columns_read(struct columns *columns, const void *bytes, size_t size) {
+    read_map(columns, NULL, walk_begin(bytes, size));
 }
 
-void outline_read_result(
-    struct outline *outline, msgpack_sbuffer *json, const void *bytes, size_t size) {
+void columns_read_result(
+    struct columns *columns, msgpack_sbuffer *json, const void *bytes, size_t size) {
     msgpack_sbuffer_clear(json);
-    read_map(outline, json, walk_begin(bytes, size));
+    read_map(columns, json, walk_begin(bytes, size));
     if (json->size == 0)
         (void)msgpack_sbuffer_write(json, "[", 1);
     (void)msgpack_sbuffer_write(json, "]", 1);

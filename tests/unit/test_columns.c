@@ -1,7 +1,7 @@
-/* outline: the columns of a result, and its hops as JSON. */
+/* columns: the columns of a result, and its hops as JSON. */
 #include "tests/unit/check.h"
 
-#include "broker/store/outline.h"
+#include "broker/store/columns.h"
 #include "tests/unit/notation.h"
 
 #include <string.h>
@@ -24,10 +24,10 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void read_columns(struct outline *outline, const char *map_text) {
+static void read_columns(struct columns *columns, const char *map_text) {
     struct wire_error err;
     assert_true(note_read(&doc, &bytes, map_text, &err));
-    outline_read(outline, bytes.data, bytes.size);
+    columns_read(columns, bytes.data, bytes.size);
 }
 
 static void json_is(const char *expected) {
@@ -36,10 +36,10 @@ static void json_is(const char *expected) {
 }
 
 static void hops_are(const char *map_text, const char *expected) {
-    struct outline o;
+    struct columns o;
     struct wire_error err;
     assert_true(note_read(&doc, &bytes, map_text, &err));
-    outline_read_result(&o, &json, bytes.data, bytes.size);
+    columns_read_result(&o, &json, bytes.data, bytes.size);
     json_is(expected);
 }
 
@@ -51,7 +51,7 @@ static bool is(struct walk_text text, const char *expected) {
 
 static void columns(void **state) {
     (void)state;
-    struct outline o;
+    struct columns o;
     read_columns(&o, "{'target': 'a.example', 'stream': 's', 'dst': null, 'src': '192.0.2.7',"
                      " 'protocol': 'udp', 'worker': 'w', 'stop': 'unresolved',"
                      " 'error': {'code': 'not-found', 'message': 'm'}, 'accepted_us': 1,"
@@ -66,7 +66,7 @@ static void columns(void **state) {
 
 static void what_is_not_there_or_wrong_is_left_out(void **state) {
     (void)state;
-    struct outline o;
+    struct columns o;
     read_columns(&o, "{'target': 7, 'run': 'x', 'started_us': -1, 'error': 'e'}");
     assert_true(is(o.target, NULL) && is(o.error, NULL) && is(o.stop, NULL));
     assert_int_equal(o.run, -1);
@@ -91,7 +91,7 @@ static void hops(void **state) {
 /* Integers may come in any form; see docs/protocol.md, section 3. */
 static void signed_and_long_integers(void **state) {
     (void)state;
-    struct outline o;
+    struct columns o;
     read_columns(&o, "{'started_us': #d3 0000000000000005#, 'finished_us': #d2 00000006#,"
                      " 'accepted_us': #cf 0000000000000007#, 'run': #d0 08#,"
                      " 'probes_sent': #d1 0009#}");
@@ -114,7 +114,7 @@ static void the_ttl_may_come_behind(void **state) {
 
 static void of_keys_that_stand_twice_the_last_counts(void **state) {
     (void)state;
-    struct outline o;
+    struct columns o;
     read_columns(&o, "{'target': 'a', 'run': 1, 'error': {'code': 'x', 'code': 'y'}, 'run': 2,"
                      " 'target': 'b', 'dst': 'c', 'dst': null}");
     assert_true(is(o.target, "b") && is(o.error, "y") && is(o.dst, NULL));
@@ -135,16 +135,16 @@ static void of_keys_that_stand_twice_the_last_counts(void **state) {
 /* A row with broken JSON would spoil each question that reads it. */
 static void what_is_cut_off_is_still_json(void **state) {
     (void)state;
-    struct outline o;
+    struct columns o;
     struct wire_error err;
     assert_true(note_read(&doc, &bytes,
         "{'worker': 'w', 'hops': [{'ttl': 1, 'probes': [{'attempt': 1, 'addr': 'a'}]}]}", &err));
-    outline_read_result(&o, &json, bytes.data, bytes.size - 1);
+    columns_read_result(&o, &json, bytes.data, bytes.size - 1);
     assert_true(is(o.worker, "w"));
     json_is("[[1,1,null,null,null,null]]");
-    outline_read_result(&o, &json, "\xc1", 1);
+    columns_read_result(&o, &json, "\xc1", 1);
     json_is("[]");
-    outline_read_result(&o, &json, "", 0);
+    columns_read_result(&o, &json, "", 0);
     json_is("[]");
 }
 

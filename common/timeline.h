@@ -8,6 +8,7 @@
 
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define TIMELINE_NEVER INT64_MAX
@@ -27,6 +28,12 @@ struct timeline {
     struct timeline_entry *tail;
     uint64_t next_order;
 };
+
+/* The object of `type` whose member `member` is the entry. */
+#define TIMELINE_OWNER(entry, type, member) ((type *)timeline_owner(entry, offsetof(type, member)))
+static inline void *timeline_owner(struct timeline_entry *entry, size_t offset) {
+    return (char *)entry - offset;
+}
 
 void timeline_init(struct timeline *timeline);
 

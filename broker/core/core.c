@@ -190,7 +190,7 @@ struct core *core_new(
     RB_INIT(&c->names);
     RB_INIT(&c->clients);
     RB_INIT(&c->streams);
-    RB_INIT(&c->shares);
+    RB_INIT(&c->probings);
     TAILQ_INIT(&c->recent);
     TAILQ_INIT(&c->parked);
     TAILQ_INIT(&c->waiting);

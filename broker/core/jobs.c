@@ -1,12 +1,12 @@
 #include "broker/core/jobs.h"
 
+#include "broker/core/coalesce.h"
 #include "broker/core/fanout.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
 #include "broker/core/pool.h"
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
-#include "broker/core/share.h"
 #include "broker/core/streams.h"
 #include "common/decimal.h"
 #include "common/mem.h"
@@ -50,7 +50,7 @@ struct job *jobs_new(
     job->priority = (uint8_t)trace->priority;
     job->progress = trace->progress;
     job->has_meta = trace->meta != NULL;
-    job->shares = trace->coalesce;
+    job->coalesces = trace->coalesce;
     job->fanout_limit = fanout_part_worker(id) == NULL ? (int16_t)trace->fanout : 0;
     job->stream = streams_get(c, trace->stream);
     const unsigned char *probing = trace_probing(job->trace, size, &probing_size);
@@ -71,7 +71,7 @@ static void free_waiters(struct job *job) {
 
 void jobs_free(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
-    share_withdraw(c, job);
+    coalesce_remove(c, job);
     job_id_tree_tail_remove(&c->jobs, &c->last_id, job);
     free_waiters(job);
     fanout_free(job);
@@ -194,7 +194,7 @@ struct job *jobs_accept(
     job->deadline_us = c->now.mono_us + trace->deadline_ms * 1000;
     c->counters.accepted++;
     keep(c, job);
-    if (!job->shares || !share_board(c, job, trace->max_age_ms * 1000))
+    if (!job->coalesces || !coalesce_join(c, job, trace->max_age_ms * 1000))
         jobs_queue(c, job);
     return job;
 }
@@ -274,7 +274,7 @@ static void detach(struct core *c, struct job *job) {
     else if (job->state == JOB_RUNNING)
         leases_release(c, job);
     else if (job->state == JOB_RIDING)
-        share_leave(c, job);
+        coalesce_leave(c, job);
     lanes_leave(c, job);
 }
 
@@ -346,7 +346,7 @@ void jobs_finish(struct core *c, struct job *job, const struct ending *e) {
     recent_add(c, job);
     if (job->bond != NULL) {
         int64_t seq = c->seq;
-        share_arrive(c, job, e);
+        coalesce_leader_ended(c, job, e);
         fanout_part_ended(c, job, seq);
     }
 }
@@ -382,7 +382,7 @@ void jobs_queue(struct core *c, struct job *job) {
     queue_insert(c, job);
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
     if (!job->fanout_limit && fanout_part_worker(job->id) == NULL)
-        share_offer(c, job);
+        coalesce_add(c, job);
 }
 
 void jobs_again(struct core *c, struct job *job) {
@@ -488,7 +488,7 @@ void jobs_free_all(struct core *c) {
     struct job *job;
     RB_FOREACH(job, job_id_tree, &c->jobs)
     if (job->state == JOB_RIDING)
-        share_leave(c, job);
+        coalesce_leave(c, job);
     while ((job = RB_ROOT(&c->jobs)) != NULL) {
         if (job->state != JOB_DONE)
             detach(c, job);

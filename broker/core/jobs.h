@@ -46,7 +46,7 @@ struct bond {
 struct job {
     struct timeline_entry timer; /* its deadline, or the end of our patience with its worker */
     RB_ENTRY(job) by_id;
-    RB_ENTRY(job) by_share; /* those that are, or were, probed for themselves */
+    RB_ENTRY(job) by_probing; /* those that are, or were, probed for themselves */
     union {
         RB_ENTRY(job) by_order; /* queued: in its lane, or among the suspects */
         struct {
@@ -76,7 +76,7 @@ struct job {
     uint16_t probing_at, probing_size; /* the part of `trace` that says what is probed */
     uint8_t state;                     /* enum job_state */
     uint8_t priority, run, returns, waiter_count, stop;
-    bool progress, has_meta, cancelling, shares, offered;
+    bool progress, has_meta, cancelling, coalesces, probing_indexed;
     int16_t fanout_limit; /* its `fanout`; 0: none, or a part */
     char id[];            /* NUL-ended */
 };

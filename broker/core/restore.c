@@ -1,13 +1,13 @@
 /* restore: what an earlier start left in the store. */
 #include "broker/core/core.h"
 
+#include "broker/core/coalesce.h"
 #include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
 #include "broker/core/pool.h"
 #include "broker/core/sessions.h"
-#include "broker/core/share.h"
 #include "broker/core/state.h"
 #include "broker/core/streams.h"
 #include "common/protocol/request.h"
@@ -43,7 +43,7 @@ static bool haunt(struct core *c, struct job *job, const struct record_run *run)
         return false;
     leases_hold(c, sessions_ghost(c, run->worker), job, run->lease);
     if (!job->fanout_limit && fanout_part_worker(job->id) == NULL)
-        share_offer(c, job);
+        coalesce_add(c, job);
     return true;
 }
 
@@ -72,7 +72,7 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
     if (haunt(c, job, &record->run))
         return;
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
-    if (!job->shares || !share_board(c, job, trace.max_age_ms * 1000))
+    if (!job->coalesces || !coalesce_join(c, job, trace.max_age_ms * 1000))
         jobs_queue(c, job);
 }
 

@@ -2,7 +2,7 @@
  *
  *   core      events in, the tick              clients   requests and replies
  *   jobs      a trace from accept to result    reads     requests that wait for the store
- *   share     one probing for many traces      leases    what workers hold and send
+ *   coalesce  one probing for many traces      leases    what workers hold and send
  *   fan       one trace at many workers        sessions  workers come and go
  *   recent    the last results                 streams   sequence numbers, alive
  *   queue     who is next, dispatch            restore   what an earlier start left
@@ -34,7 +34,7 @@ struct peer_id {
 };
 
 RB_HEAD(job_id_tree, job);
-RB_HEAD(job_share_tree, job);
+RB_HEAD(probing_tree, job);
 RB_HEAD(run_tree, lease);
 RB_HEAD(demand_tree, demand);
 RB_HEAD(client_tree, client);
@@ -101,8 +101,8 @@ struct core {
     struct job_id_tree jobs;
     struct job *last_id; /* of them */
     struct run_tree leases;
-    struct job_share_tree shares;
-    struct job *last_share; /* of them */
+    struct probing_tree probings;
+    struct job *last_probing; /* of them */
     int64_t queued, running, riding;
     int64_t expected_parts; /* parts of those queued that have not been spread */
     int64_t queued_by_priority[PRIORITIES];

@@ -286,7 +286,7 @@ def test_a_place_that_cannot_be_fetched_is_told(system):
     assert "one/w1: the result did not come here" in process.log()
 
 
-def test_options_of_sharing(system):
+def test_options_of_coalesce(system):
     broker = FakeBroker(system)
     argv = ["--coalesce", "--max-age", "5000", "--no-wait", "--id", "one", "192.0.2.1"]
     process = system.start("trace", *argv)

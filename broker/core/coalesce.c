@@ -1,4 +1,4 @@
-#include "broker/core/share.h"
+#include "broker/core/coalesce.h"
 
 #include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
@@ -22,29 +22,29 @@ static int compare(const struct job *a, const struct job *b) {
     return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
 }
 
-RB_PROTOTYPE(job_share_tree, job, by_share, compare)
-RB_GENERATE(job_share_tree, job, by_share, compare)
-TAIL_GENERATE(job_share_tree, job, by_share, compare)
+RB_PROTOTYPE(probing_tree, job, by_probing, compare)
+RB_GENERATE(probing_tree, job, by_probing, compare)
+TAIL_GENERATE(probing_tree, job, by_probing, compare)
 
-void share_offer(struct core *c, struct job *job) {
-    if (job->offered)
+void coalesce_add(struct core *c, struct job *job) {
+    if (job->probing_indexed)
         return;
-    (void)job_share_tree_tail_insert(&c->shares, &c->last_share, job);
-    job->offered = true;
+    (void)probing_tree_tail_insert(&c->probings, &c->last_probing, job);
+    job->probing_indexed = true;
 }
 
-void share_withdraw(struct core *c, struct job *job) {
-    if (job->offered)
-        job_share_tree_tail_remove(&c->shares, &c->last_share, job);
-    job->offered = false;
+void coalesce_remove(struct core *c, struct job *job) {
+    if (job->probing_indexed)
+        probing_tree_tail_remove(&c->probings, &c->last_probing, job);
+    job->probing_indexed = false;
 }
 
 /* The last accepted of those that ask for the same. */
-static struct job *identical(struct core *c, struct job *job) {
-    struct job *last = c->last_share, *behind;
+static struct job *last_identical(struct core *c, struct job *job) {
+    struct job *last = c->last_probing, *behind;
     if (last != NULL && compare(last, job) > 0 &&
-        (behind = RB_NFIND(job_share_tree, &c->shares, job)) != NULL)
-        last = RB_PREV(job_share_tree, &c->shares, behind);
+        (behind = RB_NFIND(probing_tree, &c->probings, job)) != NULL)
+        last = RB_PREV(probing_tree, &c->probings, behind);
     bool same = last != NULL && last->probing_size == job->probing_size &&
                 memcmp(probing(last), probing(job), job->probing_size) == 0;
     return same ? last : NULL;
@@ -63,7 +63,7 @@ static bool is_its_own(int stop) {
 }
 
 /* Ends the job with what a finished one found. False if that cannot be read, though we made it. */
-static bool take_result(struct core *c, struct job *job, const struct job *from) {
+static bool coalesce_with_ended(struct core *c, struct job *job, const struct job *from) {
     struct wire_error err;
     struct result_head head;
     char id[RECORD_ID_BYTES + 1];
@@ -85,7 +85,7 @@ static bool take_result(struct core *c, struct job *job, const struct job *from)
     return true;
 }
 
-static void ride(struct core *c, struct job *job, struct job *leader) {
+static void coalesce_ride(struct core *c, struct job *job, struct job *leader) {
     struct bond *bond = fanout_bond(leader);
     fanout_bond(job)->leader = leader;
     TAILQ_INSERT_TAIL(&bond->riders, job, link);
@@ -95,21 +95,21 @@ static void ride(struct core *c, struct job *job, struct job *leader) {
     c->riding++;
 }
 
-bool share_board(struct core *c, struct job *job, int64_t max_age_us) {
-    struct job *other = identical(c, job);
+bool coalesce_join(struct core *c, struct job *job, int64_t max_age_us) {
+    struct job *other = last_identical(c, job);
     if (other == NULL)
         return false;
     if (other->state == JOB_DONE) {
         bool fresh = c->now.mono_us - other->done_us <= max_age_us;
-        return fresh && has_path(other->stop) && take_result(c, job, other);
+        return fresh && has_path(other->stop) && coalesce_with_ended(c, job, other);
     }
     if (other->cancelling || (other->bond != NULL && other->bond->rider_count >= CORE_MAX_RIDERS))
         return false;
-    ride(c, job, other);
+    coalesce_ride(c, job, other);
     return true;
 }
 
-void share_leave(struct core *c, struct job *job) {
+void coalesce_leave(struct core *c, struct job *job) {
     struct job *leader = job->bond->leader;
     TAILQ_REMOVE(&leader->bond->riders, job, link);
     leader->bond->rider_count--;
@@ -118,22 +118,22 @@ void share_leave(struct core *c, struct job *job) {
     c->riding--;
 }
 
-void share_arrive(struct core *c, struct job *leader, const struct ending *e) {
+void coalesce_leader_ended(struct core *c, struct job *leader, const struct ending *e) {
     struct job *rider, *first = NULL;
     struct ending shared = *e;
     shared.shared = leader->id;
     if (is_its_own(e->stop) && (first = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
-        share_leave(c, first);
+        coalesce_leave(c, first);
         jobs_queue(c, first);
         if (first->state != JOB_QUEUED)
             first = NULL;
     }
     while ((rider = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
-        share_leave(c, rider);
+        coalesce_leave(c, rider);
         if (!is_its_own(e->stop))
             jobs_finish(c, rider, &shared);
         else if (first != NULL)
-            ride(c, rider, first);
+            coalesce_ride(c, rider, first);
         else
             jobs_queue(c, rider);
     }

@@ -2,7 +2,7 @@
 
 #include "broker/core/clients.h"
 #include "broker/core/jobs.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
 #include "broker/core/state.h"
@@ -185,7 +185,7 @@ struct core *core_new(
     timeline_init(&c->worker_times);
     RB_INIT(&c->jobs);
     RB_INIT(&c->leases);
-    RB_INIT(&c->demands);
+    RB_INIT(&c->requirements);
     RB_INIT(&c->peers);
     RB_INIT(&c->names);
     RB_INIT(&c->clients);
@@ -216,7 +216,7 @@ void core_destroy(struct core **core) {
     reads_free_all(c);
     jobs_free_all(c);
     sessions_free_all(c);
-    pool_free_all(c);
+    matching_free_all(c);
     streams_free_all(c);
     wire_doc_free(&c->doc);
     wire_doc_free(&c->inner);

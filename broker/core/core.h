@@ -8,14 +8,15 @@
 
 #include "broker/core/records.h"
 
-#define CORE_MAX_RUNS 3          /* starts of one trace at workers */
-#define CORE_MAX_RETURNS 10      /* times that workers may hand one trace back */
-#define CORE_MAX_WAITERS 16      /* sockets that wait for one trace */
-#define CORE_MAX_STREAMS 1000000 /* that ever had a result */
-#define CORE_MAX_DEMANDS 1000    /* sets of labels and other needs, of traces without result */
-#define CORE_IDLE_DEMANDS 16     /* without such traces: kept, as they may come again */
-#define CORE_MAX_EDGES 1000000   /* pairs of a demand and a worker that fits: then no new demands */
-#define CORE_MAX_CLIENTS 100000  /* that have a trace without result */
+#define CORE_MAX_RUNS 3            /* starts of one trace at workers */
+#define CORE_MAX_RETURNS 10        /* times that workers may hand one trace back */
+#define CORE_MAX_WAITERS 16        /* sockets that wait for one trace */
+#define CORE_MAX_STREAMS 1000000   /* that ever had a result */
+#define CORE_MAX_REQUIREMENTS 1000 /* sets of labels and other needs, of traces without result */
+#define CORE_IDLE_REQUIREMENTS 16  /* without such traces: kept, as they may come again */
+#define CORE_MAX_MATCHES                                                                           \
+    1000000 /* pairs of a requirement and a worker that fits: then no new requirements */
+#define CORE_MAX_CLIENTS 100000 /* that have a trace without result */
 #define CORE_MAX_WORKERS 10000
 #define CORE_MAX_RIDERS 1000 /* traces that share the probing of one */
 #define CORE_MAX_PARTS 1000  /* of one fanout */

@@ -4,7 +4,7 @@
 #include "broker/core/fanout.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
 #include "broker/core/streams.h"
@@ -137,25 +137,25 @@ static bool admitted(struct core *c, struct trace *trace, struct wire_error *err
 }
 
 /* NULL with *err where the trace cannot wait for a worker. */
-static struct demand *admitted_demand(
+static struct requirement *admitted_requirement(
     struct core *c, const char *tag, const struct trace *trace, struct wire_error *err) {
-    struct demand *demand = pool_demand(c, trace, NULL);
-    if (demand == NULL) {
+    struct requirement *requirement = matching_requirement(c, trace, NULL);
+    if (requirement == NULL) {
         c->counters.busy++;
         wire_busy(err, "workers", "labels", RETRY_QUEUE_MS,
-            "%d sets of labels and other needs: full; send again later", CORE_MAX_DEMANDS);
-    } else if (!trace->wait && !pool_servable(demand)) {
-        char wants[POOL_WANTS_BYTES];
-        pool_wants(demand, wants, sizeof wants);
+            "%d sets of labels and other needs: full; send again later", CORE_MAX_REQUIREMENTS);
+    } else if (!trace->wait && !matching_is_served(requirement)) {
+        char wants[MATCHING_TEXT_BYTES];
+        matching_describe(requirement, wants, sizeof wants);
         wire_fail(err, "unavailable", "workers", "no worker that fits is there: %s", wants);
-        demand = NULL;
+        requirement = NULL;
     } else if (lanes_full(c, tag)) {
         c->counters.busy++;
         wire_busy(err, "clients", "clients", RETRY_REFUSED_MS, "%d: full; send again later",
             CORE_MAX_CLIENTS);
-        demand = NULL;
+        requirement = NULL;
     }
-    return demand;
+    return requirement;
 }
 
 static void keep(struct core *c, struct job *job) {
@@ -183,13 +183,13 @@ struct job *jobs_accept(
     msgpack_packer pk;
     if (!admitted(c, trace, err))
         return NULL;
-    struct demand *demand = admitted_demand(c, lanes_tag(peer, tag), trace, err);
-    if (demand == NULL)
+    struct requirement *requirement = admitted_requirement(c, lanes_tag(peer, tag), trace, err);
+    if (requirement == NULL)
         return NULL;
     state_packer(&pk, &c->body);
     trace_put_map(&pk, trace);
     struct job *job = jobs_new(c, trace->id, trace, c->body.data, c->body.size);
-    lanes_join(c, job, tag, demand);
+    lanes_join(c, job, tag, requirement);
     job->accepted_wall_us = c->now.wall_us;
     job->deadline_us = c->now.mono_us + trace->deadline_ms * 1000;
     c->counters.accepted++;
@@ -424,12 +424,12 @@ void jobs_cancel(struct core *c, struct job *job) {
 }
 
 static void end_queued(struct core *c, struct job *job) {
-    char message[POOL_WANTS_BYTES + 40] = "no worker that fits was there: ";
-    if (pool_was_servable(job)) {
+    char message[MATCHING_TEXT_BYTES + 40] = "no worker that fits was there: ";
+    if (matching_was_served(job)) {
         jobs_end(c, job, STOP_DEADLINE, NULL, NULL);
         return;
     }
-    pool_wants(job->lane->demand, message + strlen(message), POOL_WANTS_BYTES);
+    matching_describe(job->lane->requirement, message + strlen(message), MATCHING_TEXT_BYTES);
     jobs_end(c, job, STOP_NO_WORKER, "unavailable", message);
 }
 

@@ -72,7 +72,7 @@ struct job {
     };
     int64_t ticket; /* counts acceptances: its place in the queue, its number in the store */
     uint32_t trace_size, result_size;
-    uint32_t visits;                   /* see pool_was_servable() */
+    uint32_t served_periods;           /* see matching_was_served() */
     uint16_t probing_at, probing_size; /* the part of `trace` that says what is probed */
     uint8_t state;                     /* enum job_state */
     uint8_t priority, run, returns, waiter_count, stop;

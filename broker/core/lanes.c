@@ -1,7 +1,7 @@
 #include "broker/core/lanes.h"
 
 #include "broker/core/jobs.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/ward.h"
 #include "common/decimal.h"
 #include "common/mem.h"
@@ -27,9 +27,9 @@ static int compare_turn(const struct lane *a, const struct lane *b) {
     return compare_order(a->first, b->first);
 }
 
-static int compare_demand(const struct lane *a, const struct lane *b) {
-    if (a->demand != b->demand)
-        return (uintptr_t)a->demand < (uintptr_t)b->demand ? -1 : 1;
+static int compare_requirement(const struct lane *a, const struct lane *b) {
+    if (a->requirement != b->requirement)
+        return (uintptr_t)a->requirement < (uintptr_t)b->requirement ? -1 : 1;
     return a->priority - b->priority;
 }
 
@@ -42,8 +42,8 @@ RB_GENERATE(lane_job_tree, job, by_order, compare_order)
 TAIL_GENERATE(lane_job_tree, job, by_order, compare_order)
 RB_PROTOTYPE(turn_tree, lane, by_turn, compare_turn)
 RB_GENERATE(turn_tree, lane, by_turn, compare_turn)
-RB_PROTOTYPE(client_lane_tree, lane, by_demand, compare_demand)
-RB_GENERATE(client_lane_tree, lane, by_demand, compare_demand)
+RB_PROTOTYPE(client_lane_tree, lane, by_requirement, compare_requirement)
+RB_GENERATE(client_lane_tree, lane, by_requirement, compare_requirement)
 RB_PROTOTYPE(client_tree, client, by_tag, compare_tag)
 RB_GENERATE(client_tree, client, by_tag, compare_tag)
 
@@ -81,18 +81,18 @@ static struct client *new_client(struct core *c, const char *tag) {
 }
 
 static struct lane *get_lane(
-    struct core *c, struct client *client, struct demand *demand, uint8_t priority) {
-    struct lane key = {.demand = demand, .priority = priority};
+    struct core *c, struct client *client, struct requirement *requirement, uint8_t priority) {
+    struct lane key = {.requirement = requirement, .priority = priority};
     struct lane *lane = RB_FIND(client_lane_tree, &client->lanes, &key);
     if (lane != NULL)
         return lane;
     lane = mem_new(1, sizeof *lane);
     lane->client = client;
-    lane->demand = demand;
+    lane->requirement = requirement;
     lane->priority = priority;
     RB_INIT(&lane->jobs);
     (void)RB_INSERT(client_lane_tree, &client->lanes, lane);
-    pool_hold(c, demand);
+    matching_hold(c, requirement);
     return lane;
 }
 
@@ -100,13 +100,13 @@ bool lanes_full(struct core *c, const char *tag) {
     return c->client_count >= CORE_MAX_CLIENTS && find_client(c, tag) == NULL;
 }
 
-void lanes_join(struct core *c, struct job *job, const char *tag, struct demand *demand) {
+void lanes_join(struct core *c, struct job *job, const char *tag, struct requirement *requirement) {
     struct client *client = find_client(c, tag);
     if (client == NULL)
         client = new_client(c, tag);
-    job->lane = get_lane(c, client, demand, job->priority);
+    job->lane = get_lane(c, client, requirement, job->priority);
     job->lane->held++;
-    job->visits = demand->visits - (demand->serving > 0);
+    job->served_periods = requirement->served_periods - (requirement->serving > 0);
 }
 
 void lanes_leave(struct core *c, struct job *job) {
@@ -116,7 +116,7 @@ void lanes_leave(struct core *c, struct job *job) {
     if (--lane->held > 0)
         return;
     (void)RB_REMOVE(client_lane_tree, &client->lanes, lane);
-    pool_drop(c, lane->demand);
+    matching_release(c, lane->requirement);
     free(lane);
     if (!RB_EMPTY(&client->lanes))
         return;
@@ -129,7 +129,7 @@ void lanes_leave(struct core *c, struct job *job) {
 
 /* Gives the lane another first job, and the place among the turns that goes with it. */
 static void set_first(struct lane *lane, struct job *first) {
-    struct turn_tree *turns = &lane->demand->turns[lane->priority];
+    struct turn_tree *turns = &lane->requirement->turns[lane->priority];
     if (lane->first != NULL)
         (void)RB_REMOVE(turn_tree, turns, lane);
     lane->first = first;
@@ -141,38 +141,38 @@ static void set_first(struct lane *lane, struct job *first) {
 void lanes_add(struct core *c, struct job *job) {
     struct lane *lane = job->lane;
     struct client *client = lane->client;
-    struct demand *demand = lane->demand;
+    struct requirement *requirement = lane->requirement;
     if (client->queued++ == 0 && client->time < c->turn)
         client->time = c->turn;
     (void)lane_job_tree_tail_insert(&lane->jobs, &lane->last, job);
     lane->queued++;
     if (lane->first == NULL || compare_order(job, lane->first) < 0)
         set_first(lane, job);
-    if (demand->queued++ == 0) {
-        TAILQ_INSERT_TAIL(&c->waiting, demand, link);
-        pool_settle(c, demand);
+    if (requirement->queued++ == 0) {
+        TAILQ_INSERT_TAIL(&c->waiting, requirement, link);
+        matching_update_ready(c, requirement);
     }
 }
 
 void lanes_take(struct core *c, struct job *job) {
     struct lane *lane = job->lane;
-    struct demand *demand = lane->demand;
+    struct requirement *requirement = lane->requirement;
     struct job *next = RB_NEXT(lane_job_tree, &lane->jobs, job);
     lane_job_tree_tail_remove(&lane->jobs, &lane->last, job);
     lane->queued--;
     lane->client->queued--;
     if (lane->first == job)
         set_first(lane, next);
-    if (--demand->queued == 0) {
-        TAILQ_REMOVE(&c->waiting, demand, link);
-        pool_settle(c, demand);
+    if (--requirement->queued == 0) {
+        TAILQ_REMOVE(&c->waiting, requirement, link);
+        matching_update_ready(c, requirement);
     }
 }
 
-struct lane *lanes_next(struct demand *demand) {
+struct lane *lanes_next(struct requirement *requirement) {
     for (int p = 0; p < PRIORITIES; p++) {
         struct lane *lane;
-        while ((lane = RB_MIN(turn_tree, &demand->turns[p])) != NULL) {
+        while ((lane = RB_MIN(turn_tree, &requirement->turns[p])) != NULL) {
             if (lane->time == lane->client->time)
                 return lane;
             set_first(lane, lane->first);
@@ -191,11 +191,11 @@ void lanes_charge(struct core *c, struct client *client) {
 int64_t lanes_position(const struct job *job) {
     const struct lane *lane = job->lane, *other;
     if (ward_suspects(job))
-        return lane->demand->suspect_count;
+        return lane->requirement->suspect_count;
     int64_t before = lanes_order(job) - lanes_order(lane->first) + 1;
     if (before > lane->queued)
         before = lane->queued;
-    struct lane key = {.demand = lane->demand};
+    struct lane key = {.requirement = lane->requirement};
     for (other = RB_NFIND(client_lane_tree, &lane->client->lanes, &key); other != lane;
          other = RB_NEXT(client_lane_tree, &lane->client->lanes, (struct lane *)other))
         before += other->queued;

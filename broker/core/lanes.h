@@ -5,7 +5,7 @@
  * who has little running comes first. Nobody saves up turns: a client that had none, because
  * nothing was queued or no worker fitted, is brought to the time of the others with its next one.
  *
- * A demand's lanes wait in a tree by the time that their clients had when they were put there.
+ * A requirement's lanes wait in a tree by the time that their clients had when they were put there.
  * Times only grow, so that the first lane is the right one if its time is still true; if not, it
  * is put in anew, and the next one looked at. Pure. */
 #ifndef HOPMQ_LANES_H
@@ -24,11 +24,12 @@ struct client {
     char tag[];              /* printable, NUL-ended */
 };
 
-/* A client's traces of one demand and one priority. It lives while one of them has not ended. */
+/* A client's traces of one requirement and one priority. It lives while one of them has not ended.
+ */
 struct lane {
-    RB_ENTRY(lane) by_turn;   /* while a trace is queued: in its demand's turns */
-    RB_ENTRY(lane) by_demand; /* of its client */
-    struct demand *demand;
+    RB_ENTRY(lane) by_turn;        /* while a trace is queued: in its requirement's turns */
+    RB_ENTRY(lane) by_requirement; /* of its client */
+    struct requirement *requirement;
     struct client *client;
     RB_HEAD(lane_job_tree, job) jobs; /* that are queued */
     struct job *first, *last;         /* of them; NULL: none */
@@ -43,8 +44,9 @@ const char *lanes_tag(const struct core_peer *peer, char tag[LANES_TAG_BYTES + 1
 /* True if the client with this tag would be one too many. */
 bool lanes_full(struct core *core, const char *tag);
 
-/* Gives a new job the lane of its client, of its demand and of its priority. */
-void lanes_join(struct core *core, struct job *job, const char *tag, struct demand *demand);
+/* Gives a new job the lane of its client, of its requirement and of its priority. */
+void lanes_join(
+    struct core *core, struct job *job, const char *tag, struct requirement *requirement);
 
 /* The job has ended and is not queued. */
 void lanes_leave(struct core *core, struct job *job);
@@ -53,8 +55,8 @@ void lanes_leave(struct core *core, struct job *job);
  * with it. Others take their turns between. Of a suspect: so many wait for a ward as it does. */
 int64_t lanes_position(const struct job *job);
 
-/* The lane of a demand whose turn is next; NULL if nothing is queued. */
-struct lane *lanes_next(struct demand *demand);
+/* The lane of a requirement whose turn is next; NULL if nothing is queued. */
+struct lane *lanes_next(struct requirement *requirement);
 
 /* It has got a turn. */
 void lanes_charge(struct core *core, struct client *client);

@@ -4,7 +4,7 @@
 #include "broker/core/jobs.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/ward.h"
 
 void queue_insert(struct core *c, struct job *job) {
@@ -32,8 +32,8 @@ void queue_remove(struct core *c, struct job *job) {
 }
 
 struct job *queue_any(struct core *c) {
-    struct demand *demand = TAILQ_FIRST(&c->waiting);
-    return demand != NULL ? lanes_next(demand)->first : ward_any(c);
+    struct requirement *requirement = TAILQ_FIRST(&c->waiting);
+    return requirement != NULL ? lanes_next(requirement)->first : ward_any(c);
 }
 
 static bool before(const struct lane *a, const struct lane *b) {
@@ -43,10 +43,10 @@ static bool before(const struct lane *a, const struct lane *b) {
 }
 
 static struct lane *best(struct core *c) {
-    struct demand *demand;
+    struct requirement *requirement;
     struct lane *found = NULL;
-    TAILQ_FOREACH(demand, &c->ready, ready_link) {
-        struct lane *lane = lanes_next(demand);
+    TAILQ_FOREACH(requirement, &c->ready, ready_link) {
+        struct lane *lane = lanes_next(requirement);
         if (found == NULL || before(lane, found))
             found = lane;
     }
@@ -57,7 +57,7 @@ static void dispatch(struct core *c) {
     struct lane *lane;
     while ((lane = best(c)) != NULL) {
         struct job *job = lane->first;
-        struct worker *worker = pool_first(lane->demand);
+        struct worker *worker = matching_least_loaded_free(lane->requirement);
         if (job->fanout_limit) {
             fanout_start(c, job);
             continue;

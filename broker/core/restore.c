@@ -6,7 +6,7 @@
 #include "broker/core/jobs.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/sessions.h"
 #include "broker/core/state.h"
 #include "broker/core/streams.h"
@@ -58,8 +58,8 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
     }
     struct job *job = jobs_new(c, record->id, &trace, record->trace, record->trace_size);
     struct job *whole = whole_of(c, record->id);
-    lanes_join(
-        c, job, record->client, pool_demand_again(c, &trace, fanout_part_worker(record->id)));
+    lanes_join(c, job, record->client,
+        matching_requirement_unbounded(c, &trace, fanout_part_worker(record->id)));
     job->ticket = record->number;
     job->accepted_wall_us = record->accepted_us;
     job->deadline_us = c->now.mono_us + left_us(c, &trace, record->accepted_us);

@@ -2,7 +2,7 @@
 
 #include "broker/core/jobs.h"
 #include "broker/core/leases.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/ward.h"
 #include "common/mem.h"
 
@@ -48,7 +48,7 @@ struct worker *sessions_find(struct core *c, const struct core_peer *peer) {
     return RB_FIND(worker_peer_tree, &c->peers, &key);
 }
 
-void sessions_unload(struct core *c, struct worker *w) { pool_leave(c, w); }
+void sessions_unload(struct core *c, struct worker *w) { matching_worker_busy(c, w); }
 
 bool sessions_serves(const struct worker *w) {
     return !w->ghost && !w->draining && w->trouble[0] == '\0';
@@ -60,12 +60,12 @@ bool sessions_takes(const struct worker *w) { return w->serving && !w->full && !
 void sessions_load(struct core *c, struct worker *w) {
     if (w->lost)
         return;
-    pool_leave(c, w);
-    pool_serve(w, sessions_serves(w));
+    matching_worker_busy(c, w);
+    matching_set_serving(w, sessions_serves(w));
     if (!sessions_takes(w))
         ward_lift(c, w);
     if (sessions_takes(w) && w->running < w->capacity && !ward_is(c, w))
-        pool_enter(c, w);
+        matching_worker_free(c, w);
 }
 
 void sessions_rest(struct core *c, struct worker *w) {
@@ -78,7 +78,7 @@ void sessions_rest(struct core *c, struct worker *w) {
 
 static void remove_worker(struct core *c, struct worker *w) {
     sessions_unload(c, w);
-    pool_part(c, w);
+    matching_remove_worker(c, w);
     w->lost = true;
     ward_lift(c, w);
     timeline_unset(&c->worker_times, &w->timer);
@@ -208,7 +208,7 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     w->source_count = msg->source_count;
     w->draining = w->resting = false;
     set_trouble(c, w, msg->trouble);
-    pool_meet(c, w);
+    matching_add_worker(c, w);
     ward_lift(c, w);
 }
 

@@ -19,13 +19,13 @@ struct worker {
     size_t source_count;  /* 0: it may have any */
     int64_t capacity, running;
     struct job_list jobs;
-    LIST_HEAD(, edge) edges; /* to the demands that it fits */
+    LIST_HEAD(, match) matches; /* to the requirements that it fits */
     int64_t heard_us;
     int64_t contested_us; /* when its name was last taken over or fought for; 0: never */
     uint64_t beats;
     bool draining, lost;
-    bool serving; /* its edges count it as such */
-    bool free;    /* its edges are among the free ones of their demands */
+    bool serving; /* its matches count it as such */
+    bool free;    /* its matches are among the free ones of their requirements */
     bool ghost;   /* a name of before the restart that has not come back yet */
     bool full;    /* took a message not: nothing is given to it until it is heard again */
     bool gone;    /* that was because its connection is */

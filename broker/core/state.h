@@ -6,7 +6,7 @@
  *   fan       one trace at many workers        sessions  workers come and go
  *   recent    the last results                 streams   sequence numbers, alive
  *   queue     who is next, dispatch            restore   what an earlier start left
- *   lanes     clients and their turns          pool      demands, and the workers that fit
+ *   lanes     clients and their turns          matching  requirements, and the workers that fit
  *   ward      the last run of a trace, alone
  *
  * Each has a header, with the structures that are its own; recent is in jobs.h, reads in clients.h,
@@ -36,10 +36,10 @@ struct peer_id {
 RB_HEAD(job_id_tree, job);
 RB_HEAD(probing_tree, job);
 RB_HEAD(run_tree, lease);
-RB_HEAD(demand_tree, demand);
+RB_HEAD(requirement_tree, requirement);
 RB_HEAD(client_tree, client);
 TAILQ_HEAD(job_list, job);
-TAILQ_HEAD(demand_list, demand);
+TAILQ_HEAD(requirement_list, requirement);
 RB_HEAD(worker_peer_tree, worker);
 RB_HEAD(worker_name_tree, worker);
 RB_HEAD(stream_tree, stream);
@@ -113,15 +113,15 @@ struct core {
     int64_t parked_count, parked_bytes;
     uint64_t next_read;
     const struct record_answer *answer; /* while a parked request is handled again */
-    struct demand_tree demands;
-    struct demand_list waiting; /* with a trace queued */
-    struct demand_list ready;   /* and a worker free */
-    struct demand_list idle;    /* without lanes, the longest first */
-    int64_t demand_count;       /* without those for one worker only */
-    int64_t idle_count, edge_count;
+    struct requirement_tree requirements;
+    struct requirement_list waiting; /* with a trace queued */
+    struct requirement_list ready;   /* and a worker free */
+    struct requirement_list idle;    /* without lanes, the longest first */
+    int64_t requirement_count;       /* without those for one worker only */
+    int64_t idle_count, match_count;
     struct client_tree clients;
     int64_t client_count;
-    struct demand_list suspected; /* with suspects */
+    struct requirement_list suspected; /* with suspects */
     struct {
         struct worker *worker; /* that is reserved for the job, or has it; NULL: none */
         struct job *job;

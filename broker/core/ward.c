@@ -3,7 +3,7 @@
 #include "broker/core/jobs.h"
 #include "broker/core/lanes.h"
 #include "broker/core/leases.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
 
@@ -31,17 +31,17 @@ static void end(struct core *c) {
 }
 
 void ward_add(struct core *c, struct job *job) {
-    struct demand *demand = job->lane->demand;
-    if (demand->suspect_count++ == 0)
-        TAILQ_INSERT_TAIL(&c->suspected, demand, suspect_link);
-    (void)RB_INSERT(suspect_tree, &demand->suspects, job);
+    struct requirement *requirement = job->lane->requirement;
+    if (requirement->suspect_count++ == 0)
+        TAILQ_INSERT_TAIL(&c->suspected, requirement, suspect_link);
+    (void)RB_INSERT(suspect_tree, &requirement->suspects, job);
 }
 
 void ward_take(struct core *c, struct job *job) {
-    struct demand *demand = job->lane->demand;
-    (void)RB_REMOVE(suspect_tree, &demand->suspects, job);
-    if (--demand->suspect_count == 0)
-        TAILQ_REMOVE(&c->suspected, demand, suspect_link);
+    struct requirement *requirement = job->lane->requirement;
+    (void)RB_REMOVE(suspect_tree, &requirement->suspects, job);
+    if (--requirement->suspect_count == 0)
+        TAILQ_REMOVE(&c->suspected, requirement, suspect_link);
     if (c->ward.job == job)
         end(c);
 }
@@ -64,17 +64,17 @@ void ward_release(struct core *c, const struct job *job) {
 }
 
 struct job *ward_any(struct core *c) {
-    struct demand *demand = TAILQ_FIRST(&c->suspected);
-    return demand != NULL ? RB_ROOT(&demand->suspects) : NULL;
+    struct requirement *requirement = TAILQ_FIRST(&c->suspected);
+    return requirement != NULL ? RB_ROOT(&requirement->suspects) : NULL;
 }
 
 /* The first of the suspects that some worker could serve. */
 static struct job *first_suspect(struct core *c) {
-    struct demand *demand;
+    struct requirement *requirement;
     struct job *first = NULL;
-    TAILQ_FOREACH(demand, &c->suspected, suspect_link) {
-        struct job *job = RB_MIN(suspect_tree, &demand->suspects);
-        if (pool_servable(demand) && (first == NULL || compare(job, first) < 0))
+    TAILQ_FOREACH(requirement, &c->suspected, suspect_link) {
+        struct job *job = RB_MIN(suspect_tree, &requirement->suspects);
+        if (matching_is_served(requirement) && (first == NULL || compare(job, first) < 0))
             first = job;
     }
     return first;
@@ -82,7 +82,7 @@ static struct job *first_suspect(struct core *c) {
 
 static void reserve(struct core *c) {
     struct job *job = first_suspect(c);
-    struct worker *w = job != NULL ? pool_least(job->lane->demand) : NULL;
+    struct worker *w = job != NULL ? matching_least_loaded(job->lane->requirement) : NULL;
     if (w == NULL)
         return;
     sessions_unload(c, w);

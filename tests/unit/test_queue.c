@@ -2,7 +2,7 @@
 #include "tests/unit/queue_rig.h"
 
 #include "broker/core/lanes.h"
-#include "broker/core/pool.h"
+#include "broker/core/matching.h"
 #include "broker/core/queue.h"
 #include "common/mem.h"
 
@@ -219,13 +219,13 @@ static void a_trace_goes_where_it_can_be_run(void **state) {
 /* As a hello with `flows` and `sources` does. */
 static void set_addresses(char name, unsigned flows, const char *source) {
     struct worker *w = rig_worker(&rig, name);
-    pool_leave(rig.core, w);
+    matching_worker_busy(rig.core, w);
     w->flows = flows;
     w->source_count = 1;
     w->sources = mem_grow(w->sources, 1, sizeof *w->sources);
     assert_true(addr_parse(w->sources, source));
-    pool_meet(rig.core, w);
-    pool_enter(rig.core, w);
+    matching_add_worker(rig.core, w);
+    matching_worker_free(rig.core, w);
 }
 
 static void flows_and_sources_are_asked_for(void **state) {
@@ -318,7 +318,7 @@ static void so_many_different_needs(void **state) {
     (void)state;
     char site[16];
     struct rig_ask ask = {.site = site};
-    for (int i = 0; i < CORE_MAX_DEMANDS; i++) {
+    for (int i = 0; i < CORE_MAX_REQUIREMENTS; i++) {
         (void)snprintf(site, sizeof site, "s%d", i);
         rig_submit(&rig, 'a', i, 1, &ask);
         assert_int_equal(rig.errors, 0);
@@ -337,10 +337,10 @@ static void so_many_different_needs(void **state) {
     assert_int_equal(rig.given_count, 2);
     assert_int_equal(rig.given[0].trace, 7);
     assert_int_equal(rig.given[1].trace, 5000);
-    for (int i = 2; i < CORE_MAX_DEMANDS; i++)
+    for (int i = 2; i < CORE_MAX_REQUIREMENTS; i++)
         rig_cancel(&rig, i);
     rig_cancel(&rig, 5002);
-    assert_int_equal(rig.core->idle_count, CORE_IDLE_DEMANDS);
+    assert_int_equal(rig.core->idle_count, CORE_IDLE_REQUIREMENTS);
 }
 
 static void a_client_is_forgotten(void **state) {

@@ -7,19 +7,26 @@ SANITIZED := $(BUILD)/sanitized
 SAN_FLAGS := BUILD=$(SANITIZED) OPTIMIZE=-O1 \
 	SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
-.PHONY: test unit-programs replay-programs
+# The pure modules that tests link: their objects, or with SHARED=1 one library of them.
+PURE_LIBRARY := $(BUILD)/libpure.so
+PURE_LINKED := $(if $(SHARED),$(PURE_LIBRARY),$(PURE_OBJECTS))
+$(PURE_LIBRARY): $(PURE_OBJECTS)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$@ $^ $(ALL_LDLIBS) \
+	  $(JANSSON) $(RESOLV) -o $@
+
+.PHONY: test unit-programs process-programs replay-programs
 test: deps
-	@$(MAKE) --no-print-directory all unit-programs $(UNPROTECTED) $(STORE_TESTS) $(WALLCLOCK) \
-	  sim-program
+	@$(MAKE) --no-print-directory all unit-programs process-programs sim-program
 	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs sim-program
 	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
 
 unit-programs: $(UNIT_TESTS)
+process-programs: $(UNPROTECTED) $(STORE_TESTS) $(WALLCLOCK)
 $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
 $(BUILD)/unit/test_reactor: $(call obj,common/runtime/reactor.c)
-$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_OBJECTS)
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_LINKED)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
 
@@ -42,7 +49,8 @@ $(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJEC
 SIM := $(BUILD)/tests/sim
 SIM_PURE := $(filter common/% broker/%,$(PURE)) \
 	$(patsubst %,worker/session/%,agent fit lease responders) worker/probing/mtr_line
-SIM_OBJECTS := $(call obj,$(wildcard tests/sim/*.c)) $(SIM_PURE:%=$(BUILD)/obj/%.o)
+SIM_OBJECTS := $(call obj,$(wildcard tests/sim/*.c)) \
+	$(if $(SHARED),$(PURE_LIBRARY),$(SIM_PURE:%=$(BUILD)/obj/%.o))
 SEEDS ?= 1-1000000
 .PHONY: sim sim-program sim-mutants
 sim-program: $(SIM)
@@ -59,7 +67,7 @@ $(WALLCLOCK): tests/process/wallclock.c
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
-$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(PURE_OBJECTS)
+$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(PURE_LINKED)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@
 
@@ -84,3 +92,19 @@ $(BUILD)/promtool:
 	@mkdir -p $@.deb
 	cd $@.deb && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .
 	mv $@.deb/usr/bin/promtool $@ && rm -r $@.deb
+
+# Mutants: tests/mutants/run.py says how. All programs of tests are built with sanitizers, linked to
+# one library of the pure modules, which it builds again for each mutant.
+MUTANTS := $(BUILD)/mutants
+MUTANT_FLAGS := BUILD=$(MUTANTS) SHARED=1 OPTIMIZE=-O1 SANITIZE="-fPIC -fsanitize=address,undefined \
+	-fno-sanitize-recover=all"
+.PHONY: mutants mutant-programs mutant-library mutant-process-programs
+mutants: deps
+	@$(MAKE) -s --no-print-directory mutant-programs mutant-process-programs
+	@$(PYTHON) tests/mutants/run.py $(MUTANTS) $(if $(SAMPLE),--sample $(SAMPLE)) $(MUTATED)
+mutant-programs:
+	@$(MAKE) --no-print-directory $(MUTANT_FLAGS) unit-programs replay-programs sim-program
+mutant-library:
+	@$(MAKE) --no-print-directory $(MUTANT_FLAGS) $(MUTANTS)/libpure.so
+mutant-process-programs:
+	@$(MAKE) --no-print-directory BUILD=$(MUTANTS)/programs all process-programs

@@ -1,0 +1,248 @@
+#!/usr/bin/python3
+"""Changes one line of the sources at a time, and sees that a fast test fails for it.
+
+tests/mutants/run.py BUILD                whole: every mutant of tests/mutants/list
+tests/mutants/run.py BUILD --sample 12    so many of them, drawn by a seed that is printed
+tests/mutants/run.py BUILD FILE...        those of these source files
+
+BUILD is what `make mutant-programs` has built: the unit tests, the corpus and the simulation with
+sanitizers, all of them linked to one shared library of the pure modules. So a mutant of a pure
+module costs one compilation and one link, and the tests run as they are. A mutant of any other
+module names the process tests that must find it (`by`), and the programs are built for it.
+
+Exits 1 if less than FOUND_AT_LEAST of the mutants that are not equivalent are found, if a mutant
+that the list calls equivalent is found after all, or if a mutant does not fit the sources.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import queue
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+LIST = os.path.join(SOURCE, "tests/mutants/list")
+FOUND_AT_LEAST = 0.95
+SEEDS = "1-200"  # schedules of the simulation
+TEST_LIMIT_S, BY_LIMIT_S = 120, 600  # a mutant may make a test run for ever: that is found
+COPIED = ("Makefile", "broker", "clients", "common", "docs", "tests", "worker", "README.md")
+
+
+class Mutant:
+    def __init__(self, lines):
+        self.path, self.function, self.by = lines[0], None, []
+        self.old = self.new = self.equivalent = self.survives = None
+        for line in lines[1:]:
+            word, _, rest = line.partition(" ")
+            if word == "-":
+                self.old = rest
+            elif word == "+":
+                self.new = rest
+            elif word == "in":
+                self.function = rest
+            elif word == "by":
+                self.by = rest.split()
+            elif word == "equivalent:":
+                self.equivalent = rest
+            elif word == "survives:":
+                self.survives = rest
+            else:
+                sys.exit(f"{LIST}: {line}: must begin with - + in by equivalent: survives:")
+        if self.old is None or self.new is None:
+            sys.exit(f"{LIST}: {self.path}: a mutant needs a line '- OLD' and a line '+ NEW'")
+
+    def __str__(self):
+        return f"{self.path}: {self.old}  =>  {self.new}"
+
+
+def mutants():
+    """A block of lines each; a line that begins with # is a comment."""
+    with open(LIST, encoding="utf-8") as file:
+        lines = [line.rstrip("\n") for line in file if not line.startswith("#")]
+    blocks = "\n".join(lines).split("\n\n")
+    return [Mutant(block.strip("\n").split("\n")) for block in blocks if block.strip()]
+
+
+def lines_of_function(lines, name):
+    """The range of a function's definition, which begins in the first column and ends with }."""
+    begin = next((at for at, line in enumerate(lines)
+                  if re.match(rf"\w.*\b{name}\(", line) and not line.endswith(";")), None)
+    if begin is None:
+        return 0, 0
+    return begin, next(at for at in range(begin, len(lines)) if lines[at] == "}")
+
+
+def mutate(tree, mutant):
+    """Why the change does not fit; None: it was made."""
+    target = os.path.join(tree, mutant.path)
+    if not os.path.exists(target):
+        return "there is no such file"
+    with open(target, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    begin, end = 0, len(lines)
+    if mutant.function is not None:
+        begin, end = lines_of_function(lines, mutant.function)
+    hits = [at for at in range(begin, end) if lines[at].strip() == mutant.old]
+    if len(hits) != 1:
+        return f"its old line stands {len(hits)} times there, must stand once"
+    indent = lines[hits[0]][: len(lines[hits[0]]) - len(lines[hits[0]].lstrip())]
+    lines[hits[0]] = indent + mutant.new
+    with open(target, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+    return None
+
+
+def command(tree, argv, limit_s, env=None):
+    """The exit status, None where it took too long; and the end of what was said."""
+    process = subprocess.Popen(argv, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, errors="replace", env={**os.environ, **(env or {})})
+    try:
+        output, _ = process.communicate(timeout=limit_s)
+        return process.returncode, output[-3000:]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return None, f"not done within {limit_s} s"
+
+
+class Tree:
+    """A copy of the sources and of what was built of them, for one mutant at a time."""
+
+    def __init__(self, build, directory):
+        self.path, self.build = directory, build
+        for name in COPIED:
+            copy = shutil.copytree if os.path.isdir(os.path.join(SOURCE, name)) else shutil.copy2
+            copy(os.path.join(SOURCE, name), os.path.join(directory, name))
+        shutil.copytree(os.path.join(SOURCE, build), os.path.join(directory, build))
+
+    def make(self, *targets):
+        return command(self.path, ["make", "-s", "-j1", "WARN=-std=c11 -w",
+                                   f"MUTANTS={self.build}", *targets], BY_LIMIT_S)
+
+    def fast_tests(self, path):
+        """Names and commands; first those of the module that was changed, then who includes it."""
+        module = os.path.basename(path).rsplit(".", 1)[0]
+        header = path.rsplit(".", 1)[0] + ".h"
+        found = []
+        for name in sorted(os.listdir(os.path.join(self.path, self.build, "unit"))):
+            with open(self.test_source(name), encoding="utf-8") as file:
+                includes = header in file.read()
+            rank = 0 if name.startswith("test_" + module) else 1 if includes else 2
+            found.append((rank, name, [f"{self.build}/unit/{name}"]))
+        for name in sorted(os.listdir(os.path.join(self.path, self.build, "replay"))):
+            corpus = "tests/fuzz/corpus/" + name.replace("fuzz_", "")
+            found.append((3, name, [f"{self.build}/replay/{name}", corpus]))
+        seeds = ["--seeds", SEEDS, "--failures", "1"]
+        found.append((4, "simulation", [f"{self.build}/tests/sim", *seeds]))
+        return [(name, argv) for _, name, argv in sorted(found)]
+
+    def test_source(self, name):
+        unit = os.path.join(self.path, "tests/unit", name + ".c")
+        return unit if os.path.exists(unit) else os.path.join(self.path, "tests/simnet", name + ".c")
+
+    def failing(self, path):
+        """The first fast test that fails, or None."""
+        for name, argv in self.fast_tests(path):
+            status, _ = command(self.path, argv, TEST_LIMIT_S, {"HOPMQ_SOURCE": self.path})
+            if status != 0:
+                return name
+        return None
+
+    def failing_by(self, by):
+        """The first of the process tests that fails, or None."""
+        argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *by]
+        status, output = command(self.path, argv, BY_LIMIT_S,
+                                 {"HOPMQ_BUILD": self.build + "/programs"})
+        if status == 0:
+            return None
+        failed = re.search(r"^(?:FAILED|ERROR) \S*?(\w+\.py\S*)", output, re.MULTILINE)
+        return failed[1] if failed else output.strip().split("\n")[-1]
+
+    def trial(self, mutant):
+        """What found the mutant, None: nothing; and what is wrong with the mutant itself."""
+        wrong = mutate(self.path, mutant)
+        if wrong:
+            return None, wrong
+        target = "mutant-process-programs" if mutant.by else "mutant-library"
+        status, output = self.make(target)
+        if status != 0:
+            return None, "does not compile: " + output
+        return (self.failing_by(mutant.by) if mutant.by else self.failing(mutant.path)), None
+
+    def restore(self, path):
+        """With a new time, so that make compiles the file once more."""
+        shutil.copy(os.path.join(SOURCE, path), os.path.join(self.path, path))
+
+
+def judge(mutant, found, wrong):
+    """A word for the line that is printed, and whether that is as the list says."""
+    if wrong:
+        return "WRONG", False
+    if mutant.equivalent is not None:
+        return ("FOUND, though called equivalent", False) if found else ("equivalent", True)
+    if mutant.survives is not None:
+        return ("found, though it survived once", True) if found else ("survives", True)
+    return ("found", True) if found else ("MISSED", False)
+
+
+def run_all(build, chosen, jobs):
+    """Every mutant with what found it and what is wrong with it, printed as they end."""
+    trees, results = queue.Queue(), []
+
+    def one(mutant):
+        tree = trees.get()
+        started = time.monotonic()
+        try:
+            found, wrong = tree.trial(mutant)
+        finally:
+            tree.restore(mutant.path)
+            trees.put(tree)
+        word, _ = judge(mutant, found, wrong)
+        by = f" by {found}" if found else f": {wrong}" if wrong else ""
+        print(f"{word}{by} in {time.monotonic() - started:.1f} s: {mutant}", flush=True)
+        return mutant, found, wrong
+
+    with tempfile.TemporaryDirectory(prefix="hopmq-mutants-") as top:
+        for number in range(jobs):
+            directory = os.path.join(top, str(number))
+            os.mkdir(directory)
+            trees.put(Tree(build, directory))
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            results = list(pool.map(one, chosen))
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("files", nargs="*", help="only mutants of these source files")
+    parser.add_argument("--sample", type=int, help="draw this many")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    chosen = [m for m in mutants() if not options.files or m.path in options.files]
+    if options.sample is not None:
+        print(f"sample of {options.sample} of {len(chosen)} mutants, --seed {options.seed}")
+        chosen = random.Random(options.seed).sample(chosen, min(options.sample, len(chosen)))
+    results = run_all(options.build, chosen, options.jobs)
+    counted = [r for r in results if r[0].equivalent is None]
+    found = sum(r[1] is not None for r in counted)
+    unfit = sum(r[2] is not None for r in results)
+    contradicted = sum(r[1] is not None for r in results if r[0].equivalent is not None)
+    share = found / len(counted) if counted else 1
+    print(f"{found} of {len(counted)} mutants found, {share:.1%}; "
+          f"{len(results) - len(counted)} equivalent, {unfit} do not fit the sources")
+    # In a sample, one that is known to survive must not make the share too small.
+    missed = [r for r in counted if r[1] is None and r[0].survives is None]
+    enough = not missed if options.sample is not None else share >= FOUND_AT_LEAST
+    return 0 if enough and unfit == 0 and contradicted == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,8 +10,8 @@
 #include "worker/host/locate.h"
 #include "worker/host/prober.h"
 #include "worker/host/resolver.h"
+#include "worker/host/seq_check.h"
 #include "worker/host/slices.h"
-#include "worker/host/sounding.h"
 #include "worker/metrics.h"
 #include "worker/session/names.h"
 
@@ -67,7 +67,7 @@ struct daemon {
     struct names *names;
     struct mux *mux;
     struct slices *slices;
-    struct sounding *sounding;
+    struct seq_check *seq_check;
     struct vitals *vitals;
     struct broker brokers[DAEMON_MAX_BROKERS];
     enum drain drain;
@@ -129,9 +129,9 @@ static void prober_stuck(void *context) {
     prober_replace(d->prober, "hangs");
 }
 
-static bool sound(void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
+static bool seq_check(void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
     struct daemon *d = context;
-    return sounding_begin(d->sounding, from, to, to_port);
+    return seq_check_begin(d->seq_check, from, to, to_port);
 }
 
 /* ---- what happens ----------------------------------------------------------------------- */
@@ -237,12 +237,12 @@ static void on_bad_line(void *context) {
 
 static void on_heard(void *context, uint16_t port) {
     struct daemon *d = context;
-    mux_sounded(d->mux, port, now().mono_us);
+    mux_seq_checked(d->mux, port, now().mono_us);
 }
 
 static void on_stranger(void *context) {
     struct daemon *d = context;
-    mux_counters(d->mux)->sounding_strangers++;
+    mux_counters(d->mux)->seq_check_strangers++;
 }
 
 static bool on_started(void *context, pid_t pid) {
@@ -427,10 +427,10 @@ int daemon_run(const struct daemon_config *config) {
     const struct prober_sink prober_sink = {
         d, on_prober_up, on_prober_down, on_prober_trouble, on_reply, on_bad_line, on_started};
     const struct mux_sink mux_sink = {
-        d, to_prober, agent_on_hop, agent_on_done, prober_stuck, sound};
-    const struct sounding_sink sounding_sink = {d, on_heard, on_stranger};
+        d, to_prober, agent_on_hop, agent_on_done, prober_stuck, seq_check};
+    const struct seq_check_sink seq_check_sink = {d, on_heard, on_stranger};
     d->mux = mux_new(config->pps, &mux_sink);
-    d->sounding = sounding_new(d->reactor, &sounding_sink);
+    d->seq_check = seq_check_new(d->reactor, &seq_check_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
     d->resolver = resolver_new(d->reactor);
     d->locator = locator_new(d->resolver, on_located);
@@ -461,7 +461,7 @@ int daemon_run(const struct daemon_config *config) {
     hang_up(d);
     prober_destroy(&d->prober);
     slices_destroy(&d->slices);
-    sounding_destroy(&d->sounding);
+    seq_check_destroy(&d->seq_check);
     mux_destroy(&d->mux);
     reactor_destroy(&d->reactor);
     zsys_shutdown();

@@ -29,7 +29,7 @@ struct rig {
     unsigned sent, stuck, skipped, asked;
     bool hangs;
     bool quiet; /* sends are counted, not shown */
-    bool hears; /* soundings are possible */
+    bool hears; /* sequence checks are possible */
 };
 
 /* The number after `name` in a probe line, 0 if it has none. */
@@ -99,7 +99,8 @@ static inline struct addr addr(const char *text) {
     return a;
 }
 
-static inline bool on_sound(void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
+static inline bool on_seq_check(
+    void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
     const struct rig *rig = context;
     *to = addr("127.0.0.1");
     *from = addr("127.1.2.3");
@@ -117,7 +118,8 @@ static inline struct rig *rig_of(int64_t pps, const char *version) {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     rig->now_us = SECOND;
-    rig->mux = mux_new(pps, &(struct mux_sink){rig, on_send, on_hop, on_done, on_stuck, on_sound});
+    rig->mux =
+        mux_new(pps, &(struct mux_sink){rig, on_send, on_hop, on_done, on_stuck, on_seq_check});
     mux_prober(rig->mux, version, rig->now_us);
     return rig;
 }

@@ -87,7 +87,7 @@ static void on_send(void *context, const char *line, size_t size) {
 
 static void on_stuck(void *context) { log_line(context, "stuck", ""); }
 
-static bool on_sound(void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
+static bool on_seq_check(void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
     (void)context;
     (void)from;
     (void)to;
@@ -103,7 +103,7 @@ static struct rig *rig_new(int64_t capacity) {
     assert_true(wire_doc_init(&rig->doc));
     msgpack_sbuffer_init(&rig->bytes);
     rig->mux = mux_new(
-        0, &(struct mux_sink){rig, on_send, agent_on_hop, agent_on_done, on_stuck, on_sound});
+        0, &(struct mux_sink){rig, on_send, agent_on_hop, agent_on_done, on_stuck, on_seq_check});
     struct agent_config config = {.name = "ams1", .capacity = capacity};
     assert_true(labels_add(&config.labels, "site=ams"));
     rig->agent = agent_new(
@@ -238,8 +238,8 @@ static void the_numbers_in_a_heartbeat(void **state) {
         "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,'late_"
         "taken':0,'doubted':0,"
         "'impossible_times':0,'clock_steps':0,'probes_beyond':0,'prober_lag_us':0,'near_waits':0,'"
-        "near_limited':0,'sequence_waits':0,'numbers_skipped':0,'sequence_drift':0,'soundings':0,'"
-        "soundings_failed':0,'sounding_strangers':0,'bad_tokens':0,'bad_"
+        "near_limited':0,'sequence_waits':0,'numbers_skipped':0,'sequence_drift':0,'seq_checks':0,'"
+        "seq_checks_failed':0,'seq_check_strangers':0,'bad_tokens':0,'bad_"
         "lines':0,'bad_messages':1,"
         "'prober_restarts':3,'dropped_to_broker':4,'names_cached':5,'name_queries':6,"
         "'name_failures':7,'names_refused':8}}\n");

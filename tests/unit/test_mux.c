@@ -597,7 +597,7 @@ static void numbers_of_others_are_skipped(void **state) {
 }
 
 /* A TCP probe may have taken more numbers than one: a probe to ourselves shows it. */
-static void soundings_follow_the_prober(void **state) {
+static void seq_checks_follow_the_prober(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
     struct trace t = options();
@@ -614,10 +614,10 @@ static void soundings_follow_the_prober(void **state) {
         "port 12345\n"
         "1000000 A hop 1: ttl-expired 100\n"
         "1000000 #2 to .1 local-ip-4 198.51.100.2 protocol tcp ttl 2 timeout 1 port 80\n");
-    mux_sounded(rig->mux, 33000 + MUX_SHELL_PROBES + 1 + 5, rig->now_us);
-    mux_sounded(rig->mux, 33000, rig->now_us); /* none is out */
+    mux_seq_checked(rig->mux, 33000 + MUX_SHELL_PROBES + 1 + 5, rig->now_us);
+    mux_seq_checked(rig->mux, 33000, rig->now_us); /* none is out */
     const struct mux_counters *c = mux_counters(rig->mux);
-    assert_int_equal(c->soundings, 1);
+    assert_int_equal(c->seq_checks, 1);
     assert_int_equal(c->sequence_drift, 5);
     mux_own(rig->mux, SEQUENCE_ALL & ~1U);
     say(rig, 2, EXPIRED);
@@ -627,12 +627,12 @@ static void soundings_follow_the_prober(void **state) {
         mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_SKIP_TOKEN}, rig->now_us);
     tick(rig);
     assert_int_equal(rig->skipped, 434 + (SEQUENCE_COMMON + 7) / 8 - (MUX_SHELL_PROBES + 3 + 5));
-    assert_int_equal(c->soundings_failed, 0);
+    assert_int_equal(c->seq_checks_failed, 0);
     rig_end(rig);
 }
 
-/* Without loopback the worker goes on; a prober that found no number free is sounded at once. */
-static void soundings_that_fail(void **state) {
+/* Without loopback the worker goes on; a prober that found no number free is checked at once. */
+static void seq_checks_that_fail(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
     struct trace t = options();
@@ -644,16 +644,16 @@ static void soundings_that_fail(void **state) {
     for (unsigned i = 0; i < 6; i++) {
         tick(rig);
         assert_int_equal(rig->sent, i + 1);
-        assert_int_equal(c->soundings_failed, 1 + i * 500000 / MUX_SOUND_US);
+        assert_int_equal(c->seq_checks_failed, 1 + i * 500000 / MUX_SEQ_CHECK_US);
         rig->now_us += 500000;
         say(rig, i, EXPIRED);
     }
     rig->hears = true;
-    rig->now_us += MUX_SOUND_US;
-    tick(rig); /* a sounding, #6, and a probe, #7 */
+    rig->now_us += MUX_SEQ_CHECK_US;
+    tick(rig); /* a sequence check, #6, and a probe, #7 */
     assert_int_equal(rig->sent, 8);
-    mux_sounded(rig->mux, 33007, rig->now_us);
-    assert_int_equal(c->soundings, 1);
+    mux_seq_checked(rig->mux, 33007, rig->now_us);
+    assert_int_equal(c->seq_checks, 1);
     say(rig, 7, EXPIRED);
     tick(rig);
     assert_int_equal(rig->sent, 9);
@@ -867,8 +867,8 @@ int main(void) {
         cmocka_unit_test(doubts_are_no_loss),
         cmocka_unit_test(what_was_sent_again_rests_as_if_silent),
         cmocka_unit_test(numbers_of_others_are_skipped),
-        cmocka_unit_test(soundings_follow_the_prober),
-        cmocka_unit_test(soundings_that_fail),
+        cmocka_unit_test(seq_checks_follow_the_prober),
+        cmocka_unit_test(seq_checks_that_fail),
         cmocka_unit_test(a_token_is_good_for_one_answer),
         cmocka_unit_test(tokens_of_nobody),
         cmocka_unit_test(tokens_come_back_late),

@@ -87,7 +87,8 @@ static void see_flags(void *context, void *owner, const struct hop_probe *probes
 static struct rig *flag_rig(const struct trace *t) {
     struct rig *rig = sent_one(t);
     mux_destroy(&rig->mux);
-    rig->mux = mux_new(0, &(struct mux_sink){rig, on_send, see_flags, on_done, on_stuck, on_sound});
+    rig->mux =
+        mux_new(0, &(struct mux_sink){rig, on_send, see_flags, on_done, on_stuck, on_seq_check});
     rig->sent = rig->asked = 0;
     mux_prober(rig->mux, "0.95", rig->now_us);
     add(rig, A, t);

@@ -233,8 +233,8 @@ static void what_is_not_known_exactly_rests_longer(void **state) {
     uint64_t stream = sequence_use(s, 1000000, true);
     assert_true(sequence_answered(s, stream, &a, 500));
     assert_int_equal(s->numbers[stream].free_us, 500 + SEQUENCE_DOUBT_US);
-    sequence_sound(s, 1000000);
-    assert_int_equal(sequence_sounded(s, 33000 + 1, 600), 0);
+    sequence_check(s, 1000000);
+    assert_int_equal(sequence_checked(s, 33000 + 1, 600), 0);
     uint64_t plain = sequence_use(s, 1000000, false);
     assert_true(sequence_answered(s, plain, &a, 700));
     assert_int_equal(s->numbers[plain].free_us, 700 + SEQUENCE_REST_US);
@@ -305,54 +305,54 @@ static void a_slice_becomes_free(void **state) {
     free(s);
 }
 
-/* ---- soundings -------------------------------------------------------------------------- */
+/* ---- sequence checks -------------------------------------------------------------------- */
 
 #define FIRST 33000
 
 static uint16_t port_of(uint64_t position) { return (uint16_t)(FIRST + position % COUNT); }
 
-static void soundings_are_due(void **state) {
+static void checks_are_due(void **state) {
     (void)state;
     struct sequence *s = made(SEQUENCE_ALL);
     for (int i = 0; i < 5000; i++)
         (void)sequence_use(s, 0, false);
-    assert_false(sequence_sound_due(s)); /* what is no stream cannot drift */
+    assert_false(sequence_check_due(s)); /* what is no stream cannot drift */
     (void)sequence_use(s, 0, true);
-    assert_true(sequence_sound_due(s)); /* a new prober's first stream probe */
-    sequence_sound(s, 0);
-    assert_int_equal(sequence_sounded(s, port_of(s->sounding), 0), 0);
-    assert_false(sequence_sound_due(s));
-    for (int i = 0; i < SEQUENCE_SOUND_STREAMS; i++) {
-        assert_false(sequence_sound_due(s));
+    assert_true(sequence_check_due(s)); /* a new prober's first stream probe */
+    sequence_check(s, 0);
+    assert_int_equal(sequence_checked(s, port_of(s->check_position), 0), 0);
+    assert_false(sequence_check_due(s));
+    for (int i = 0; i < SEQUENCE_CHECK_STREAMS; i++) {
+        assert_false(sequence_check_due(s));
         (void)sequence_use(s, 0, true);
     }
-    assert_true(sequence_sound_due(s));
-    sequence_sound(s, 0);
-    (void)sequence_use(s, 0, true); /* sent before the sounding came */
-    assert_int_equal(sequence_sounded(s, port_of(s->sounding), 0), 0);
-    sequence_skipped(s, SEQUENCE_SOUND_NUMBERS - 3);
-    assert_false(sequence_sound_due(s));
+    assert_true(sequence_check_due(s));
+    sequence_check(s, 0);
+    (void)sequence_use(s, 0, true); /* sent before the sequence check came */
+    assert_int_equal(sequence_checked(s, port_of(s->check_position), 0), 0);
+    sequence_skipped(s, SEQUENCE_CHECK_NUMBERS - 3);
+    assert_false(sequence_check_due(s));
     sequence_skipped(s, 1);
-    assert_true(sequence_sound_due(s));
-    sequence_sound(s, 0);
-    assert_int_equal(sequence_sounded(s, port_of(s->sounding), 0), 0);
+    assert_true(sequence_check_due(s));
+    sequence_check(s, 0);
+    assert_int_equal(sequence_checked(s, port_of(s->check_position), 0), 0);
     (void)sequence_use(s, 0, true);
     sequence_went_round(s);
-    assert_true(sequence_sound_due(s));
+    assert_true(sequence_check_due(s));
     free(s);
 }
 
-static void a_sounding_corrects_the_position(void **state) {
+static void a_check_corrects_the_position(void **state) {
     (void)state;
     static const int64_t drifts[] = {0, 1, 63, 64, 5000, COUNT / 2, -1, -9};
     for (size_t i = 0; i < sizeof drifts / sizeof drifts[0]; i++) {
         struct sequence *s = made(SEQUENCE_ALL);
         sequence_skipped(s, COUNT - 3); /* the correction goes over the end */
-        sequence_sound(s, 0);
-        uint16_t port = port_of(s->sounding + COUNT + (uint64_t)drifts[i]);
+        sequence_check(s, 0);
+        uint16_t port = port_of(s->check_position + COUNT + (uint64_t)drifts[i]);
         sequence_skipped(s, 7);
-        assert_int_equal(sequence_sounded(s, 32999, 0), INT64_MIN);
-        assert_int_equal(sequence_sounded(s, port, 0), drifts[i]);
+        assert_int_equal(sequence_checked(s, 32999, 0), INT64_MIN);
+        assert_int_equal(sequence_checked(s, port, 0), drifts[i]);
         assert_int_equal(
             s->position % COUNT, (uint64_t)(COUNT - 3 + 1 + 7 + COUNT + drifts[i]) % COUNT);
         free(s);
@@ -366,13 +366,13 @@ static void the_guard_follows_the_drift(void **state) {
     static const uint32_t drift[] = {10, 100, 0, 4000, 0, 0};
     static const uint32_t guard[] = {64, 216, 189, 1024, 896, 784};
     for (size_t i = 0; i < sizeof drift / sizeof drift[0]; i++) {
-        sequence_sound(s, 0);
-        (void)sequence_sounded(s, port_of(s->sounding + drift[i]), 0);
+        sequence_check(s, 0);
+        (void)sequence_checked(s, port_of(s->check_position + drift[i]), 0);
         assert_int_equal(s->guard, guard[i]);
     }
     for (int i = 0; i < 40; i++) {
-        sequence_sound(s, 0);
-        (void)sequence_sounded(s, port_of(s->sounding), 0);
+        sequence_check(s, 0);
+        (void)sequence_checked(s, port_of(s->check_position), 0);
     }
     assert_int_equal(s->guard, SEQUENCE_GUARD);
     free(s);
@@ -382,12 +382,12 @@ static void the_guard_follows_the_drift(void **state) {
 static void what_was_unknown_is_kept(void **state) {
     (void)state;
     struct sequence *s = made(SEQUENCE_ALL);
-    sequence_sound(s, 0);
-    (void)sequence_sounded(s, FIRST, 0);
+    sequence_check(s, 0);
+    (void)sequence_checked(s, FIRST, 0);
     uint64_t silent = sequence_use(s, 5000000, true), quick = sequence_use(s, 1000000, true);
     sequence_answered(s, quick, somebody(), 100);
-    sequence_sound(s, 200);
-    assert_int_equal(sequence_sounded(s, (uint16_t)(FIRST + 3 + 2), 300), 2);
+    sequence_check(s, 200);
+    assert_int_equal(sequence_checked(s, (uint16_t)(FIRST + 3 + 2), 300), 2);
     static const int64_t kept[] = {0, 15000000, 15000000, 15000000, 10000200, 10000200, 0};
     for (size_t i = 1; i < sizeof kept / sizeof kept[0]; i++)
         assert_int_equal(s->numbers[i].free_us, kept[i]);
@@ -421,7 +421,7 @@ struct model {
         int64_t answer_us;
     } flight[FLIGHT];
     unsigned twice, outside; /* what must not be */
-    unsigned probes, soundings;
+    unsigned probes, seq_checks;
     int64_t drift, drift_max;
 };
 
@@ -471,7 +471,8 @@ static void model_answers(struct model *m) {
 }
 
 /* A worker with these slices on a host where so many of a thousand ports are taken, now these, now
- * those; a sounding arrives up to 99 commands later. Checks start after `warm` soundings. */
+ * those; a sequence check arrives up to 99 commands later. Checks start after `warm` sequence
+ * checks. */
 static struct model *model_run(unsigned owned, unsigned permille, unsigned warm, uint64_t seed) {
     struct model *m = calloc(1, sizeof *m);
     assert_non_null(m);
@@ -491,10 +492,10 @@ static struct model *model_run(unsigned owned, unsigned permille, unsigned warm,
         if (step % 5000 == 0)
             take_ports(m, permille);
         if (out > 0 && --out == 0) {
-            int64_t drift = sequence_sounded(m->s, port, m->now_us);
+            int64_t drift = sequence_checked(m->s, port, m->now_us);
             m->drift += drift;
             m->drift_max = m->drift_max > drift ? m->drift_max : drift;
-            if (++m->soundings == warm)
+            if (++m->seq_checks == warm)
                 m->twice = m->outside = 0;
         }
         uint32_t skip;
@@ -507,9 +508,9 @@ static struct model *model_run(unsigned owned, unsigned permille, unsigned warm,
         }
         sequence_skipped(m->s, skip);
         m->next = (m->next + skip) % COUNT;
-        if (out == 0 && sequence_sound_due(m->s)) {
+        if (out == 0 && sequence_check_due(m->s)) {
             int64_t forget_us = m->now_us + 1000000;
-            sequence_sound(m->s, forget_us);
+            sequence_check(m->s, forget_us);
             uint32_t number = model_number(m, true);
             model_check(m, number, forget_us);
             port = port_of(number);
@@ -535,12 +536,12 @@ static void no_number_is_out_twice_or_another_s(void **state) {
         {0x10, 300, 20}};
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
         struct model *m = model_run(hosts[i].owned, hosts[i].permille, hosts[i].warm, seed + i);
-        print_message(
-            "slices %02x, ports taken %u/1000: %u probes, %u soundings, drift %d, at once %d; "
-            "twice %u, outside %u\n",
-            hosts[i].owned, hosts[i].permille, m->probes, m->soundings, (int)m->drift,
+        print_message("slices %02x, ports taken %u/1000: %u probes, %u sequence checks, drift %d, "
+                      "at once %d; "
+                      "twice %u, outside %u\n",
+            hosts[i].owned, hosts[i].permille, m->probes, m->seq_checks, (int)m->drift,
             (int)m->drift_max, m->twice, m->outside);
-        assert_true(m->probes > MODEL_STEPS / 4 && m->soundings > 20);
+        assert_true(m->probes > MODEL_STEPS / 4 && m->seq_checks > 20);
         assert_true(hosts[i].permille == 0 ? m->drift == 0 : m->drift > 0);
         assert_int_equal(m->twice, 0);
         assert_int_equal(m->outside, 0);
@@ -562,8 +563,8 @@ int main(void) {
         cmocka_unit_test(begins_where_it_is_told),
         cmocka_unit_test(nothing_owned_never_sends),
         cmocka_unit_test(a_slice_becomes_free),
-        cmocka_unit_test(soundings_are_due),
-        cmocka_unit_test(a_sounding_corrects_the_position),
+        cmocka_unit_test(checks_are_due),
+        cmocka_unit_test(a_check_corrects_the_position),
         cmocka_unit_test(the_guard_follows_the_drift),
         cmocka_unit_test(what_was_unknown_is_kept),
         cmocka_unit_test(no_number_is_out_twice_or_another_s),

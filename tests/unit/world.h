@@ -89,7 +89,7 @@ struct world {
     bool up, stuck, hung;
     bool limited; /* near routers do not answer all */
     unsigned slots;
-    uint32_t number, sounded; /* the prober's sequence number, and the last sounding's */
+    uint32_t number, checked; /* the prober's sequence number, and the last sequence check's */
     struct world_trace traces[WORLD_TRACES];
     struct world_probe out[SLOTS_MAX];
     unsigned out_count;
@@ -141,9 +141,9 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
         w->questions[token == MUX_ASK_TOKEN]++;
         return;
     }
-    if (token == MUX_SOUND_TOKEN) {
+    if (token == MUX_SEQ_CHECK_TOKEN) {
         WORLD_CHECK(world_argument(line, " port ") == 4711);
-        w->sounded = w->number - 1;
+        w->checked = w->number - 1;
         return;
     }
     WORLD_CHECK(w->out_count < w->slots);
@@ -273,7 +273,7 @@ static inline void world_on_done(void *context, void *owner, const struct result
     world_leave(w, trace);
 }
 
-static inline bool world_on_sound(
+static inline bool world_on_seq_check(
     void *context, struct addr *from, struct addr *to, uint16_t *to_port) {
     struct world *w = context;
     *from = (struct addr){4, {127, 1, 2, 3}};
@@ -483,11 +483,11 @@ static inline void world_set_clock(struct world *w) {
     mux_wall_offset(w->mux, w->wall_offset_us);
 }
 
-/* The last sounding, or now and then a stranger, shows its port. */
-static inline void world_sounded(struct world *w) {
+/* The last sequence check, or now and then a stranger, shows its port. */
+static inline void world_seq_checked(struct world *w) {
     uint32_t numbers = w->slots == SLOTS_MAX ? 32102 : 32536;
-    uint32_t number = world_draw(w, 16) == 0 ? world_draw(w, 65536) : w->sounded % numbers;
-    mux_sounded(w->mux, (uint16_t)(65536 - numbers + number % numbers), w->now_us);
+    uint32_t number = world_draw(w, 16) == 0 ? world_draw(w, 65536) : w->checked % numbers;
+    mux_seq_checked(w->mux, (uint16_t)(65536 - numbers + number % numbers), w->now_us);
 }
 
 static inline void world_step(struct world *w) {
@@ -513,7 +513,7 @@ static inline void world_step(struct world *w) {
     else if (what < 62)
         world_set_clock(w);
     else if (what < 63)
-        world_sounded(w);
+        world_seq_checked(w);
     else if (world_draw(w, 4) == 0)
         w->limited = !w->limited;
     else
@@ -528,7 +528,7 @@ static inline void world_run(struct world *w, const struct world_source *source)
     w->pps = rates[world_draw(w, 6)];
     w->start_us = w->now_us = 1000000 * (int64_t)world_draw(w, 3);
     w->mux = mux_new(w->pps, &(struct mux_sink){w, world_on_send, world_on_hop, world_on_done,
-                                 world_on_stuck, world_on_sound});
+                                 world_on_stuck, world_on_seq_check});
     if (world_draw(w, 4) != 0)
         world_prober(w, true);
     while (source->more(source->context))

@@ -288,7 +288,7 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
             LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size, line);
         return;
     }
-    if (reply.token >= MUX_SOUND_TOKEN) {
+    if (reply.token >= MUX_SEQ_CHECK_TOKEN) {
         if (!p->sink.reply(p->sink.context, &reply, now_us))
             count_bad(p);
     } else if (reply.token == INTERVIEW_RIGHTS_TOKEN)

@@ -241,9 +241,9 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
     m->up = version != NULL;
     m->stuck = false;
     m->skips_out = 0;
-    m->sounding = false;
-    m->sound_again_us = 0;
-    m->sounds_out = 0;
+    m->seq_check_out = false;
+    m->seq_check_again_us = 0;
+    m->seq_checks_out = 0;
     pulse_start(&m->pulse, now_us);
     if (m->up) {
         slots_limit(&m->slots, mtr_minor(version));
@@ -326,17 +326,17 @@ static void job_due(struct mux *m, struct mux_job *job, int64_t now_us) {
     }
 }
 
-void mux_sounded(struct mux *m, uint16_t port, int64_t now_us) {
-    if (!m->sounding)
+void mux_seq_checked(struct mux *m, uint16_t port, int64_t now_us) {
+    if (!m->seq_check_out)
         return;
-    int64_t drift = sequence_sounded(&m->sequence, port, now_us);
-    m->sounding = false;
-    m->sound_again_us = 0;
+    int64_t drift = sequence_checked(&m->sequence, port, now_us);
+    m->seq_check_out = false;
+    m->seq_check_again_us = 0;
     if (drift == INT64_MIN) {
-        m->counters.soundings_failed++;
+        m->counters.seq_checks_failed++;
         return;
     }
-    m->counters.soundings++;
+    m->counters.seq_checks++;
     m->counters.sequence_drift += drift < 0 ? -drift : drift;
 }
 
@@ -378,8 +378,8 @@ static void slot_reply(
 
 /* True if the mux asked for it. */
 static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
-    if (token == MUX_SOUND_TOKEN && m->sounds_out > 0) {
-        m->sounds_out--;
+    if (token == MUX_SEQ_CHECK_TOKEN && m->seq_checks_out > 0) {
+        m->seq_checks_out--;
         return true; /* the connection says more, or that it does not come */
     }
     if (token == MUX_SKIP_TOKEN && m->skips_out > 0) {

@@ -30,8 +30,8 @@
 #define MUX_MAX_SKIPS 4096
 
 /* The token of probes that show the prober's sequence number, and how long one is waited for. */
-#define MUX_SOUND_TOKEN (MUX_FIRST_TOKEN - 3)
-#define MUX_SOUND_US 2000000
+#define MUX_SEQ_CHECK_TOKEN (MUX_FIRST_TOKEN - 3)
+#define MUX_SEQ_CHECK_US 2000000
 
 /* A probe over a socket (TCP, SCTP) never waits longer, see docs/protocol.md, timeout_ms. */
 #define MUX_STREAM_TIMEOUT_S 1
@@ -72,9 +72,9 @@ struct mux_sink {
         const struct hop_probe *probes, size_t count, int64_t now_us);
     /* The prober hangs: replace it. */
     void (*stuck)(void *context);
-    /* Whence and where to a TCP probe must go so that mux_sounded() tells its port; false if that
-     * is not possible now. */
-    bool (*sound)(void *context, struct addr *from, struct addr *to, uint16_t *to_port);
+    /* Whence and where to a TCP probe must go so that mux_seq_checked() tells its port; false if
+     * that is not possible now. */
+    bool (*seq_check)(void *context, struct addr *from, struct addr *to, uint16_t *to_port);
 };
 
 struct mux_counters {
@@ -89,9 +89,9 @@ struct mux_counters {
     int64_t near_waits;    /* probes that waited for their turn at a router near by */
     int64_t near_limited;  /* ttls near by whose routers limit their answers now */
     int64_t prober_lag_us; /* as measured last */
-    int64_t soundings;     /* that showed a sequence number */
-    int64_t soundings_failed;
-    int64_t sounding_strangers;      /* others who connected to where soundings go */
+    int64_t seq_checks;    /* that showed a sequence number */
+    int64_t seq_checks_failed;
+    int64_t seq_check_strangers;     /* others who connected to where sequence checks go */
     int64_t sequence_drift;          /* numbers that the prober had taken without being told to */
     int64_t verdicts[HOP_OTHER + 1]; /* probes of traces that have ended, by enum hop_verdict */
 };
@@ -110,12 +110,13 @@ void mux_cancel(struct mux *mux, struct mux_job *job, int64_t now_us);
 /* Drops a trace without a result. */
 void mux_forget(struct mux *mux, struct mux_job *job);
 
-/* A line of the prober with a token of MUX_SOUND_TOKEN or more. False if nobody has asked for it.
+/* A line of the prober with a token of MUX_SEQ_CHECK_TOKEN or more. False if nobody has asked for
+ * it.
  */
 bool mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);
 
-/* The probe for which sink.sound was called last came from this port. */
-void mux_sounded(struct mux *mux, uint16_t port, int64_t now_us);
+/* The probe for which sink.seq_check was called last came from this port. */
+void mux_seq_checked(struct mux *mux, uint16_t port, int64_t now_us);
 
 /* The prober is there, or (NULL) gone with all that it held. */
 void mux_prober(struct mux *mux, const char *version, int64_t now_us);

@@ -147,22 +147,22 @@ static bool number_free(struct mux *m, int64_t now_us) {
 }
 
 /* One probe that shows its number to ourselves; see sequence.h. */
-static void sound(struct mux *m, int64_t now_us) {
+static void send_seq_check(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
-    struct mtr_probe probe = {.token = MUX_SOUND_TOKEN,
+    struct mtr_probe probe = {.token = MUX_SEQ_CHECK_TOKEN,
         .protocol = TRACE_TCP,
         .ttl = 64,
         .timeout_s = MUX_STREAM_TIMEOUT_S,
         .size = 64};
-    m->counters.soundings_failed += m->sounding;
-    m->sound_again_us = now_us + MUX_SOUND_US;
-    m->sounding = m->sink.sound(m->sink.context, &probe.local, &probe.target, &probe.port);
-    if (!m->sounding) {
-        m->counters.soundings_failed++;
+    m->counters.seq_checks_failed += m->seq_check_out;
+    m->seq_check_again_us = now_us + MUX_SEQ_CHECK_US;
+    m->seq_check_out = m->sink.seq_check(m->sink.context, &probe.local, &probe.target, &probe.port);
+    if (!m->seq_check_out) {
+        m->counters.seq_checks_failed++;
         return;
     }
-    m->sounds_out++;
-    sequence_sound(&m->sequence, now_us + MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
+    m->seq_checks_out++;
+    sequence_check(&m->sequence, now_us + MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
     m->sink.send(m->sink.context, line, mtr_line_probe(line, &probe));
 }
 
@@ -222,8 +222,8 @@ void mux_send_due(struct mux *m, int64_t now_us) {
     while (may_send(m) && pace_ready(&m->pace, now_us)) {
         if (!number_free(m, now_us))
             return;
-        if (sequence_sound_due(&m->sequence) && now_us >= m->sound_again_us) {
-            sound(m, now_us);
+        if (sequence_check_due(&m->sequence) && now_us >= m->seq_check_again_us) {
+            send_seq_check(m, now_us);
             continue;
         }
         struct mux_job *job = m->suspects > 0 ? next_suspect(m) : next_job(m);

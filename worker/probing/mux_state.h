@@ -59,9 +59,9 @@ struct mux {
     struct job_list nears[2][NEAR_TTLS]; /* by family, those who wait for a turn there */
     unsigned next_kind;                  /* of probe, whose turn it is */
     struct sequence sequence;
-    unsigned skips_out;     /* skipping commands that the prober has not answered */
-    bool sounding;          /* one is out */
-    int64_t sound_again_us; /* until then it is waited for */
+    unsigned skips_out;         /* skipping commands that the prober has not answered */
+    bool seq_check_out;         /* one is out */
+    int64_t seq_check_again_us; /* until then it is waited for */
     struct pace pace;
     struct near near;
     struct pulse pulse;
@@ -70,8 +70,8 @@ struct mux {
     int64_t wall_offset_us;
     uint64_t deaths; /* of probers */
     unsigned suspects;
-    struct mux_job *trial; /* the suspect whose probe is in the prober, until that says a word */
-    unsigned sounds_out;   /* soundings that the prober has not answered */
+    struct mux_job *trial;   /* the suspect whose probe is in the prober, until that says a word */
+    unsigned seq_checks_out; /* sequence checks that the prober has not answered */
     bool up, stuck;
     struct mux_counters counters;
 };

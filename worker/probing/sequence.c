@@ -21,7 +21,7 @@ static void keep(struct sequence *s, uint32_t number, uint32_t count, int64_t fr
 static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead, uint32_t behind,
     int64_t now_us) {
     uint32_t count = s->count;
-    /* NOLINTBEGIN(clang-analyzer-core.DivideZero): sequence_sounded() has divided by it before */
+    /* NOLINTBEGIN(clang-analyzer-core.DivideZero): sequence_checked() has divided by it before */
     if (to - from > count)
         from = to - count;
     for (uint64_t at = to; at-- > from;) {
@@ -51,7 +51,7 @@ void sequence_start(struct sequence *s, const char *version) {
     s->streams = s->rounds = 0;
     s->guard = SEQUENCE_GUARD;
     s->reach = 0;
-    s->sounded = false;
+    s->checked = false;
 }
 
 static unsigned slice_of(const struct sequence *s, uint32_t number) {
@@ -147,7 +147,7 @@ static bool note_answer(struct sequence_number *n, uint32_t responder, int64_t n
     return repeated;
 }
 
-/* A stream probe since the last sounding may have moved the prober ahead of what we count. */
+/* A stream probe since the last sequence check may have moved the prober ahead of what we count. */
 static bool known(const struct sequence *s, uint64_t position) {
     return position >= s->exact && s->streams == 0 && s->reach == 0;
 }
@@ -177,23 +177,23 @@ void sequence_went_round(struct sequence *s) { s->rounds++; }
 
 void sequence_skipped(struct sequence *s, uint32_t commands) { s->position += commands; }
 
-/* ---- soundings -------------------------------------------------------------------------- */
+/* ---- sequence checks -------------------------------------------------------------------- */
 
-bool sequence_sound_due(const struct sequence *s) {
+bool sequence_check_due(const struct sequence *s) {
     if (s->streams == 0)
         return false;
-    return !s->sounded || s->rounds > 0 || s->streams >= SEQUENCE_SOUND_STREAMS ||
-           s->position - s->sure >= SEQUENCE_SOUND_NUMBERS;
+    return !s->checked || s->rounds > 0 || s->streams >= SEQUENCE_CHECK_STREAMS ||
+           s->position - s->sure >= SEQUENCE_CHECK_NUMBERS;
 }
 
-void sequence_sound(struct sequence *s, int64_t forget_us) {
+void sequence_check(struct sequence *s, int64_t forget_us) {
     s->streams = 0;
-    s->sounding = sequence_use(s, forget_us, true);
+    s->check_position = sequence_use(s, forget_us, true);
 }
 
 static uint32_t at_most(uint32_t value, uint32_t limit) { return value < limit ? value : limit; }
 
-/* What a sounding has found tells what the next one may find. */
+/* What a sequence check has found tells what the next one may find. */
 static void expect_drift(struct sequence *s, uint32_t ahead) {
     uint32_t reach = ahead > 0 ? 2 * ahead + SEQUENCE_SLACK : 0;
     s->reach -= (s->reach + 7) / 8;
@@ -202,11 +202,12 @@ static void expect_drift(struct sequence *s, uint32_t ahead) {
     s->guard = s->reach > SEQUENCE_GUARD ? s->reach : SEQUENCE_GUARD;
 }
 
-int64_t sequence_sounded(struct sequence *s, uint16_t port, int64_t now_us) {
+int64_t sequence_checked(struct sequence *s, uint16_t port, int64_t now_us) {
     uint32_t first = LAST_PORT + 1 - s->count;
     if (port < first)
         return INT64_MIN;
-    uint32_t shift = (uint32_t)((port - first + s->count - s->sounding % s->count) % s->count);
+    uint32_t shift =
+        (uint32_t)((port - first + s->count - s->check_position % s->count) % s->count);
     uint32_t ahead = shift, behind = 0;
     if (shift > s->count / 2) {
         behind = s->count - shift;
@@ -220,8 +221,8 @@ int64_t sequence_sounded(struct sequence *s, uint16_t port, int64_t now_us) {
         s->position += shift;
         s->exact = s->position;
     }
-    s->sure = s->sounding + shift;
-    s->sounded = true;
+    s->sure = s->check_position + shift;
+    s->checked = true;
     s->streams--;
     s->rounds = 0;
     expect_drift(s, ahead);

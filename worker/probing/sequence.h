@@ -9,7 +9,7 @@
  *
  * A TCP or SCTP probe binds a socket to its number as port, and where that port or its connection
  * is in use mtr-packet silently takes the next numbers: it drifts ahead of what we count. So now
- * and then one probe shows its number (see sounding.h), and what was counted since the last such
+ * and then one probe shows its number (see seq_check.h), and what was counted since the last such
  * probe is corrected. In between the prober may be ahead by what was found lately.
  */
 #ifndef HOPMQ_SEQUENCE_H
@@ -24,15 +24,15 @@
 #define SEQUENCE_ALL ((1U << SEQUENCE_SLICES) - 1)
 
 /* Numbers that are left out at the end of a slice where another's begins: the prober may drift so
- * far from one sounding to the next. Where it drifts more they grow to twice that and
+ * far from one sequence check to the next. Where it drifts more they grow to twice that and
  * SEQUENCE_SLACK, up to the second number, and become fewer again slowly. */
 #define SEQUENCE_GUARD 64
 #define SEQUENCE_GUARD_MAX 1024
 #define SEQUENCE_SLACK 16
 
-/* A sounding is due after so many stream probes, or so many numbers with a stream probe. */
-#define SEQUENCE_SOUND_STREAMS 256
-#define SEQUENCE_SOUND_NUMBERS 1024
+/* A sequence check is due after so many stream probes, or so many numbers with a stream probe. */
+#define SEQUENCE_CHECK_STREAMS 256
+#define SEQUENCE_CHECK_NUMBERS 1024
 
 /* An answer that comes once more within SEQUENCE_REPEAT_US must not be taken for that to a newer
  * probe under its number. It comes from the same responder as before: so of each number the last
@@ -77,19 +77,19 @@ struct sequence_number {
 };
 
 struct sequence {
-    uint32_t count;    /* numbers in the range, up to SEQUENCE_MAX */
-    uint64_t position; /* numbers taken since the prober's start, as far as we know */
-    uint64_t sure;     /* at this position we knew it */
-    uint64_t exact;    /* the number of a probe before this position is known roughly only */
-    uint64_t sounding; /* the position of the sounding that is out */
-    uint64_t clear;    /* from clear_from to here all numbers were found free */
+    uint32_t count;          /* numbers in the range, up to SEQUENCE_MAX */
+    uint64_t position;       /* numbers taken since the prober's start, as far as we know */
+    uint64_t sure;           /* at this position we knew it */
+    uint64_t exact;          /* the number of a probe before this position is known roughly only */
+    uint64_t check_position; /* the position of the sequence check that is out */
+    uint64_t clear;          /* from clear_from to here all numbers were found free */
     uint64_t clear_from;
     uint32_t begin;   /* numbers before this position are skipped */
-    uint32_t streams; /* stream probes since the last sounding was sent, and that one */
+    uint32_t streams; /* stream probes since the last sequence check was sent, and that one */
     uint32_t rounds;  /* probes since then for which the prober tried all numbers in vain */
     uint32_t guard;
     uint32_t reach;  /* so many numbers from a probe's own must be free; 0 while nothing drifts */
-    bool sounded;    /* this prober */
+    bool checked;    /* this prober */
     unsigned owned;  /* slices, a bit each */
     uint64_t doubts; /* share of the last 65,536 answers or so, of SEQUENCE_ALL_DOUBTED */
     struct sequence_number numbers[SEQUENCE_MAX];
@@ -123,15 +123,15 @@ void sequence_went_round(struct sequence *sequence);
 /* So many commands took numbers without sending anything. */
 void sequence_skipped(struct sequence *sequence, uint32_t commands);
 
-/* True if a sounding should be sent. */
-bool sequence_sound_due(const struct sequence *sequence);
+/* True if a sequence check should be sent. */
+bool sequence_check_due(const struct sequence *sequence);
 
-/* As sequence_use(), for a sounding. */
-void sequence_sound(struct sequence *sequence, int64_t forget_us);
+/* As sequence_use(), for a sequence check. */
+void sequence_check(struct sequence *sequence, int64_t forget_us);
 
-/* The last sounding came from this port. Returns how many numbers the prober was ahead of us
+/* The last sequence check came from this port. Returns how many numbers the prober was ahead of us
  * (behind if negative), or INT64_MIN if mtr-packet never uses this port: then nothing changes. */
-int64_t sequence_sounded(struct sequence *sequence, uint16_t port, int64_t now_us);
+int64_t sequence_checked(struct sequence *sequence, uint16_t port, int64_t now_us);
 
 /* When the numbers of a slice are all free: it can be given to another worker then. */
 int64_t sequence_slice_free_us(const struct sequence *sequence, unsigned slice);

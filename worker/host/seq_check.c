@@ -1,4 +1,4 @@
-#include "worker/host/sounding.h"
+#include "worker/host/seq_check.h"
 
 #include "common/mem.h"
 #include "common/runtime/log.h"
@@ -19,12 +19,12 @@
 /* One connection of ours; strangers may fill the rest. */
 #define BACKLOG 16
 
-struct sounding {
+struct seq_check {
     struct reactor *reactor;
-    struct sounding_sink sink;
+    struct seq_check_sink sink;
     int fd; /* listens; -1 */
     uint16_t port;
-    in_addr_t from; /* of the sounding that is out; 0: none */
+    in_addr_t from; /* of the sequence check that is out; 0: none */
     bool complained;
 };
 
@@ -45,7 +45,7 @@ static struct addr address_of(in_addr_t address) {
  * to be in a later probe's way. */
 static void on_connection(void *context, int fd, short events) {
     (void)events;
-    struct sounding *s = context;
+    struct seq_check *s = context;
     for (int i = 0; i < REACTOR_DRAIN; i++) {
         struct sockaddr_in peer = {0};
         socklen_t size = sizeof peer;
@@ -64,7 +64,7 @@ static void on_connection(void *context, int fd, short events) {
     }
 }
 
-static bool bind_somewhere(struct sounding *s) {
+static bool bind_somewhere(struct seq_check *s) {
     for (int i = 0; i < PORT_TRIES; i++) {
         s->port = (uint16_t)(PORT_MIN + arc4random_uniform(PORT_MAX - PORT_MIN + 1));
         struct sockaddr_in at = endpoint(INADDR_LOOPBACK, s->port);
@@ -74,7 +74,7 @@ static bool bind_somewhere(struct sounding *s) {
     return false;
 }
 
-static bool listen_on_loopback(struct sounding *s) {
+static bool listen_on_loopback(struct seq_check *s) {
     if (s->fd >= 0)
         return true;
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -84,7 +84,7 @@ static bool listen_on_loopback(struct sounding *s) {
     }
     if (!s->complained)
         log_event(
-            LOG_LEVEL_WARN, "no-soundings", "address=127.0.0.1 error=\"%s\"", strerror(errno));
+            LOG_LEVEL_WARN, "no-seq-check", "address=127.0.0.1 error=\"%s\"", strerror(errno));
     s->complained = true;
     if (s->fd >= 0)
         (void)close(s->fd);
@@ -92,7 +92,7 @@ static bool listen_on_loopback(struct sounding *s) {
     return false;
 }
 
-bool sounding_begin(struct sounding *s, struct addr *from, struct addr *to, uint16_t *to_port) {
+bool seq_check_begin(struct seq_check *s, struct addr *from, struct addr *to, uint16_t *to_port) {
     if (!listen_on_loopback(s))
         return false;
     /* Not the network's own address, 127.0.0.1, nor the broadcast one. */
@@ -105,20 +105,20 @@ bool sounding_begin(struct sounding *s, struct addr *from, struct addr *to, uint
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-struct sounding *sounding_new(struct reactor *reactor, const struct sounding_sink *sink) {
-    struct sounding *s = mem_new(1, sizeof *s);
+struct seq_check *seq_check_new(struct reactor *reactor, const struct seq_check_sink *sink) {
+    struct seq_check *s = mem_new(1, sizeof *s);
     s->reactor = reactor;
     s->sink = *sink;
     s->fd = -1;
     return s;
 }
 
-void sounding_destroy(struct sounding **sounding) {
-    struct sounding *s = *sounding;
+void seq_check_destroy(struct seq_check **seq_check) {
+    struct seq_check *s = *seq_check;
     if (s == NULL)
         return;
     if (s->fd >= 0)
         (void)close(s->fd);
     free(s);
-    *sounding = NULL;
+    *seq_check = NULL;
 }

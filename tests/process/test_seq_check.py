@@ -33,7 +33,7 @@ while True:
     print(port, flush=True)
 """
 
-# A local user who connects to where soundings go, from addresses and ports of his choice.
+# A local user who connects to where sequence checks go, from addresses and ports of his choice.
 STRANGER = f"""
 import socket, time
 def listeners():
@@ -88,22 +88,22 @@ def test_the_number_of_the_prober_is_known(system, capsys):
     client.wait_until(lambda s: s["workers"][0]["stats"]["traces_done"] == 901)
     s = client.stats()["workers"][0]["stats"]
     # the first number was the shell's
-    counted = s["probes_sent"] + s["soundings"] + s["numbers_skipped"] + s["sequence_drift"]
+    counted = s["probes_sent"] + s["seq_checks"] + s["numbers_skipped"] + s["sequence_drift"]
     unknown = (number - counted) % COUNT
     with capsys.disabled():
         print(
-            f"\n  {s['probes_sent']} probes, {s['soundings']} soundings: mtr-packet took "
+            f"\n  {s['probes_sent']} probes, {s['seq_checks']} sequence checks: mtr-packet took "
             f"{s['sequence_drift']} numbers untold, and {unknown} since; "
-            f"{s['sounding_strangers']} strangers"
+            f"{s['seq_check_strangers']} strangers"
         )
     assert s["sequence_drift"] > 2 * GUARD
     assert unknown <= GUARD
-    assert s["soundings_failed"] == 0
-    assert s["sounding_strangers"] > 100
+    assert s["seq_checks_failed"] == 0
+    assert s["seq_check_strangers"] > 100
 
 
 def test_workers_take_no_hops_from_each_other_where_ports_are_in_use(system, capsys):
-    """Without soundings some 25 of 26,000 answers are false here."""
+    """Without sequence checks some 25 of 26,000 answers are false here."""
     net = system.simnet("--seed", "12", "--hops", "8-16", "--rtt-us", "10000", "--silent-router", "10")
     hold_ports(system, net, 6000)
     system.broker()

@@ -48,7 +48,7 @@ $(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJEC
 # simulation has a mux of its own, which only takes its time.
 SIM := $(BUILD)/tests/sim
 SIM_PURE := $(filter common/% broker/%,$(PURE)) \
-	$(patsubst %,worker/session/%,agent fit lease responders) worker/probing/mtr_line
+	$(patsubst %,worker/session/%,agent capabilities lease responders) worker/probing/mtr_line
 SIM_OBJECTS := $(call obj,$(wildcard tests/sim/*.c)) \
 	$(if $(SHARED),$(PURE_LIBRARY),$(SIM_PURE:%=$(BUILD)/obj/%.o))
 SEEDS ?= 1-1000000

@@ -3,7 +3,7 @@
 
 #include "tests/unit/rng.h"
 #include "worker/probing/flows.h"
-#include "worker/session/fit.h"
+#include "worker/session/capabilities.h"
 
 #include <string.h>
 
@@ -12,7 +12,8 @@ static const struct addr ONE = {4, {192, 0, 2, 1}}, TWO = {4, {192, 0, 2, 2}};
 static void ports_are_clear_of_the_prober(void **state) {
     (void)state;
     assert_true(FLOWS_FIRST_PORT >= 1024); /* mtr-packet refuses those below */
-    assert_true(FLOWS_FIRST_PORT + FLOWS - 1 + (FLOWS_AT_ONCE - 1) * FLOWS < FIT_PORT_LIMIT);
+    assert_true(
+        FLOWS_FIRST_PORT + FLOWS - 1 + (FLOWS_AT_ONCE - 1) * FLOWS < CAPABILITIES_PORT_LIMIT);
 }
 
 /* One target: a port each, in a fixed order; another target has ports of its own. */

@@ -1,7 +1,7 @@
 #include "worker/session/agent_state.h"
 
 #include "common/mem.h"
-#include "worker/session/fit.h"
+#include "worker/session/capabilities.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static void send_hello(struct agent *a) {
         .capacity = a->config.capacity,
         .labels = a->config.labels,
         .families = a->families,
-        .flows = fit_flows(a->version, a->families, a->protocols),
+        .flows = capabilities_flows(a->version, a->families, a->protocols),
         .protocols = a->protocols,
         .sources = sources,
         .source_count = a->sink.sources(a->sink.context, sources),

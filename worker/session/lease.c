@@ -1,7 +1,7 @@
 #include "worker/session/agent_state.h"
 
 #include "common/mem.h"
-#include "worker/session/fit.h"
+#include "worker/session/capabilities.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,7 +157,7 @@ void agent_located(struct agent *a, int64_t id, const struct agent_location *loc
     memcpy(end.error_code, location->error_code, sizeof end.error_code);
     memcpy(end.error_message, location->error_message, sizeof end.error_message);
     if (location->error_code[0] != '\0' ||
-        !fit_check(&lease->trace, location->dst.af, a->protocols, a->version, &end)) {
+        !capabilities_check(&lease->trace, location->dst.af, a->protocols, a->version, &end)) {
         finish(a, lease, &end, NULL, 0);
         return;
     }

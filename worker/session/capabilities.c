@@ -1,4 +1,4 @@
-#include "worker/session/fit.h"
+#include "worker/session/capabilities.h"
 
 #include "worker/probing/mtr_line.h"
 
@@ -21,7 +21,7 @@ static bool refuse(struct result_body *body, const char *code, const char *forma
     return false;
 }
 
-unsigned fit_flows(const char *version, unsigned families, unsigned protocols) {
+unsigned capabilities_flows(const char *version, unsigned families, unsigned protocols) {
     unsigned flows = 0;
     for (int af = 4; af <= 6; af += 2)
         if ((protocols >> TRACE_UDP & 1) != 0 && mtr_keeps_flow(version, af))
@@ -29,17 +29,17 @@ unsigned fit_flows(const char *version, unsigned families, unsigned protocols) {
     return flows;
 }
 
-bool fit_check(const struct trace *trace, int af, unsigned protocols, const char *version,
+bool capabilities_check(const struct trace *trace, int af, unsigned protocols, const char *version,
     struct result_body *body) {
     if ((protocols >> trace->protocol & 1) == 0)
         return refuse(body, "unavailable", "protocol: %s: not supported by mtr-packet %s",
             trace_protocol_names[trace->protocol], version);
     if (trace->protocol == TRACE_UDP && af == 6 && mtr_minor(version) == 93)
         return refuse(body, "unavailable", "protocol: udp: mtr-packet 0.93 cannot over IPv6");
-    if (trace->protocol == TRACE_UDP && trace->port >= FIT_PORT_LIMIT)
+    if (trace->protocol == TRACE_UDP && trace->port >= CAPABILITIES_PORT_LIMIT)
         return refuse(body, "bad-request",
             "port: %" PRId64 ": udp ports must be below %d, mtr-packet uses those above itself",
-            trace->port, FIT_PORT_LIMIT);
+            trace->port, CAPABILITIES_PORT_LIMIT);
     if (trace->flow >= 0 && !mtr_keeps_flow(version, af))
         return refuse(body, "unavailable", "flow: IPv%d needs mtr-packet 0.%d, this worker has %s",
             af, af == 4 ? 93 : 96, version);

@@ -1,7 +1,7 @@
-/* fit: what a prober cannot do with a trace. */
+/* capabilities: what a prober can do for a trace. Pure. */
 #include "tests/unit/check.h"
 
-#include "worker/session/fit.h"
+#include "worker/session/capabilities.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@ static void expect_fits(
     const struct trace *t, int af, const char *version, const char *code, const char *message) {
     struct result_body body = {.stop = STOP_REACHED};
     unsigned protocols = 1U << TRACE_ICMP | 1U << TRACE_UDP | 1U << TRACE_TCP;
-    bool fits = fit_check(t, af, protocols, version, &body);
+    bool fits = capabilities_check(t, af, protocols, version, &body);
     assert_int_equal(fits, code == NULL);
     if (fits)
         return;
@@ -75,13 +75,13 @@ static void the_edges(void **state) {
     expect_fits(&t, 4, "0.93", NULL, NULL);
     /* none of its protocols at all */
     struct result_body body = {.stop = STOP_REACHED};
-    assert_false(fit_check(&t, 4, 0, "0.95", &body));
+    assert_false(capabilities_check(&t, 4, 0, "0.95", &body));
     assert_string_equal(body.error_message, "protocol: udp: not supported by mtr-packet 0.95");
     /* the longest version string is cut, not overrun */
     char version[400];
     memset(version, '9', sizeof version - 1);
     version[sizeof version - 1] = '\0';
-    assert_false(fit_check(&t, 4, 0, version, &body));
+    assert_false(capabilities_check(&t, 4, 0, version, &body));
     assert_int_equal(strlen(body.error_message), sizeof body.error_message - 1);
 }
 
@@ -104,7 +104,8 @@ static void constant_flows(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(
-            fit_flows(cases[i].version, cases[i].families, cases[i].protocols), cases[i].flows);
+            capabilities_flows(cases[i].version, cases[i].families, cases[i].protocols),
+            cases[i].flows);
 }
 
 int main(void) {

@@ -40,7 +40,7 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text) {
     (void)sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
 }
 
-static void bind_outline(sqlite3_stmt *s, int at, struct walk_text text) {
+static void bind_shown(sqlite3_stmt *s, int at, struct walk_text text) {
     if (text.at != NULL)
         (void)sqlite3_bind_text(s, at, text.at, (int)text.size, SQLITE_STATIC);
     else
@@ -80,8 +80,8 @@ static int keep_trace(struct store_file *f, const struct record_trace *trace) {
     bind_text(s, 2, trace->id);
     bind_text(s, 3, trace->client);
     (void)sqlite3_bind_int64(s, 4, trace->accepted_us);
-    bind_outline(s, 5, o.target);
-    bind_outline(s, 6, o.stream);
+    bind_shown(s, 5, o.target);
+    bind_shown(s, 6, o.stream);
     (void)sqlite3_bind_int64(s, 7, store_sum_trace(trace));
     bind_blob(s, 14, trace->trace, trace->trace_size);
     return run(f, SQL_TRACE);
@@ -155,10 +155,10 @@ static int keep_result(struct store_file *f, const struct record_result *result)
     (void)sqlite3_bind_int64(s, 7, store_sum_result(result));
     const struct walk_text texts[] = {o.target, o.dst, o.src, o.protocol, o.worker};
     for (int i = 0; i < 5; i++)
-        bind_outline(s, 8 + i, texts[i]);
+        bind_shown(s, 8 + i, texts[i]);
     bind_number(s, 13, o.run);
-    bind_outline(s, 14, o.stop);
-    bind_outline(s, 15, o.error);
+    bind_shown(s, 14, o.stop);
+    bind_shown(s, 15, o.error);
     bind_number(s, 16, o.accepted_us);
     bind_number(s, 17, o.started_us);
     bind_number(s, 18, o.finished_us);

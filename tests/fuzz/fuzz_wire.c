@@ -191,7 +191,7 @@ static int64_t element(const json_t *row, size_t at) {
 
 /* The store's columns of a checked body, encoded as it came, say what everybody else reads in it.
  * `count` of `probes` are its own. */
-static void check_outline(
+static void check_columns(
     const struct result_body *body, size_t count, const void *bytes, size_t size) {
     struct columns o;
     msgpack_sbuffer json;
@@ -233,7 +233,7 @@ static void fuzz_body(const msgpack_object *map, const void *bytes, size_t size)
     page_close(&raw);
     if (!collect(body.hops, &count))
         return;
-    check_outline(&body, count, bytes, size);
+    check_columns(&body, count, bytes, size);
     page_open(&one);
     page_open(&two);
     result_put_body(&one.pk, &body, probes, count);
@@ -379,7 +379,7 @@ static void fuzz_line(const uint8_t *data, size_t size) {
 
 /* What the store makes columns of was checked before; but that it never reads beyond the end is
  * true of all bytes. */
-static void fuzz_outline(const uint8_t *data, size_t size) {
+static void fuzz_columns(const uint8_t *data, size_t size) {
     struct columns o;
     msgpack_sbuffer json;
     msgpack_sbuffer_init(&json);
@@ -392,7 +392,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct wire_error err;
     CHECK(wire_doc_init(&doc));
     fuzz_line(data, size);
-    fuzz_outline(data, size);
+    fuzz_columns(data, size);
     if (wire_doc_read(&doc, data, size, MAX_VALUES, &err)) {
         CHECK(doc.root.type == MSGPACK_OBJECT_MAP);
         fuzz_request(&doc);

@@ -6,8 +6,8 @@
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
 #include "common/runtime/sock.h"
-#include "common/runtime/transcript.h"
 #include "common/runtime/vitals.h"
+#include "common/runtime/wire_log.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -65,7 +65,7 @@ static void take_client(struct daemon *d, struct sock_message *m, const struct c
     unsigned frames = m->frames - 1 - enveloped, at = 1U + enveloped;
     delivery_admit(&d->delivery);
     if (frames == 1) {
-        transcript_peer("from-client", peer.id, peer.size, data(m, at), size(m, at));
+        wire_log_peer("from-client", peer.id, peer.size, data(m, at), size(m, at));
         core_client_message(d->delivery.core, &peer, data(m, at), size(m, at), t);
     } else {
         core_client_frames(d->delivery.core, &peer, frames, t);
@@ -75,7 +75,7 @@ static void take_client(struct daemon *d, struct sock_message *m, const struct c
 static void take_worker(struct daemon *d, struct sock_message *m, const struct core_time *t) {
     const struct core_peer peer = {data(m, 0), size(m, 0), 0, false};
     if (m->frames == 2) {
-        transcript_peer("from-worker", peer.id, peer.size, data(m, 1), size(m, 1));
+        wire_log_peer("from-worker", peer.id, peer.size, data(m, 1), size(m, 1));
         core_worker_message(d->delivery.core, &peer, data(m, 1), size(m, 1), t);
     } else {
         core_worker_frames(d->delivery.core, &peer, m->frames - 1);

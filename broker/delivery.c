@@ -4,7 +4,7 @@
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
 #include "common/runtime/sock.h"
-#include "common/runtime/transcript.h"
+#include "common/runtime/wire_log.h"
 
 #include <bsd/stdlib.h>
 #include <errno.h>
@@ -54,7 +54,7 @@ static void to_client(void *context, const struct core_peer *peer, const void *b
     enum core_when when) {
     const struct outbox_message m = {
         .kind = OUTBOX_CLIENT, .peer = *peer, .bytes = bytes, .size = size};
-    transcript_peer("to-client", peer->id, peer->size, bytes, size);
+    wire_log_peer("to-client", peer->id, peer->size, bytes, size);
     post(context, &m, when);
 }
 
@@ -62,14 +62,14 @@ static void to_worker(void *context, const struct core_peer *peer, const void *b
     enum core_when when) {
     const struct outbox_message m = {
         .kind = OUTBOX_WORKER, .peer = *peer, .bytes = bytes, .size = size};
-    transcript_peer("to-worker", peer->id, peer->size, bytes, size);
+    wire_log_peer("to-worker", peer->id, peer->size, bytes, size);
     post(context, &m, when);
 }
 
 static void publish(void *context, const char *topic, const void *bytes, size_t size) {
     const struct outbox_message m = {
         .kind = OUTBOX_PUBLISH, .topic = topic, .bytes = bytes, .size = size};
-    transcript("publish", topic, bytes, size);
+    wire_log("publish", topic, bytes, size);
     post(context, &m, CORE_KEPT);
 }
 

@@ -4,8 +4,8 @@
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
 #include "common/runtime/sock.h"
-#include "common/runtime/transcript.h"
 #include "common/runtime/vitals.h"
+#include "common/runtime/wire_log.h"
 #include "worker/host/checkup.h"
 #include "worker/host/locate.h"
 #include "worker/host/prober.h"
@@ -86,7 +86,7 @@ static struct agent_time now(void) {
 static bool to_broker(void *context, const void *bytes, size_t size) {
     struct broker *b = context;
     const struct sock_frame frame = {bytes, size};
-    transcript("to-broker", b->endpoint, bytes, size);
+    wire_log("to-broker", b->endpoint, bytes, size);
     if (sock_send(b->socket, &frame, 1)) {
         b->complained = false;
         return true;
@@ -168,7 +168,7 @@ static void on_message(void *context) {
         const void *bytes = zmq_msg_data(&message.at[0]);
         size_t size = zmq_msg_size(&message.at[0]);
         if (message.frames == 1) {
-            transcript("from-broker", b->endpoint, bytes, size);
+            wire_log("from-broker", b->endpoint, bytes, size);
             agent_message(b->agent, bytes, size, &t);
         } else {
             log_event(

@@ -1,4 +1,4 @@
-#include "common/runtime/transcript.h"
+#include "common/runtime/wire_log.h"
 
 #include "common/protocol/notation.h"
 #include "common/runtime/log.h"
@@ -14,12 +14,12 @@ static void line(const char *event, const char *whom, const void *bytes, size_t 
     log_event(LOG_LEVEL_DEBUG, event, "peer=%s bytes=%zu message=\"%s\"", whom, size, text);
 }
 
-void transcript(const char *event, const char *whom, const void *bytes, size_t size) {
+void wire_log(const char *event, const char *whom, const void *bytes, size_t size) {
     if (log_enabled(LOG_LEVEL_DEBUG))
         line(event, whom, bytes, size);
 }
 
-void transcript_peer(
+void wire_log_peer(
     const char *event, const void *id, size_t id_size, const void *bytes, size_t size) {
     char whom[2 * 255 + 1];
     if (!log_enabled(LOG_LEVEL_DEBUG))

@@ -1,17 +1,17 @@
-/* transcript: what goes into a core and comes out of it, as lines of the log, at level debug.
+/* wire_log: what goes into a core and comes out of it, as lines of the log, at level debug.
  *
  *   level=debug event=from-worker peer=006b8b4567 message="{'v':1,'op':'heartbeat',...}"
  */
-#ifndef HOPMQ_TRANSCRIPT_H
-#define HOPMQ_TRANSCRIPT_H
+#ifndef HOPMQ_WIRE_LOG_H
+#define HOPMQ_WIRE_LOG_H
 
 #include <stddef.h>
 
 /* A message of or to `whom`, an endpoint or a topic. */
-void transcript(const char *event, const char *whom, const void *bytes, size_t size);
+void wire_log(const char *event, const char *whom, const void *bytes, size_t size);
 
 /* The same with a routing id. */
-void transcript_peer(
+void wire_log_peer(
     const char *event, const void *id, size_t id_size, const void *bytes, size_t size);
 
 #endif

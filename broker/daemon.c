@@ -6,7 +6,7 @@
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
 #include "common/runtime/sock.h"
-#include "common/runtime/vitals.h"
+#include "common/runtime/status_tick.h"
 #include "common/runtime/wire_log.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@
 struct daemon {
     const struct daemon_config *config;
     struct reactor *reactor;
-    struct vitals *vitals;
+    struct status_tick *status_tick;
     struct delivery delivery;
     int64_t drain_until_us; /* 0: not draining */
     bool hurry;             /* a second signal came */
@@ -139,7 +139,7 @@ static void on_signal(void *context, int signal) {
     }
     d->drain_until_us = now().mono_us + d->config->drain_ms * 1000;
     core_drain(d->delivery.core);
-    vitals_stopping(d->vitals);
+    status_tick_stopping(d->status_tick);
 }
 
 static const char *unready(void *context) {
@@ -257,15 +257,15 @@ static int open_store(struct daemon *d) {
 static int start(struct daemon *d) {
     const struct daemon_config *config = d->config;
     const struct listeners_events events = {d, on_peers, on_connection};
-    const struct vitals_sink vitals = {d, unready, put_metrics};
+    const struct status_tick_sink sink = {d, unready, put_metrics};
     raise_descriptor_limit();
     d->reactor = reactor_new(GATHER_US);
     d->delivery.outbox = outbox_new();
     d->delivery.listeners = listeners_new(config, d->reactor, &events);
     if (d->delivery.listeners == NULL)
         return EX_UNAVAILABLE;
-    d->vitals = vitals_new(d->reactor, &vitals, config->metrics, config->insecure);
-    if (d->vitals == NULL)
+    d->status_tick = status_tick_new(d->reactor, &sink, config->metrics, config->insecure);
+    if (d->status_tick == NULL)
         return EX_UNAVAILABLE;
     publisher_init(&d->delivery.publisher, listeners_results(d->delivery.listeners));
     int status = open_store(d);
@@ -308,7 +308,7 @@ int daemon_run(const struct daemon_config *config) {
         finish(d);
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->name);
     }
-    vitals_destroy(&d->vitals);
+    status_tick_destroy(&d->status_tick);
     store_close(&d->delivery.store);
     listeners_destroy(&d->delivery.listeners, LINGER_MS);
     reactor_destroy(&d->reactor);

@@ -4,7 +4,7 @@
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
 #include "common/runtime/sock.h"
-#include "common/runtime/vitals.h"
+#include "common/runtime/status_tick.h"
 #include "common/runtime/wire_log.h"
 #include "worker/host/checkup.h"
 #include "worker/host/locate.h"
@@ -68,7 +68,7 @@ struct daemon {
     struct mux *mux;
     struct slices *slices;
     struct seq_check *seq_check;
-    struct vitals *vitals;
+    struct status_tick *status_tick;
     struct broker brokers[DAEMON_MAX_BROKERS];
     enum drain drain;
     int64_t drain_until_us; /* the end of our patience with that */
@@ -285,7 +285,7 @@ static void on_signal(void *context, int signal) {
     d->drain_until_us = t.mono_us + d->config->drain_ms * 1000;
     for (int i = 0; i < d->config->broker_count; i++)
         agent_drain(d->brokers[i].agent, &t);
-    vitals_stopping(d->vitals);
+    status_tick_stopping(d->status_tick);
 }
 
 static size_t list_links(const struct daemon *d, struct metrics_link links[DAEMON_MAX_BROKERS]) {
@@ -440,9 +440,9 @@ int daemon_run(const struct daemon_config *config) {
         d->status = EX_UNAVAILABLE;
     else
         d->status = dial(d);
-    const struct vitals_sink vitals = {d, unready, put_metrics};
-    if (d->status == EX_OK &&
-        (d->vitals = vitals_new(d->reactor, &vitals, config->metrics, config->insecure)) == NULL)
+    const struct status_tick_sink sink = {d, unready, put_metrics};
+    if (d->status == EX_OK && (d->status_tick = status_tick_new(
+                                   d->reactor, &sink, config->metrics, config->insecure)) == NULL)
         d->status = EX_UNAVAILABLE;
     if (d->status == EX_OK) {
         const struct slices_sink slices_sink = {d, on_own, on_slice_free_us, on_full};
@@ -457,7 +457,7 @@ int daemon_run(const struct daemon_config *config) {
         reactor_run(d->reactor);
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);
     }
-    vitals_destroy(&d->vitals);
+    status_tick_destroy(&d->status_tick);
     hang_up(d);
     prober_destroy(&d->prober);
     slices_destroy(&d->slices);

@@ -2,7 +2,7 @@
 
 #include "common/mem.h"
 #include "common/runtime/metrics.h"
-#include "common/runtime/notify.h"
+#include "common/runtime/systemd.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct status_tick {
     struct reactor *reactor;
     struct status_tick_sink sink;
     struct metrics *metrics; /* NULL: nobody asks */
-    struct notify *notify;   /* NULL: nobody asks */
+    struct systemd *systemd; /* NULL: nobody asks */
     struct exposition page;
     int timer; /* -1: none */
     int64_t watchdog_us, watched_us;
@@ -44,13 +44,13 @@ static void tell(struct status_tick *t) {
         metrics_publish(t->metrics, &t->page, unready);
     }
     if (!t->ready)
-        notify_send(t->notify, "READY=1");
+        systemd_send(t->systemd, "READY=1");
     t->ready = true;
     if (strcmp(t->status, status) != 0)
-        notify_send(t->notify, "STATUS=%s", status);
+        systemd_send(t->systemd, "STATUS=%s", status);
     memcpy(t->status, status, sizeof t->status);
     if (t->watchdog_us > 0 && now_us - t->watched_us >= t->watchdog_us / 2) {
-        notify_send(t->notify, "WATCHDOG=1");
+        systemd_send(t->systemd, "WATCHDOG=1");
         t->watched_us = now_us;
     }
 }
@@ -82,13 +82,13 @@ struct status_tick *status_tick_new(struct reactor *reactor, const struct status
     t->reactor = reactor;
     t->sink = *sink;
     t->timer = -1;
-    t->notify = notify_new();
-    t->watchdog_us = notify_watchdog_us(t->notify);
+    t->systemd = systemd_new();
+    t->watchdog_us = systemd_watchdog_us(t->systemd);
     if (metrics != NULL && (t->metrics = metrics_new(metrics, insecure)) == NULL) {
         status_tick_destroy(&t);
         return NULL;
     }
-    if (t->metrics != NULL || t->notify != NULL)
+    if (t->metrics != NULL || t->systemd != NULL)
         start(t);
     return t;
 }
@@ -102,7 +102,7 @@ void status_tick_destroy(struct status_tick **status_tick) {
         (void)close(t->timer);
     }
     metrics_destroy(&t->metrics);
-    notify_destroy(&t->notify);
+    systemd_destroy(&t->systemd);
     exposition_free(&t->page);
     free(t);
     *status_tick = NULL;
@@ -110,7 +110,7 @@ void status_tick_destroy(struct status_tick **status_tick) {
 
 void status_tick_stopping(struct status_tick *t) {
     t->ready = true; /* or past it */
-    notify_send(t->notify, "STOPPING=1");
+    systemd_send(t->systemd, "STOPPING=1");
     if (t->timer >= 0)
         tell(t);
 }

@@ -1,4 +1,4 @@
-#include "common/runtime/notify.h"
+#include "common/runtime/systemd.h"
 
 #include "common/mem.h"
 
@@ -15,7 +15,7 @@
 
 #define MESSAGE_BYTES 512
 
-struct notify {
+struct systemd {
     int fd;
     struct sockaddr_un to;
     socklen_t to_size;
@@ -28,7 +28,7 @@ static int64_t number(const char *name) {
     return text != NULL ? strtonum(text, 1, LLONG_MAX, NULL) : 0;
 }
 
-struct notify *notify_new(void) {
+struct systemd *systemd_new(void) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof to.sun_path)
@@ -36,7 +36,7 @@ struct notify *notify_new(void) {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return NULL;
-    struct notify *n = mem_new(1, sizeof *n);
+    struct systemd *n = mem_new(1, sizeof *n);
     memcpy(to.sun_path, path, strlen(path));
     if (path[0] == '@')
         to.sun_path[0] = '\0';
@@ -48,15 +48,15 @@ struct notify *notify_new(void) {
     return n;
 }
 
-void notify_destroy(struct notify **notify) {
-    if (*notify == NULL)
+void systemd_destroy(struct systemd **systemd) {
+    if (*systemd == NULL)
         return;
-    (void)close((*notify)->fd);
-    free(*notify);
-    *notify = NULL;
+    (void)close((*systemd)->fd);
+    free(*systemd);
+    *systemd = NULL;
 }
 
-void notify_send(struct notify *n, const char *format, ...) {
+void systemd_send(struct systemd *n, const char *format, ...) {
     char message[MESSAGE_BYTES];
     va_list args;
     if (n == NULL)
@@ -71,4 +71,4 @@ void notify_send(struct notify *n, const char *format, ...) {
     (void)sendto(n->fd, message, length, MSG_NOSIGNAL, (const struct sockaddr *)&n->to, n->to_size);
 }
 
-int64_t notify_watchdog_us(const struct notify *n) { return n != NULL ? n->watchdog_us : 0; }
+int64_t systemd_watchdog_us(const struct systemd *n) { return n != NULL ? n->watchdog_us : 0; }

@@ -48,7 +48,7 @@ PURE := $(patsubst %.c,%,$(wildcard $(PURE_FOLDERS:%=%/*.c))) \
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # What only daemons have.
-DAEMON := $(call obj,$(patsubst %,common/runtime/%.c,listen metrics process status_tick systemd))
+DAEMON := $(call obj,$(patsubst %,common/runtime/%.c,http_status listen process status_tick systemd))
 COMMON := $(filter-out $(DAEMON),$(call obj,$(wildcard common/*.c common/*/*.c)))
 BROKER := $(call obj,$(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c)))
 WORKER := $(call obj,$(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c)))

@@ -1,7 +1,7 @@
 #include "common/runtime/status_tick.h"
 
 #include "common/mem.h"
-#include "common/runtime/metrics.h"
+#include "common/runtime/http_status.h"
 #include "common/runtime/systemd.h"
 
 #include <stdio.h>
@@ -15,8 +15,8 @@
 struct status_tick {
     struct reactor *reactor;
     struct status_tick_sink sink;
-    struct metrics *metrics; /* NULL: nobody asks */
-    struct systemd *systemd; /* NULL: nobody asks */
+    struct http_status *http; /* NULL: nobody asks */
+    struct systemd *systemd;  /* NULL: nobody asks */
     struct exposition page;
     int timer; /* -1: none */
     int64_t watchdog_us, watched_us;
@@ -39,9 +39,9 @@ static void tell(struct status_tick *t) {
     char status[sizeof t->status];
     (void)snprintf(status, sizeof status, "%s", unready != NULL ? unready : "serving");
     int64_t now_us = reactor_now().mono_us;
-    if (t->metrics != NULL) {
+    if (t->http != NULL) {
         put_metrics(t);
-        metrics_publish(t->metrics, &t->page, unready);
+        http_status_publish(t->http, &t->page, unready);
     }
     if (!t->ready)
         systemd_send(t->systemd, "READY=1");
@@ -84,11 +84,11 @@ struct status_tick *status_tick_new(struct reactor *reactor, const struct status
     t->timer = -1;
     t->systemd = systemd_new();
     t->watchdog_us = systemd_watchdog_us(t->systemd);
-    if (metrics != NULL && (t->metrics = metrics_new(metrics, insecure)) == NULL) {
+    if (metrics != NULL && (t->http = http_status_new(metrics, insecure)) == NULL) {
         status_tick_destroy(&t);
         return NULL;
     }
-    if (t->metrics != NULL || t->systemd != NULL)
+    if (t->http != NULL || t->systemd != NULL)
         start(t);
     return t;
 }
@@ -101,7 +101,7 @@ void status_tick_destroy(struct status_tick **status_tick) {
         reactor_fd_end(t->reactor, t->timer);
         (void)close(t->timer);
     }
-    metrics_destroy(&t->metrics);
+    http_status_destroy(&t->http);
     systemd_destroy(&t->systemd);
     exposition_free(&t->page);
     free(t);

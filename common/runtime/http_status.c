@@ -1,4 +1,4 @@
-#include "common/runtime/metrics.h"
+#include "common/runtime/http_status.h"
 
 #include "common/mem.h"
 #include "common/runtime/listen.h"
@@ -23,7 +23,7 @@
 
 #define REASON_BYTES 256
 
-struct metrics {
+struct http_status {
     struct MHD_Daemon *server;
     int64_t started_us;        /* wall clock */
     atomic_llong published_us; /* 0: not yet */
@@ -63,31 +63,31 @@ static enum MHD_Result send_line(struct MHD_Connection *to, unsigned status, con
     return send_text(to, status, TEXT, mem_copy(text, size), size);
 }
 
-static enum MHD_Result send_page(struct metrics *m, struct MHD_Connection *to) {
+static enum MHD_Result send_page(struct http_status *h, struct MHD_Connection *to) {
     struct exposition whole = {0};
-    (void)pthread_mutex_lock(&m->lock);
-    exposition_append(&whole, &m->page);
-    (void)pthread_mutex_unlock(&m->lock);
-    process_put(&whole, m->started_us);
+    (void)pthread_mutex_lock(&h->lock);
+    exposition_append(&whole, &h->page);
+    (void)pthread_mutex_unlock(&h->lock);
+    process_put(&whole, h->started_us);
     return send_text(to, MHD_HTTP_OK, PROMETHEUS, whole.text, whole.size);
 }
 
 /* Why it is not well, NULL if it is. */
-static const char *illness(struct metrics *m) {
-    int64_t published_us = atomic_load(&m->published_us);
+static const char *illness(struct http_status *h) {
+    int64_t published_us = atomic_load(&h->published_us);
     if (published_us == 0)
         return "starting";
-    return clock_us(CLOCK_MONOTONIC) - published_us > METRICS_HEALTHY_US
+    return clock_us(CLOCK_MONOTONIC) - published_us > HTTP_STATUS_HEALTHY_US
                ? "the main loop does not turn"
                : NULL;
 }
 
-static enum MHD_Result send_readiness(struct metrics *m, struct MHD_Connection *to) {
+static enum MHD_Result send_readiness(struct http_status *h, struct MHD_Connection *to) {
     char unready[REASON_BYTES];
-    const char *ill = illness(m);
-    (void)pthread_mutex_lock(&m->lock);
-    memcpy(unready, m->unready, sizeof unready);
-    (void)pthread_mutex_unlock(&m->lock);
+    const char *ill = illness(h);
+    (void)pthread_mutex_lock(&h->lock);
+    memcpy(unready, h->unready, sizeof unready);
+    (void)pthread_mutex_unlock(&h->lock);
     const char *why = ill != NULL ? ill : unready;
     return why[0] != '\0' ? send_line(to, MHD_HTTP_SERVICE_UNAVAILABLE, why)
                           : send_line(to, MHD_HTTP_OK, "ready");
@@ -96,67 +96,68 @@ static enum MHD_Result send_readiness(struct metrics *m, struct MHD_Connection *
 static enum MHD_Result answer(void *context, struct MHD_Connection *to, const char *path,
     const char *method, const char *version, const char *upload, size_t *upload_size,
     void **state) {
-    struct metrics *m = context;
+    struct http_status *h = context;
     (void)version;
     (void)upload;
     (void)upload_size;
     (void)state;
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return send_line(to, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
-    const char *ill = illness(m);
+    const char *ill = illness(h);
     if (strcmp(path, "/healthz") == 0)
         return ill == NULL ? send_line(to, MHD_HTTP_OK, "healthy")
                            : send_line(to, MHD_HTTP_SERVICE_UNAVAILABLE, ill);
     if (strcmp(path, "/readyz") == 0)
-        return send_readiness(m, to);
+        return send_readiness(h, to);
     if (strcmp(path, "/metrics") != 0)
         return send_line(to, MHD_HTTP_NOT_FOUND, "not found: /metrics, /healthz and /readyz are");
-    return send_page(m, to);
+    return send_page(h, to);
 }
 
 /* ---- the main loop ---------------------------------------------------------------------- */
 
-struct metrics *metrics_new(const char *address, bool insecure) {
+struct http_status *http_status_new(const char *address, bool insecure) {
     int fd = listen_at("--metrics", address, insecure);
     if (fd < 0)
         return NULL;
-    struct metrics *m = mem_new(1, sizeof *m);
-    m->started_us = clock_us(CLOCK_REALTIME);
-    (void)pthread_mutex_init(&m->lock, NULL);
-    m->server = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, answer, m,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)METRICS_TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
-    if (m->server == NULL) {
+    struct http_status *h = mem_new(1, sizeof *h);
+    h->started_us = clock_us(CLOCK_REALTIME);
+    (void)pthread_mutex_init(&h->lock, NULL);
+    h->server = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, answer, h,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)HTTP_STATUS_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)HTTP_STATUS_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+    if (h->server == NULL) {
         (void)fprintf(stderr, "%s: --metrics %s: the server could not be started\n",
             program_invocation_short_name, address);
         (void)close(fd);
-        metrics_destroy(&m);
+        http_status_destroy(&h);
         return NULL;
     }
     log_event(LOG_LEVEL_INFO, "metrics", "address=%s port=%d", address, listen_port(fd));
-    return m;
+    return h;
 }
 
-void metrics_destroy(struct metrics **metrics) {
-    struct metrics *m = *metrics;
-    if (m == NULL)
+void http_status_destroy(struct http_status **http) {
+    struct http_status *h = *http;
+    if (h == NULL)
         return;
-    if (m->server != NULL)
-        MHD_stop_daemon(m->server);
-    (void)pthread_mutex_destroy(&m->lock);
-    exposition_free(&m->page);
-    free(m);
-    *metrics = NULL;
+    if (h->server != NULL)
+        MHD_stop_daemon(h->server);
+    (void)pthread_mutex_destroy(&h->lock);
+    exposition_free(&h->page);
+    free(h);
+    *http = NULL;
 }
 
-void metrics_publish(struct metrics *m, struct exposition *page, const char *unready) {
-    if (pthread_mutex_trylock(&m->lock) == 0) {
-        struct exposition old = m->page;
-        m->page = *page;
+void http_status_publish(struct http_status *h, struct exposition *page, const char *unready) {
+    if (pthread_mutex_trylock(&h->lock) == 0) {
+        struct exposition old = h->page;
+        h->page = *page;
         *page = old;
-        (void)snprintf(m->unready, sizeof m->unready, "%s", unready != NULL ? unready : "");
-        (void)pthread_mutex_unlock(&m->lock);
+        (void)snprintf(h->unready, sizeof h->unready, "%s", unready != NULL ? unready : "");
+        (void)pthread_mutex_unlock(&h->lock);
     }
-    atomic_store(&m->published_us, clock_us(CLOCK_MONOTONIC));
+    atomic_store(&h->published_us, clock_us(CLOCK_MONOTONIC));
 }

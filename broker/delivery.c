@@ -75,7 +75,7 @@ static void publish(void *context, const char *topic, const void *bytes, size_t 
 
 static void keep_trace(void *context, const struct record_trace *trace) {
     log_event(LOG_LEVEL_DEBUG, "keep-trace", "number=%" PRId64 " id=%s client=%s bytes=%zu",
-        trace->number, trace->id, trace->client, trace->trace_size);
+        trace->number, trace->id, trace->submitter, trace->trace_size);
     store_trace(((struct delivery *)context)->store, trace);
 }
 

@@ -1,7 +1,7 @@
 #include "broker/core/clients.h"
 
+#include "broker/core/fairqueue.h"
 #include "broker/core/jobs.h"
-#include "broker/core/lanes.h"
 #include "broker/core/leases.h"
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
@@ -182,7 +182,7 @@ static void put_state(msgpack_packer *pk, const msgpack_object *id, struct known
         : known.row != NULL ? "done"
                             : "unknown");
     if (queued)
-        wire_put_key_int(pk, "position", lanes_position(job));
+        wire_put_key_int(pk, "position", fairqueue_position(job));
     else if (running)
         wire_put_key_text(pk, "worker", job->lease->worker->name);
 }

@@ -188,7 +188,7 @@ struct core *core_new(
     RB_INIT(&c->requirements);
     RB_INIT(&c->peers);
     RB_INIT(&c->names);
-    RB_INIT(&c->clients);
+    RB_INIT(&c->submitters);
     RB_INIT(&c->streams);
     RB_INIT(&c->probings);
     TAILQ_INIT(&c->recent);

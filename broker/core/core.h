@@ -16,7 +16,7 @@
 #define CORE_IDLE_REQUIREMENTS 16  /* without such traces: kept, as they may come again */
 #define CORE_MAX_MATCHES                                                                           \
     1000000 /* pairs of a requirement and a worker that fits: then no new requirements */
-#define CORE_MAX_CLIENTS 100000 /* that have a trace without result */
+#define CORE_MAX_SUBMITTERS 100000 /* that have a trace without result */
 #define CORE_MAX_WORKERS 10000
 #define CORE_MAX_RIDERS 1000 /* traces that share the probing of one */
 #define CORE_MAX_PARTS 1000  /* of one fanout */

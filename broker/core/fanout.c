@@ -1,7 +1,7 @@
 #include "broker/core/fanout.h"
 
+#include "broker/core/fairqueue.h"
 #include "broker/core/jobs.h"
-#include "broker/core/lanes.h"
 #include "broker/core/matching.h"
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
@@ -53,7 +53,7 @@ void fanout_add_part(struct core *c, struct job *whole, struct job *part) {
 
 int64_t fanout_expected_parts(const struct job *whole) {
     int64_t most = whole->fanout_limit > 0 ? whole->fanout_limit : CORE_MAX_PARTS;
-    int64_t there = whole->lane->requirement->serving;
+    int64_t there = whole->subqueue->requirement->serving;
     return there < most ? there : most;
 }
 
@@ -64,13 +64,13 @@ void fanout_start(struct core *c, struct job *whole) {
     char id[RECORD_ID_BYTES + 1];
     jobs_trace(c, whole, &trace);
     size_t most = trace.fanout > 0 ? (size_t)trace.fanout : CORE_MAX_PARTS;
-    size_t count = matching_workers(whole->lane->requirement, workers, most);
-    const char *client = whole->lane->client->tag;
+    size_t count = matching_workers(whole->subqueue->requirement, workers, most);
+    const char *submitter = whole->subqueue->submitter->tag;
     fan_out(c, whole);
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(id, sizeof id, "%s/%s", whole->id, workers[i]->name);
         parts[i] = jobs_new(c, id, &trace, whole->trace, whole->trace_size);
-        lanes_join(c, parts[i], client, matching_requirement(c, &trace, workers[i]->name));
+        fairqueue_join(c, parts[i], submitter, matching_requirement(c, &trace, workers[i]->name));
         jobs_keep_part(c, parts[i], whole);
         fanout_add_part(c, whole, parts[i]);
     }

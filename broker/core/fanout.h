@@ -1,6 +1,6 @@
-/* fan: one trace at many workers. The whole waits in the queue for its first turn; then each worker
- * that fits gets a part, a job of its own, and the whole ends with a summary when all of them
- * have. Pure. */
+/* fanout: one trace at many workers. The whole waits in the queue for its first turn; then each
+ * worker that fits gets a part, a job of its own, and the whole ends with a summary when all of
+ * them have. Pure. */
 #ifndef HOPMQ_FANOUT_H
 #define HOPMQ_FANOUT_H
 

@@ -1,8 +1,8 @@
 #include "broker/core/jobs.h"
 
 #include "broker/core/coalesce.h"
+#include "broker/core/fairqueue.h"
 #include "broker/core/fanout.h"
-#include "broker/core/lanes.h"
 #include "broker/core/leases.h"
 #include "broker/core/matching.h"
 #include "broker/core/queue.h"
@@ -149,10 +149,10 @@ static struct requirement *admitted_requirement(
         matching_describe(requirement, wants, sizeof wants);
         wire_fail(err, "unavailable", "workers", "no worker that fits is there: %s", wants);
         requirement = NULL;
-    } else if (lanes_full(c, tag)) {
+    } else if (fairqueue_full(c, tag)) {
         c->counters.busy++;
         wire_busy(err, "clients", "clients", RETRY_REFUSED_MS, "%d: full; send again later",
-            CORE_MAX_CLIENTS);
+            CORE_MAX_SUBMITTERS);
         requirement = NULL;
     }
     return requirement;
@@ -162,7 +162,7 @@ static void keep(struct core *c, struct job *job) {
     job->ticket = ++c->number;
     const struct record_trace record = {.number = job->ticket,
         .id = job->id,
-        .client = job->lane->client->tag,
+        .submitter = job->subqueue->submitter->tag,
         .accepted_us = job->accepted_wall_us,
         .trace = job->trace,
         .trace_size = job->trace_size,
@@ -179,17 +179,17 @@ void jobs_keep_part(struct core *c, struct job *part, const struct job *whole) {
 
 struct job *jobs_accept(
     struct core *c, const struct core_peer *peer, struct trace *trace, struct wire_error *err) {
-    char tag[LANES_TAG_BYTES + 1];
+    char tag[FAIRQUEUE_TAG_BYTES + 1];
     msgpack_packer pk;
     if (!admitted(c, trace, err))
         return NULL;
-    struct requirement *requirement = admitted_requirement(c, lanes_tag(peer, tag), trace, err);
+    struct requirement *requirement = admitted_requirement(c, fairqueue_tag(peer, tag), trace, err);
     if (requirement == NULL)
         return NULL;
     state_packer(&pk, &c->body);
     trace_put_map(&pk, trace);
     struct job *job = jobs_new(c, trace->id, trace, c->body.data, c->body.size);
-    lanes_join(c, job, tag, requirement);
+    fairqueue_join(c, job, tag, requirement);
     job->accepted_wall_us = c->now.wall_us;
     job->deadline_us = c->now.mono_us + trace->deadline_ms * 1000;
     c->counters.accepted++;
@@ -275,7 +275,7 @@ static void detach(struct core *c, struct job *job) {
         leases_release(c, job);
     else if (job->state == JOB_RIDING)
         coalesce_leave(c, job);
-    lanes_leave(c, job);
+    fairqueue_leave(c, job);
 }
 
 static void make_result(struct core *c, struct job *job, const struct ending *e) {
@@ -429,7 +429,7 @@ static void end_queued(struct core *c, struct job *job) {
         jobs_end(c, job, STOP_DEADLINE, NULL, NULL);
         return;
     }
-    matching_describe(job->lane->requirement, message + strlen(message), MATCHING_TEXT_BYTES);
+    matching_describe(job->subqueue->requirement, message + strlen(message), MATCHING_TEXT_BYTES);
     jobs_end(c, job, STOP_NO_WORKER, "unavailable", message);
 }
 

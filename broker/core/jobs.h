@@ -48,7 +48,7 @@ struct job {
     RB_ENTRY(job) by_id;
     RB_ENTRY(job) by_probing; /* those that are, or were, probed for themselves */
     union {
-        RB_ENTRY(job) by_order; /* queued: in its lane, or among the suspects */
+        RB_ENTRY(job) by_order; /* queued: in its subqueue, or among the suspects */
         struct {
             TAILQ_ENTRY(job) link; /* running, riding, done: its worker's, leader's, the recent */
             union {
@@ -62,9 +62,9 @@ struct job {
     };
     SLIST_HEAD(, waiter) waiters;
     struct stream *stream;
-    struct lane *lane; /* until it is done */
-    struct bond *bond; /* NULL: none */
-    void *trace;       /* canonical encoding, with its id */
+    struct subqueue *subqueue; /* until it is done */
+    struct bond *bond;         /* NULL: none */
+    void *trace;               /* canonical encoding, with its id */
     int64_t accepted_wall_us;
     union {
         int64_t deadline_us;
@@ -99,7 +99,7 @@ struct ending {
 
 struct job *jobs_find(struct core *core, const char *id, size_t size);
 
-/* Makes a job that is in no list and has no lane yet. */
+/* Makes a job that is in no list and has no subqueue yet. */
 struct job *jobs_new(struct core *core, const char *id, const struct trace *trace,
     const void *canonical, size_t size);
 void jobs_free(struct core *core, struct job *job);

@@ -1,7 +1,7 @@
 #include "broker/core/leases.h"
 
+#include "broker/core/fairqueue.h"
 #include "broker/core/jobs.h"
-#include "broker/core/lanes.h"
 #include "broker/core/sessions.h"
 #include "broker/core/ward.h"
 #include "common/mem.h"
@@ -57,7 +57,7 @@ void leases_hold(struct core *c, struct worker *w, struct job *job, int64_t numb
     job->lease->given_us = c->now.mono_us;
     (void)RB_INSERT(run_tree, &c->leases, job->lease);
     c->running++;
-    job->lane->client->running++;
+    job->subqueue->submitter->running++;
     attach(c, w, job);
     timeline_set(&c->job_times, &job->timer, job->deadline_us + CORE_GRACE_US);
 }
@@ -71,7 +71,7 @@ void leases_release(struct core *c, struct job *job) {
     job->lease = NULL;
     job->state = JOB_LOOSE;
     c->running--;
-    job->lane->client->running--;
+    job->subqueue->submitter->running--;
 }
 
 static void keep_run(struct core *c, const struct job *job, bool cancelling) {

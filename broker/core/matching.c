@@ -1,7 +1,7 @@
 #include "broker/core/matching.h"
 
+#include "broker/core/fairqueue.h"
 #include "broker/core/jobs.h"
-#include "broker/core/lanes.h"
 #include "broker/core/sessions.h"
 #include "common/mem.h"
 #include "common/protocol/labels.h"
@@ -165,7 +165,7 @@ static struct requirement *new_requirement(struct core *c, const struct requirem
     RB_INIT(&requirement->suspects);
     RB_INIT(&requirement->free);
     for (int p = 0; p < PRIORITIES; p++)
-        RB_INIT(&requirement->turns[p]);
+        RB_INIT(&requirement->by_time[p]);
     read_labels(requirement);
     (void)RB_INSERT(requirement_tree, &c->requirements, requirement);
     c->requirement_count += !for_one(requirement);
@@ -221,14 +221,14 @@ struct requirement *matching_requirement_unbounded(
 }
 
 void matching_hold(struct core *c, struct requirement *requirement) {
-    if (requirement->lanes++ > 0)
+    if (requirement->subqueues++ > 0)
         return;
     TAILQ_REMOVE(&c->idle, requirement, link);
     c->idle_count--;
 }
 
 void matching_release(struct core *c, struct requirement *requirement) {
-    if (--requirement->lanes == 0)
+    if (--requirement->subqueues == 0)
         add_idle(c, requirement);
 }
 
@@ -264,7 +264,7 @@ void matching_describe(const struct requirement *requirement, char *text, size_t
 bool matching_is_served(const struct requirement *requirement) { return requirement->serving > 0; }
 
 bool matching_was_served(const struct job *job) {
-    return job->lane->requirement->served_periods != job->served_periods;
+    return job->subqueue->requirement->served_periods != job->served_periods;
 }
 
 /* ---- workers ---------------------------------------------------------------------------- */

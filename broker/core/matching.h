@@ -21,18 +21,18 @@ struct need {
  * after. */
 struct requirement {
     RB_ENTRY(requirement) by_key;
-    TAILQ_ENTRY(requirement) link; /* of those with a trace queued, or of those without lanes */
+    TAILQ_ENTRY(requirement) link; /* of those with a trace queued, or of those without subqueues */
     TAILQ_ENTRY(requirement) ready_link;   /* while ready */
     TAILQ_ENTRY(requirement) suspect_link; /* while it has suspects */
-    RB_HEAD(suspect_tree, job) suspects;   /* queued too, but not in their lanes; see ward.c */
+    RB_HEAD(suspect_tree, job) suspects;   /* queued too, but not in their subqueues; see ward.c */
     int64_t suspect_count;
     LIST_HEAD(, match) matches;      /* to the workers that fit */
     RB_HEAD(match_tree, match) free; /* those of workers that can take a trace, by load */
     int64_t serving;         /* workers that fit and take traces, or will when they have room */
     uint32_t served_periods; /* how often the first of them came */
     bool ready;              /* a trace is queued and a worker free */
-    int64_t lanes, queued;
-    RB_HEAD(turn_tree, lane) turns[PRIORITIES];
+    int64_t subqueues, queued;
+    RB_HEAD(virtual_time_tree, subqueue) by_time[PRIORITIES];
     struct need need;
     struct wire_doc doc;          /* the labels, decoded */
     const msgpack_object *labels; /* NULL: none */
@@ -41,7 +41,7 @@ struct requirement {
 };
 
 /* Finds or makes the requirement of a trace; NULL if there are too many, but not where it is for
- * one worker only. It stays until the next call unless a lane holds it. */
+ * one worker only. It stays until the next call unless a subqueue holds it. */
 struct requirement *matching_requirement(
     struct core *core, const struct trace *trace, const char *worker); /* NULL: any */
 
@@ -49,7 +49,7 @@ struct requirement *matching_requirement(
 struct requirement *matching_requirement_unbounded(
     struct core *core, const struct trace *trace, const char *worker);
 
-/* A lane is made for it, or is gone. */
+/* A subqueue is made for it, or is gone. */
 void matching_hold(struct core *core, struct requirement *requirement);
 void matching_release(struct core *core, struct requirement *requirement);
 

@@ -4,10 +4,10 @@
 
 #include "broker/core/state.h"
 
-/* Puts a loose job into its lane, at its old place if it was there before. */
+/* Puts a loose job into its subqueue, at its old place if it was there before. */
 void queue_insert(struct core *core, struct job *job);
 
-/* Takes it out; it keeps its lane. */
+/* Takes it out; it keeps its subqueue. */
 void queue_remove(struct core *core, struct job *job);
 
 /* Gives jobs to workers while both are there: of the jobs that a free worker fits, the one of the

@@ -22,11 +22,11 @@ struct record_run {
 
 /* A trace that was accepted and has no result yet. */
 struct record_trace {
-    int64_t number;      /* counts acceptances, from 1 */
-    const char *id;      /* 1..RECORD_ID_BYTES */
-    const char *client;  /* whose turn in the fair queue it takes, printable */
-    int64_t accepted_us; /* wall clock */
-    const void *trace;   /* canonical encoding, see trace_put_map() */
+    int64_t number;        /* counts acceptances, from 1 */
+    const char *id;        /* 1..RECORD_ID_BYTES */
+    const char *submitter; /* whose turn in the fair queue it takes, printable */
+    int64_t accepted_us;   /* wall clock */
+    const void *trace;     /* canonical encoding, see trace_put_map() */
     size_t trace_size;
     struct record_run run;
 };

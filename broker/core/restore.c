@@ -2,9 +2,9 @@
 #include "broker/core/core.h"
 
 #include "broker/core/coalesce.h"
+#include "broker/core/fairqueue.h"
 #include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
-#include "broker/core/lanes.h"
 #include "broker/core/leases.h"
 #include "broker/core/matching.h"
 #include "broker/core/sessions.h"
@@ -58,7 +58,7 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
     }
     struct job *job = jobs_new(c, record->id, &trace, record->trace, record->trace_size);
     struct job *whole = whole_of(c, record->id);
-    lanes_join(c, job, record->client,
+    fairqueue_join(c, job, record->submitter,
         matching_requirement_unbounded(c, &trace, fanout_part_worker(record->id)));
     job->ticket = record->number;
     job->accepted_wall_us = record->accepted_us;

@@ -6,7 +6,7 @@
  *   fan       one trace at many workers        sessions  workers come and go
  *   recent    the last results                 streams   sequence numbers, alive
  *   queue     who is next, dispatch            restore   what an earlier start left
- *   lanes     clients and their turns          matching  requirements, and the workers that fit
+ *   fairqueue submitters and turns            matching  requirements, and the workers that fit
  *   ward      the last run of a trace, alone
  *
  * Each has a header, with the structures that are its own; recent is in jobs.h, reads in clients.h,
@@ -37,7 +37,7 @@ RB_HEAD(job_id_tree, job);
 RB_HEAD(probing_tree, job);
 RB_HEAD(run_tree, lease);
 RB_HEAD(requirement_tree, requirement);
-RB_HEAD(client_tree, client);
+RB_HEAD(submitter_tree, submitter);
 TAILQ_HEAD(job_list, job);
 TAILQ_HEAD(requirement_list, requirement);
 RB_HEAD(worker_peer_tree, worker);
@@ -116,17 +116,17 @@ struct core {
     struct requirement_tree requirements;
     struct requirement_list waiting; /* with a trace queued */
     struct requirement_list ready;   /* and a worker free */
-    struct requirement_list idle;    /* without lanes, the longest first */
+    struct requirement_list idle;    /* without subqueues, the longest first */
     int64_t requirement_count;       /* without those for one worker only */
     int64_t idle_count, match_count;
-    struct client_tree clients;
-    int64_t client_count;
+    struct submitter_tree submitters;
+    int64_t submitter_count;
     struct requirement_list suspected; /* with suspects */
     struct {
         struct worker *worker; /* that is reserved for the job, or has it; NULL: none */
         struct job *job;
     } ward;
-    uint64_t turn; /* the virtual time of the client whose turn was last */
+    uint64_t virtual_time; /* that of the submitter whose turn was last */
     struct worker_peer_tree peers;
     struct worker_name_tree names;
     int64_t worker_count;

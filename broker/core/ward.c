@@ -1,7 +1,7 @@
 #include "broker/core/ward.h"
 
+#include "broker/core/fairqueue.h"
 #include "broker/core/jobs.h"
-#include "broker/core/lanes.h"
 #include "broker/core/leases.h"
 #include "broker/core/matching.h"
 #include "broker/core/queue.h"
@@ -10,7 +10,7 @@
 static int compare(const struct job *a, const struct job *b) {
     if (a->priority != b->priority)
         return a->priority - b->priority;
-    int64_t x = lanes_order(a), y = lanes_order(b);
+    int64_t x = fairqueue_order(a), y = fairqueue_order(b);
     return x < y ? -1 : x > y;
 }
 
@@ -31,14 +31,14 @@ static void end(struct core *c) {
 }
 
 void ward_add(struct core *c, struct job *job) {
-    struct requirement *requirement = job->lane->requirement;
+    struct requirement *requirement = job->subqueue->requirement;
     if (requirement->suspect_count++ == 0)
         TAILQ_INSERT_TAIL(&c->suspected, requirement, suspect_link);
     (void)RB_INSERT(suspect_tree, &requirement->suspects, job);
 }
 
 void ward_take(struct core *c, struct job *job) {
-    struct requirement *requirement = job->lane->requirement;
+    struct requirement *requirement = job->subqueue->requirement;
     (void)RB_REMOVE(suspect_tree, &requirement->suspects, job);
     if (--requirement->suspect_count == 0)
         TAILQ_REMOVE(&c->suspected, requirement, suspect_link);
@@ -82,7 +82,7 @@ static struct job *first_suspect(struct core *c) {
 
 static void reserve(struct core *c) {
     struct job *job = first_suspect(c);
-    struct worker *w = job != NULL ? matching_least_loaded(job->lane->requirement) : NULL;
+    struct worker *w = job != NULL ? matching_least_loaded(job->subqueue->requirement) : NULL;
     if (w == NULL)
         return;
     sessions_unload(c, w);
@@ -99,7 +99,7 @@ void ward_serve(struct core *c) {
     struct job *job = c->ward.job;
     if (job == NULL || job->state != JOB_QUEUED || w->running > 0)
         return;
-    lanes_charge(c, job->lane->client);
+    fairqueue_charge(c, job->subqueue->submitter);
     queue_remove(c, job);
     leases_give(c, w, job);
 }

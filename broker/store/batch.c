@@ -52,11 +52,11 @@ void batch_add_trace(struct batch *batch, const struct record_trace *trace) {
     }
     batch->traces[batch->trace_count++] = batch->size;
     const struct batch_record record = {.kind = BATCH_TRACE, .trace = *trace};
-    size_t id = text_size(trace->id), client = text_size(trace->client);
+    size_t id = text_size(trace->id), client = text_size(trace->submitter);
     size_t worker = text_size(trace->run.worker);
     char *at = add(batch, &record, id + client + worker + trace->trace_size);
     at = put(at, trace->id, id);
-    at = put(at, trace->client, client);
+    at = put(at, trace->submitter, client);
     at = put(at, trace->run.worker, worker);
     (void)put(at, trace->trace, trace->trace_size);
 }
@@ -135,7 +135,7 @@ bool batch_next(const struct batch *batch, size_t *at, struct batch_record *reco
     switch (record->kind) {
     case BATCH_TRACE:
         record->trace.id = take_text(&bytes);
-        record->trace.client = take_text(&bytes);
+        record->trace.submitter = take_text(&bytes);
         record->trace.run.worker = take_text(&bytes);
         record->trace.trace = bytes;
         if (entry.run_at > 0)

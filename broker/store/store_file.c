@@ -78,7 +78,7 @@ static int keep_trace(struct store_file *f, const struct record_trace *trace) {
     columns_read(&o, trace->trace, trace->trace_size);
     bind_run(s, &first);
     bind_text(s, 2, trace->id);
-    bind_text(s, 3, trace->client);
+    bind_text(s, 3, trace->submitter);
     (void)sqlite3_bind_int64(s, 4, trace->accepted_us);
     bind_shown(s, 5, o.target);
     bind_shown(s, 6, o.stream);

@@ -71,7 +71,7 @@ static void load_traces(struct load *l) {
         const struct record_trace trace = {
             .number = sqlite3_column_int64(s, 0),
             .id = text(s, 1),
-            .client = text(s, 2),
+            .submitter = text(s, 2),
             .accepted_us = sqlite3_column_int64(s, 3),
             .trace = sqlite3_column_blob(s, 11),
             .trace_size = (size_t)sqlite3_column_bytes(s, 11),

@@ -24,7 +24,7 @@ static uint32_t add_numbers(const int64_t *numbers, size_t count) {
 uint32_t store_sum_trace(const struct record_trace *trace) {
     const int64_t numbers[] = {trace->number, trace->accepted_us};
     uint32_t sum = add_text(add_numbers(numbers, 2), trace->id);
-    return add(add_text(sum, trace->client), trace->trace, trace->trace_size);
+    return add(add_text(sum, trace->submitter), trace->trace, trace->trace_size);
 }
 
 uint32_t store_sum_run(const struct record_run *run) {

@@ -27,7 +27,7 @@ void disk_keep_trace(struct sim *s, const struct record_trace *record) {
     struct kept_trace *trace = sim_new(s, sizeof *trace);
     trace->record = *record;
     trace->record.id = sim_text(s, record->id);
-    trace->record.client = sim_text(s, record->client);
+    trace->record.submitter = sim_text(s, record->submitter);
     trace->record.trace = sim_copy(s, record->trace, record->trace_size);
     trace->record.run = copy_run(s, &record->run);
     trace->kept_us = s->now_us;

@@ -48,7 +48,7 @@ static void accept_one(struct bench *b, int64_t number) {
     id_of(b, number, id);
     store_trace(b->store, &(struct record_trace){.number = number,
                               .id = id,
-                              .client = "client-1",
+                              .submitter = "client-1",
                               .accepted_us = WALL_US,
                               .trace = b->trace.data,
                               .trace_size = b->trace.size,

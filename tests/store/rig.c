@@ -38,7 +38,7 @@ static void on_trace(void *context, const struct record_trace *t) {
     sample_trace(&trace, id, false);
     bool same = t->trace_size == trace.size && memcmp(t->trace, trace.data, trace.size) == 0;
     say(context, "trace %" PRId64 " %s %s %s lease %" PRId64 " worker %s run %" PRId64 "\n",
-        t->number, t->id, t->client, same ? "same" : "other", t->run.lease, t->run.worker,
+        t->number, t->id, t->submitter, same ? "same" : "other", t->run.lease, t->run.worker,
         t->run.run);
 }
 
@@ -71,7 +71,7 @@ void rig_accept(struct rig *rig, int64_t from, int64_t to) {
         sample_trace(&trace, id, false);
         store_trace(rig->store, &(struct record_trace){.number = number,
                                     .id = id,
-                                    .client = "client",
+                                    .submitter = "client",
                                     .accepted_us = RIG_WALL_US + number,
                                     .trace = trace.data,
                                     .trace_size = trace.size,

@@ -111,7 +111,7 @@ static void keep_trace(void *context, const struct record_trace *trace) {
     k->record = *trace;
     k->record.trace = mem_copy(trace->trace, trace->trace_size);
     (void)snprintf(k->id, sizeof k->id, "%s", trace->id);
-    (void)snprintf(k->client, sizeof k->client, "%s", trace->client);
+    (void)snprintf(k->client, sizeof k->client, "%s", trace->submitter);
     k->worker[0] = '\0';
 }
 
@@ -274,7 +274,7 @@ static inline void restart(int64_t down_ms) {
     for (size_t i = 0; i < kept_trace_count; i++) {
         struct kept_trace *k = &kept_traces[i];
         k->record.id = k->id;
-        k->record.client = k->client;
+        k->record.submitter = k->client;
         k->record.run.worker = k->worker;
         if (k->record.number > 0)
             core_restore_trace(core, &k->record);

@@ -19,7 +19,7 @@ static void add_trace(int64_t number) {
     (void)snprintf(id, sizeof id, "id-%d", (int)number);
     batch_add_trace(&batch, &(struct record_trace){.number = number,
                                 .id = id,
-                                .client = "c",
+                                .submitter = "c",
                                 .trace = "bytes",
                                 .trace_size = 5,
                                 .run = {.number = number, .worker = ""}});

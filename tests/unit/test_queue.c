@@ -1,7 +1,7 @@
 /* queue: who is next, and where. */
 #include "tests/unit/queue_rig.h"
 
-#include "broker/core/lanes.h"
+#include "broker/core/fairqueue.h"
 #include "broker/core/matching.h"
 #include "broker/core/queue.h"
 #include "common/mem.h"
@@ -32,7 +32,7 @@ static void a_single_trace_waits_for_one_dispatch(void **state) {
         RIG_GAVE(&rig, 'w', i);
     }
     rig_submit(&rig, 'b', 200000, 1, NULL);
-    assert_int_equal(lanes_position(rig_job(&rig, 200000)), 1);
+    assert_int_equal(fairqueue_position(rig_job(&rig, 200000)), 1);
     rig_result(&rig, 'w', 49);
     RIG_GAVE(&rig, 'w', 200000);
     rig_result(&rig, 'w', 50);
@@ -63,7 +63,7 @@ static void what_runs_becomes_the_same(void **state) {
         rig_result(&rig, 'w', next);
         assert_int_equal(rig.given_count, 1);
         for (int i = 0; i < 3; i++) {
-            int64_t running = rig_job(&rig, 1000 + 2000 * i)->lane->client->running;
+            int64_t running = rig_job(&rig, 1000 + 2000 * i)->subqueue->submitter->running;
             assert_in_range(running, next < 10 ? 0 : next < 14 ? 1 : 3, next < 14 ? 10 : 4);
         }
     }
@@ -76,7 +76,7 @@ static void who_has_much_running_gets_fewer_turns(void **state) {
     rig_submit(&rig, 'a', 1, 1000, NULL);
     rig_submit(&rig, 'b', 2001, 1000, NULL);
     rig_join(&rig, 'w', 20, NULL);
-    while (rig_job(&rig, 1000)->lane->client->running < 15) {
+    while (rig_job(&rig, 1000)->subqueue->submitter->running < 15) {
         rig_result(&rig, 'w', rig_job(&rig, 2001 + turns)->lease->number);
         turns++;
     }
@@ -88,8 +88,8 @@ static void priority_comes_before_turns(void **state) {
     rig_submit(&rig, 'a', 1, 5, &(struct rig_ask){.priority = 1});
     rig_submit(&rig, 'b', 11, 1, &(struct rig_ask){.priority = 2});
     rig_submit(&rig, 'a', 21, 1, &(struct rig_ask){.priority = 0});
-    assert_int_equal(lanes_position(rig_job(&rig, 5)), 6);
-    assert_int_equal(lanes_position(rig_job(&rig, 11)), 1);
+    assert_int_equal(fairqueue_position(rig_job(&rig, 5)), 6);
+    assert_int_equal(fairqueue_position(rig_job(&rig, 11)), 1);
     rig_join(&rig, 'w', 1, NULL);
     RIG_GAVE(&rig, 'w', 21);
     for (int i = 1; i <= 5; i++) {
@@ -146,8 +146,8 @@ static void what_comes_back_goes_to_its_old_place(void **state) {
     rig_join(&rig, 'v', 1, NULL);
     RIG_GAVE(&rig, 'v', 4);
     rig_bye(&rig, 'w');
-    assert_int_equal(lanes_position(rig_job(&rig, 1)), 1);
-    assert_int_equal(lanes_position(rig_job(&rig, 6)), 5);
+    assert_int_equal(fairqueue_position(rig_job(&rig, 1)), 1);
+    assert_int_equal(fairqueue_position(rig_job(&rig, 6)), 5);
     for (int i = 0, next[] = {1, 2, 3, 5, 6}; i < 5; i++) {
         rig_result(&rig, 'v', 5 + i);
         RIG_GAVE(&rig, 'v', next[i]);
@@ -347,15 +347,15 @@ static void a_client_is_forgotten(void **state) {
     (void)state;
     rig_submit(&rig, 'a', 1, 3, NULL);
     rig_submit(&rig, 'b', 4, 1, NULL);
-    assert_int_equal(rig.core->client_count, 2);
+    assert_int_equal(rig.core->submitter_count, 2);
     rig_cancel(&rig, 4);
-    assert_int_equal(rig.core->client_count, 1);
+    assert_int_equal(rig.core->submitter_count, 1);
     rig_join(&rig, 'w', 3, NULL);
     for (int i = 1; i <= 3; i++) {
-        assert_int_equal(rig.core->client_count, 1);
+        assert_int_equal(rig.core->submitter_count, 1);
         rig_result(&rig, 'w', i);
     }
-    assert_int_equal(rig.core->client_count, 0);
+    assert_int_equal(rig.core->submitter_count, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -2,7 +2,7 @@
  * same traces to the same workers in the same order. */
 #include "tests/unit/queue_rig.h"
 
-#include "broker/core/lanes.h"
+#include "broker/core/fairqueue.h"
 #include "tests/unit/rng.h"
 
 #define MAX_JOBS 4000
@@ -343,7 +343,7 @@ static void check_position(void) {
         bound += same;
         before += same && (other->priority < job->priority || other <= job);
     }
-    assert_in_range(lanes_position(rig_job(&rig, (int)(job - jobs))), before, bound);
+    assert_in_range(fairqueue_position(rig_job(&rig, (int)(job - jobs))), before, bound);
 }
 
 static void check(void) {

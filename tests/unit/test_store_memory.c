@@ -172,7 +172,7 @@ static void records_in_a_batch(void **state) {
     for (int round = 0; round < 2; round++) {
         batch_add_trace(&rows, &(struct record_trace){.number = 1,
                                    .id = "one",
-                                   .client = "",
+                                   .submitter = "",
                                    .accepted_us = 5,
                                    .trace = "\0t",
                                    .trace_size = 2,
@@ -193,7 +193,7 @@ static void records_in_a_batch(void **state) {
         assert_int_equal(out.kind, BATCH_TRACE);
         assert_int_equal(out.trace.accepted_us, 5);
         assert_string_equal(out.trace.id, "one");
-        assert_string_equal(out.trace.client, "");
+        assert_string_equal(out.trace.submitter, "");
         assert_string_equal(out.trace.run.worker, "w");
         assert_memory_equal(out.trace.trace, "\0t", 2);
         assert_true(batch_next(&rows, &at, &out));

@@ -205,7 +205,7 @@ static void a_ward_that_comes_back(void **state) {
 static void a_ward_outlives_the_broker(void **state) {
     (void)state;
     const int64_t lease = 77;
-    struct record_trace record = {.client = "c", .accepted_us = rig.now.wall_us};
+    struct record_trace record = {.submitter = "c", .accepted_us = rig.now.wall_us};
     struct trace trace;
     struct wire_error err;
     msgpack_packer pk;

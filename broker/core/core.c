@@ -196,7 +196,7 @@ struct core *core_new(
     TAILQ_INIT(&c->waiting);
     TAILQ_INIT(&c->ready);
     TAILQ_INIT(&c->idle);
-    TAILQ_INIT(&c->suspected);
+    TAILQ_INIT(&c->quarantined);
     TAILQ_INIT(&c->active);
     msgpack_sbuffer_init(&c->out);
     msgpack_sbuffer_init(&c->body);

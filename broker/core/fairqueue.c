@@ -2,7 +2,7 @@
 
 #include "broker/core/jobs.h"
 #include "broker/core/matching.h"
-#include "broker/core/ward.h"
+#include "broker/core/quarantine.h"
 #include "common/decimal.h"
 #include "common/mem.h"
 #include "common/tail.h"
@@ -192,8 +192,8 @@ void fairqueue_charge(struct core *c, struct submitter *submitter) {
 
 int64_t fairqueue_position(const struct job *job) {
     const struct subqueue *subqueue = job->subqueue, *other;
-    if (ward_suspects(job))
-        return subqueue->requirement->suspect_count;
+    if (quarantine_needed(job))
+        return subqueue->requirement->quarantined_count;
     int64_t before = fairqueue_order(job) - fairqueue_order(subqueue->first) + 1;
     if (before > subqueue->queued)
         before = subqueue->queued;

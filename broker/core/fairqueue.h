@@ -53,7 +53,8 @@ void fairqueue_join(
 void fairqueue_leave(struct core *core, struct job *job);
 
 /* At most so many traces of the same submitter that ask for the same start before the queued job
- * and with it. Others take their turns between. Of a suspect: so many wait for a ward as it does.
+ * and with it. Others take their turns between. Of a quarantined one: those that wait for a worker
+ * as it does.
  */
 int64_t fairqueue_position(const struct job *job);
 

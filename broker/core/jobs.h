@@ -48,7 +48,7 @@ struct job {
     RB_ENTRY(job) by_id;
     RB_ENTRY(job) by_probing; /* those that are, or were, probed for themselves */
     union {
-        RB_ENTRY(job) by_order; /* queued: in its subqueue, or among the suspects */
+        RB_ENTRY(job) by_order; /* queued: in its subqueue, or in quarantine */
         struct {
             TAILQ_ENTRY(job) link; /* running, riding, done: its worker's, leader's, the recent */
             union {

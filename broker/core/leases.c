@@ -2,8 +2,8 @@
 
 #include "broker/core/fairqueue.h"
 #include "broker/core/jobs.h"
+#include "broker/core/quarantine.h"
 #include "broker/core/sessions.h"
-#include "broker/core/ward.h"
 #include "common/mem.h"
 #include "common/protocol/result.h"
 
@@ -35,7 +35,7 @@ static void attach(struct core *c, struct worker *w, struct job *job) {
     job->lease->worker = w;
     TAILQ_INSERT_TAIL(&w->jobs, job, link);
     w->running++;
-    ward_hold(c, w, job);
+    quarantine_hold(c, w, job);
     sessions_load(c, w);
 }
 
@@ -65,7 +65,7 @@ void leases_hold(struct core *c, struct worker *w, struct job *job, int64_t numb
 void leases_release(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
     let_go(c, job);
-    ward_release(c, job);
+    quarantine_release(c, job);
     (void)RB_REMOVE(run_tree, &c->leases, job->lease);
     free(job->lease);
     job->lease = NULL;

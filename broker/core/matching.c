@@ -162,7 +162,7 @@ static struct requirement *new_requirement(struct core *c, const struct requirem
     *requirement = *key;
     requirement->key = memcpy(requirement + 1, key->key, key->key_size);
     LIST_INIT(&requirement->matches);
-    RB_INIT(&requirement->suspects);
+    RB_INIT(&requirement->quarantined);
     RB_INIT(&requirement->free);
     for (int p = 0; p < PRIORITIES; p++)
         RB_INIT(&requirement->by_time[p]);

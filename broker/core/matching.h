@@ -22,10 +22,11 @@ struct need {
 struct requirement {
     RB_ENTRY(requirement) by_key;
     TAILQ_ENTRY(requirement) link; /* of those with a trace queued, or of those without subqueues */
-    TAILQ_ENTRY(requirement) ready_link;   /* while ready */
-    TAILQ_ENTRY(requirement) suspect_link; /* while it has suspects */
-    RB_HEAD(suspect_tree, job) suspects;   /* queued too, but not in their subqueues; see ward.c */
-    int64_t suspect_count;
+    TAILQ_ENTRY(requirement) ready_link;      /* while ready */
+    TAILQ_ENTRY(requirement) quarantine_link; /* while it has such traces */
+    RB_HEAD(quarantined_tree, job)
+    quarantined; /* queued too, but not in their subqueues; see quarantine.c */
+    int64_t quarantined_count;
     LIST_HEAD(, match) matches;      /* to the workers that fit */
     RB_HEAD(match_tree, match) free; /* those of workers that can take a trace, by load */
     int64_t serving;         /* workers that fit and take traces, or will when they have room */

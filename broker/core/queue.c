@@ -5,11 +5,11 @@
 #include "broker/core/jobs.h"
 #include "broker/core/leases.h"
 #include "broker/core/matching.h"
-#include "broker/core/ward.h"
+#include "broker/core/quarantine.h"
 
 void queue_insert(struct core *c, struct job *job) {
-    if (ward_suspects(job))
-        ward_add(c, job);
+    if (quarantine_needed(job))
+        quarantine_insert(c, job);
     else
         fairqueue_insert(c, job);
     job->state = JOB_QUEUED;
@@ -21,8 +21,8 @@ void queue_insert(struct core *c, struct job *job) {
 
 void queue_remove(struct core *c, struct job *job) {
     job->state = JOB_LOOSE;
-    if (ward_suspects(job))
-        ward_take(c, job);
+    if (quarantine_needed(job))
+        quarantine_remove(c, job);
     else
         fairqueue_remove(c, job);
     if (job->fanout_limit != 0)
@@ -33,7 +33,7 @@ void queue_remove(struct core *c, struct job *job) {
 
 struct job *queue_any(struct core *c) {
     struct requirement *requirement = TAILQ_FIRST(&c->waiting);
-    return requirement != NULL ? fairqueue_next(requirement)->first : ward_any(c);
+    return requirement != NULL ? fairqueue_next(requirement)->first : quarantine_any(c);
 }
 
 static bool before(const struct subqueue *a, const struct subqueue *b) {
@@ -74,5 +74,5 @@ void queue_dispatch(struct core *c) {
     if (c->draining)
         return;
     dispatch(c);
-    ward_serve(c);
+    quarantine_dispatch(c);
 }

@@ -3,7 +3,7 @@
 #include "broker/core/jobs.h"
 #include "broker/core/leases.h"
 #include "broker/core/matching.h"
-#include "broker/core/ward.h"
+#include "broker/core/quarantine.h"
 #include "common/mem.h"
 
 #include <inttypes.h>
@@ -63,8 +63,8 @@ void sessions_load(struct core *c, struct worker *w) {
     matching_worker_busy(c, w);
     matching_set_serving(w, sessions_serves(w));
     if (!sessions_takes(w))
-        ward_lift(c, w);
-    if (sessions_takes(w) && w->running < w->capacity && !ward_is(c, w))
+        quarantine_worker_unfit(c, w);
+    if (sessions_takes(w) && w->running < w->capacity && !quarantine_reserves(c, w))
         matching_worker_free(c, w);
 }
 
@@ -80,7 +80,7 @@ static void remove_worker(struct core *c, struct worker *w) {
     sessions_unload(c, w);
     matching_remove_worker(c, w);
     w->lost = true;
-    ward_lift(c, w);
+    quarantine_worker_unfit(c, w);
     timeline_unset(&c->worker_times, &w->timer);
     (void)RB_REMOVE(worker_name_tree, &c->names, w);
     if (w->ghost)
@@ -209,7 +209,7 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     w->draining = w->resting = false;
     set_trouble(c, w, msg->trouble);
     matching_add_worker(c, w);
-    ward_lift(c, w);
+    quarantine_worker_unfit(c, w);
 }
 
 static struct worker *join(

@@ -7,7 +7,7 @@
  *   recent    the last results                 streams   sequence numbers, alive
  *   queue     who is next, dispatch            restore   what an earlier start left
  *   fairqueue submitters and turns            matching  requirements, and the workers that fit
- *   ward      the last run of a trace, alone
+ *   quarantine  the last run of a trace, alone
  *
  * Each has a header, with the structures that are its own; recent is in jobs.h, reads in clients.h,
  * restore in core.h, and what core does for the others is here.
@@ -121,11 +121,11 @@ struct core {
     int64_t idle_count, match_count;
     struct submitter_tree submitters;
     int64_t submitter_count;
-    struct requirement_list suspected; /* with suspects */
+    struct requirement_list quarantined; /* with traces in quarantine */
     struct {
         struct worker *worker; /* that is reserved for the job, or has it; NULL: none */
         struct job *job;
-    } ward;
+    } quarantine;
     uint64_t virtual_time; /* that of the submitter whose turn was last */
     struct worker_peer_tree peers;
     struct worker_name_tree names;

@@ -40,7 +40,7 @@ static struct mclient {
 static struct rig rig;
 static uint64_t rng, turn;
 static int64_t leases;
-static int ward_worker, ward_job; /* -1: none */
+static int reserved_worker, reserved_job; /* -1: none */
 static struct given expected[RIG_GIVEN];
 static int expected_count;
 
@@ -58,7 +58,7 @@ static bool fits(const struct mworker *w, const struct mjob *job) {
            (w->protocols & (job->udp ? RIG_UDP : RIG_ICMP)) != 0;
 }
 
-static bool suspect(const struct mjob *job) { return job->run >= CORE_MAX_RUNS - 1; }
+static bool quarantined(const struct mjob *job) { return job->run >= CORE_MAX_RUNS - 1; }
 
 /* The least loaded worker that fits; NULL if none does. */
 static struct mworker *least(const struct mjob *job, bool with_room) {
@@ -66,7 +66,7 @@ static struct mworker *least(const struct mjob *job, bool with_room) {
     for (int i = 0; i < MAX_WORKERS; i++) {
         struct mworker *w = &workers[i];
         if (!serves(w) || w->resting || !fits(w, job) ||
-            (with_room && (w->running >= w->capacity || i == ward_worker)))
+            (with_room && (w->running >= w->capacity || i == reserved_worker)))
             continue;
         if (found == NULL || w->running * found->capacity < found->running * w->capacity)
             found = w;
@@ -78,20 +78,20 @@ static bool is_before(const struct mjob *a, const struct mjob *b) {
     uint64_t x = clients[a->client].time, y = clients[b->client].time;
     if (a->priority != b->priority)
         return a->priority < b->priority;
-    return suspect(a) || x == y ? a < b : x < y;
+    return quarantined(a) || x == y ? a < b : x < y;
 }
 
 static void insert(struct mjob *job) {
     struct mclient *client = &clients[job->client];
     job->state = QUEUED;
-    if (!suspect(job) && client->queued++ == 0 && client->time < turn)
+    if (!quarantined(job) && client->queued++ == 0 && client->time < turn)
         client->time = turn;
 }
 
 static void take(struct mjob *job) {
-    clients[job->client].queued -= !suspect(job);
-    if (ward_job == (int)(job - jobs))
-        ward_job = ward_worker = -1;
+    clients[job->client].queued -= !quarantined(job);
+    if (reserved_job == (int)(job - jobs))
+        reserved_job = reserved_worker = -1;
 }
 
 static void end(struct mjob *job) {
@@ -111,8 +111,8 @@ static void give(struct mjob *job, struct mworker *w) {
     job->lease = ++leases;
     w->running++;
     if (++job->run == CORE_MAX_RUNS) {
-        ward_worker = job->worker;
-        ward_job = (int)(job - jobs);
+        reserved_worker = job->worker;
+        reserved_job = (int)(job - jobs);
     }
     expected[expected_count++] =
         (struct given){letter(job->worker), (int)(job - jobs), job->lease, job->run};
@@ -121,8 +121,8 @@ static void give(struct mjob *job, struct mworker *w) {
 static void release(struct mjob *job) {
     workers[job->worker].running--;
     clients[job->client].running--;
-    if (ward_job == (int)(job - jobs))
-        ward_job = ward_worker = -1;
+    if (reserved_job == (int)(job - jobs))
+        reserved_job = reserved_worker = -1;
 }
 
 static void again(struct mjob *job) {
@@ -140,12 +140,12 @@ static bool servable(const struct mjob *job) {
     return false;
 }
 
-/* The first of the queued that has a worker; of suspects, that will have one. */
-static struct mjob *first(bool suspects) {
+/* The first of the queued that has a worker; of those in quarantine, that will have one. */
+static struct mjob *first(bool quarantined_only) {
     struct mjob *best = NULL;
     for (struct mjob *job = jobs; job < jobs + job_count; job++)
-        if (job->state == QUEUED && suspect(job) == suspects &&
-            (suspects ? servable(job) : least(job, true) != NULL) &&
+        if (job->state == QUEUED && quarantined(job) == quarantined_only &&
+            (quarantined_only ? servable(job) : least(job, true) != NULL) &&
             (best == NULL || is_before(job, best)))
             best = job;
     return best;
@@ -155,18 +155,19 @@ static void dispatch(void) {
     struct mjob *job;
     while ((job = first(false)) != NULL)
         give(job, least(job, true));
-    if (ward_job < 0 && (job = first(true)) != NULL && least(job, false) != NULL) {
-        ward_job = (int)(job - jobs);
-        ward_worker = (int)(least(job, false) - workers);
+    if (reserved_job < 0 && (job = first(true)) != NULL && least(job, false) != NULL) {
+        reserved_job = (int)(job - jobs);
+        reserved_worker = (int)(least(job, false) - workers);
     }
-    if (ward_job >= 0 && jobs[ward_job].state == QUEUED && workers[ward_worker].running == 0)
-        give(&jobs[ward_job], &workers[ward_worker]);
+    if (reserved_job >= 0 && jobs[reserved_job].state == QUEUED &&
+        workers[reserved_worker].running == 0)
+        give(&jobs[reserved_job], &workers[reserved_worker]);
 }
 
 /* The worker may not be able to run what it is reserved for. */
 static void lift(int worker) {
-    if (ward_worker == worker && jobs[ward_job].state == QUEUED)
-        ward_job = ward_worker = -1;
+    if (reserved_worker == worker && jobs[reserved_job].state == QUEUED)
+        reserved_job = reserved_worker = -1;
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -334,10 +335,10 @@ static void event(void) {
 static void check_position(void) {
     const struct mjob *job = some(QUEUED);
     int64_t before = 0, bound = 0;
-    if (job == NULL || suspect(job))
+    if (job == NULL || quarantined(job))
         return;
     for (const struct mjob *other = jobs; other < jobs + job_count; other++) {
-        bool same = other->state == QUEUED && !suspect(other) && other->client == job->client &&
+        bool same = other->state == QUEUED && !quarantined(other) && other->client == job->client &&
                     other->site == job->site && other->v6 == job->v6 && other->udp == job->udp &&
                     other->flow == job->flow && other->priority <= job->priority;
         bound += same;
@@ -368,25 +369,25 @@ static void check(void) {
 static void it_does_as_the_model_does(void **state) {
     (void)state;
     rng = rng_seed("it_does_as_the_model_does");
-    int wards = 0, dispatched = 0;
+    int reservations = 0, dispatched = 0;
     for (int round = 0; round < ROUNDS; round++) {
         rig_open(&rig, 1000000);
         memset(jobs, 0, sizeof jobs);
         memset(workers, 0, sizeof workers);
         memset(clients, 0, sizeof clients);
         job_count = 0;
-        ward_worker = ward_job = -1;
+        reserved_worker = reserved_job = -1;
         leases = 0;
         turn = 0;
         for (int i = 0; i < EVENTS; i++) {
             event();
             dispatched += expected_count;
             check();
-            wards += ward_job >= 0;
+            reservations += reserved_job >= 0;
         }
         rig_close(&rig);
     }
-    assert_true(dispatched > EVENTS && wards > EVENTS / 10); /* or it has shown little */
+    assert_true(dispatched > EVENTS && reservations > EVENTS / 10); /* or it has shown little */
 }
 
 int main(void) {

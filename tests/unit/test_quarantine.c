@@ -1,4 +1,4 @@
-/* ward: the last run of a trace is made alone. */
+/* quarantine: the last run of a trace is made alone. */
 #include "tests/unit/queue_rig.h"
 
 #include "tests/unit/rng.h"
@@ -28,7 +28,7 @@ static void make_suspects(int count) {
 }
 
 static char reserved(void) {
-    const struct worker *w = rig.core->ward.worker;
+    const struct worker *w = rig.core->quarantine.worker;
     return w != NULL ? w->name[0] : '-';
 }
 
@@ -45,7 +45,7 @@ static void an_ordinary_loss_is_repaired_at_full_speed(void **state) {
     assert_int_equal(reserved(), '-');
 }
 
-/* At one worker, suspects and ordinary traces take turns, and a suspect has it alone. */
+/* At one worker, quarantined and ordinary traces take turns, and a quarantined one has it alone. */
 static void a_single_worker_serves_both(void **state) {
     (void)state;
     make_suspects(2);
@@ -53,21 +53,21 @@ static void a_single_worker_serves_both(void **state) {
     rig_join(&rig, 'w', 2, NULL);
     assert_int_equal(rig.given_count, 2); /* 11 and 12 */
     int64_t lease = rig.given[0].lease;
-    for (int suspect = 1; suspect <= 2; suspect++) {
+    for (int quarantined = 1; quarantined <= 2; quarantined++) {
         rig_result(&rig, 'w', lease++);
         assert_int_equal(rig.given_count, 0);
         rig_result(&rig, 'w', lease++);
-        RIG_GAVE(&rig, 'w', suspect);
+        RIG_GAVE(&rig, 'w', quarantined);
         assert_int_equal(rig.given[0].run, CORE_MAX_RUNS);
-        assert_int_equal(rig.core->queued, suspect == 1 ? 3 : 0);
+        assert_int_equal(rig.core->queued, quarantined == 1 ? 3 : 0);
         rig_result(&rig, 'w', lease++);
-        assert_int_equal(rig.given_count, suspect == 1 ? 2 : 0); /* 13 and 14 */
+        assert_int_equal(rig.given_count, quarantined == 1 ? 2 : 0); /* 13 and 14 */
     }
     assert_int_equal(reserved(), '-');
     assert_int_equal(rig.core->queued, 0);
 }
 
-/* The least loaded of those that fit becomes the ward; the others go on. */
+/* The least loaded of those that fit is reserved; the others go on. */
 static void the_others_go_on(void **state) {
     (void)state;
     make_suspects(1);
@@ -92,7 +92,7 @@ static void the_others_go_on(void **state) {
     assert_int_equal(rig.given[0].worker, 'v');
 }
 
-/* Whatever takes the suspect or the ward away, both are free again. */
+/* Whatever takes the quarantined trace or its worker away, both are free again. */
 static void a_reservation_ends(void **state) {
     (void)state;
     const struct session_msg drain = {.op = SESSION_DRAIN};
@@ -132,7 +132,7 @@ static void a_reservation_ends(void **state) {
     assert_int_equal(rig.given_count, 1);
     lease = rig.given[0].lease;
     assert_int_equal(reserved(), 'x');
-    /* the suspect is cancelled */
+    /* the quarantined trace is cancelled */
     rig_join(&rig, 'y', 1, NULL);
     rig_cancel(&rig, 1);
     RIG_ENDED(&rig, "1 cancelled");
@@ -160,7 +160,7 @@ static void deadlines_go_on(void **state) {
     assert_int_equal(reserved(), '-');
 }
 
-/* Handed back, it waits for a ward again; lost, it ends. */
+/* Handed back, it waits for a worker of its own again; lost, it ends. */
 static void what_becomes_of_the_last_run(void **state) {
     (void)state;
     make_suspects(1);
@@ -184,8 +184,8 @@ static void what_becomes_of_the_last_run(void **state) {
     assert_int_equal(reserved(), '-');
 }
 
-/* A worker that comes back over a new connection with the suspect has it alone still. */
-static void a_ward_that_comes_back(void **state) {
+/* A worker that comes back over a new connection with the quarantined trace has it alone still. */
+static void a_reserved_worker_that_comes_back(void **state) {
     (void)state;
     make_suspects(1);
     rig_join(&rig, 'v', 5, NULL);
@@ -194,7 +194,7 @@ static void a_ward_that_comes_back(void **state) {
     hello.leases = &lease;
     hello.lease_count = 1;
     rig_tell(&rig, 'x', &hello);
-    assert_ptr_equal(rig.core->ward.worker, rig_worker(&rig, 'x'));
+    assert_ptr_equal(rig.core->quarantine.worker, rig_worker(&rig, 'x'));
     rig_submit(&rig, 'a', 11, 5, NULL);
     assert_int_equal(rig.given_count, 0);
     rig_result(&rig, 'x', lease);
@@ -202,7 +202,7 @@ static void a_ward_that_comes_back(void **state) {
 }
 
 /* A last run from before a restart, and a trace whose last run is to come. */
-static void a_ward_outlives_the_broker(void **state) {
+static void a_quarantine_outlives_the_broker(void **state) {
     (void)state;
     const int64_t lease = 77;
     struct record_trace record = {.submitter = "c", .accepted_us = rig.now.wall_us};
@@ -317,8 +317,8 @@ int main(void) {
         CASE(a_reservation_ends),
         CASE(deadlines_go_on),
         CASE(what_becomes_of_the_last_run),
-        CASE(a_ward_that_comes_back),
-        CASE(a_ward_outlives_the_broker),
+        CASE(a_reserved_worker_that_comes_back),
+        CASE(a_quarantine_outlives_the_broker),
         CASE(poison_costs_its_runs_and_no_neighbour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static char *put_number(char *to, int64_t value) {
 }
 
 /* Strings of a result have no control characters; see wire_allowed(). */
-static char *put_text(char *to, struct walk_text text) {
+static char *put_text(char *to, struct wire_string text) {
     if (text.at == NULL || text.size > STRING_BYTES)
         return put_null(to);
     *to++ = '"';
@@ -77,33 +77,33 @@ static char *put_text(char *to, struct walk_text text) {
 
 struct probe {
     int64_t attempt, rtt_us, sent_us;
-    struct walk_text addr, verdict;
+    struct wire_string addr, verdict;
 };
 
-static struct probe read_probe(struct walk *w) {
+static struct probe read_probe(struct wire_cursor *cursor) {
     struct probe p = {-1, -1, -1, {NULL, 0}, {NULL, 0}};
-    for (uint32_t left = walk_map(w); left > 0; left--) {
-        struct walk_text key = walk_text(w);
+    for (uint32_t left = wire_cursor_map(cursor); left > 0; left--) {
+        struct wire_string key = wire_cursor_text(cursor);
         if (IS(key, "attempt"))
-            p.attempt = walk_number(w);
+            p.attempt = wire_cursor_number(cursor);
         else if (IS(key, "addr"))
-            p.addr = walk_text(w);
+            p.addr = wire_cursor_text(cursor);
         else if (IS(key, "rtt_us"))
-            p.rtt_us = walk_number(w);
+            p.rtt_us = wire_cursor_number(cursor);
         else if (IS(key, "sent_us"))
-            p.sent_us = walk_number(w);
+            p.sent_us = wire_cursor_number(cursor);
         else if (IS(key, "verdict"))
-            p.verdict = walk_text(w);
+            p.verdict = wire_cursor_text(cursor);
         else
-            walk_skip(w);
+            wire_cursor_skip(cursor);
     }
     return p;
 }
 
-static void put_probes(msgpack_sbuffer *json, int64_t ttl, struct walk *w) {
+static void put_probes(msgpack_sbuffer *json, int64_t ttl, struct wire_cursor *cursor) {
     char text[PROBE_BYTES];
-    for (uint32_t left = walk_array(w); left > 0; left--) {
-        const struct probe p = read_probe(w);
+    for (uint32_t left = wire_cursor_array(cursor); left > 0; left--) {
+        const struct probe p = read_probe(cursor);
         char *to = text;
         *to++ = json->size == 0 ? '[' : ',';
         *to++ = '[';
@@ -125,21 +125,21 @@ static void put_probes(msgpack_sbuffer *json, int64_t ttl, struct walk *w) {
 
 /* Probes are put as they come, and again if that was too early: of a key that stands twice, the
  * last one counts, and the ttl may come behind. */
-static void put_hop(msgpack_sbuffer *json, struct walk *w) {
-    struct walk probes = walk_begin(w->at, 0);
+static void put_hop(msgpack_sbuffer *json, struct wire_cursor *cursor) {
+    struct wire_cursor probes = wire_cursor_begin(cursor->at, 0);
     const size_t before = json->size;
     int64_t ttl = -1, put_with = -1;
-    for (uint32_t left = walk_map(w); left > 0; left--) {
-        struct walk_text key = walk_text(w);
+    for (uint32_t left = wire_cursor_map(cursor); left > 0; left--) {
+        struct wire_string key = wire_cursor_text(cursor);
         if (IS(key, "ttl")) {
-            ttl = walk_number(w);
+            ttl = wire_cursor_number(cursor);
         } else if (IS(key, "probes")) {
-            probes = *w;
+            probes = *cursor;
             put_with = ttl;
             json->size = before;
-            put_probes(json, ttl, w);
+            put_probes(json, ttl, cursor);
         } else {
-            walk_skip(w);
+            wire_cursor_skip(cursor);
         }
     }
     if (put_with != ttl) {
@@ -149,64 +149,65 @@ static void put_hop(msgpack_sbuffer *json, struct walk *w) {
 }
 
 /* Of hops that stand twice, the last ones count. */
-static void put_hops(msgpack_sbuffer *json, struct walk *w) {
+static void put_hops(msgpack_sbuffer *json, struct wire_cursor *cursor) {
     msgpack_sbuffer_clear(json);
-    for (uint32_t left = walk_array(w); left > 0; left--)
-        put_hop(json, w);
+    for (uint32_t left = wire_cursor_array(cursor); left > 0; left--)
+        put_hop(json, cursor);
 }
 
 /* ---- columns ------------------------------------------------------------------------------ */
 
-static struct walk_text read_code(struct walk *w) {
-    struct walk_text code = {NULL, 0};
-    for (uint32_t left = walk_map(w); left > 0; left--) {
-        struct walk_text key = walk_text(w);
+static struct wire_string read_code(struct wire_cursor *cursor) {
+    struct wire_string code = {NULL, 0};
+    for (uint32_t left = wire_cursor_map(cursor); left > 0; left--) {
+        struct wire_string key = wire_cursor_text(cursor);
         if (IS(key, "code"))
-            code = walk_text(w);
+            code = wire_cursor_text(cursor);
         else
-            walk_skip(w);
+            wire_cursor_skip(cursor);
     }
     return code;
 }
 
 /* The entry of that name, whose value comes next. */
-static void read_entry(struct columns *columns, struct walk_text name, struct walk *w) {
+static void read_entry(
+    struct columns *columns, struct wire_string name, struct wire_cursor *cursor) {
     for (size_t k = 0; k < KEYS; k++) {
         if (name.size != keys[k].size || memcmp(name.at, keys[k].name, name.size) != 0)
             continue;
         void *member = (char *)columns + keys[k].offset;
         if (keys[k].text)
-            *(struct walk_text *)member = walk_text(w);
+            *(struct wire_string *)member = wire_cursor_text(cursor);
         else
-            *(int64_t *)member = walk_number(w);
+            *(int64_t *)member = wire_cursor_number(cursor);
         return;
     }
-    walk_skip(w);
+    wire_cursor_skip(cursor);
 }
 
 /* json: NULL if it is not wanted. */
-static void read_map(struct columns *columns, msgpack_sbuffer *json, struct walk w) {
+static void read_map(struct columns *columns, msgpack_sbuffer *json, struct wire_cursor cursor) {
     *columns = (struct columns){
         .accepted_us = -1, .started_us = -1, .finished_us = -1, .run = -1, .probes_sent = -1};
-    for (uint32_t left = walk_map(&w); left > 0; left--) {
-        struct walk_text name = walk_text(&w);
+    for (uint32_t left = wire_cursor_map(&cursor); left > 0; left--) {
+        struct wire_string name = wire_cursor_text(&cursor);
         if (IS(name, "error"))
-            columns->error = read_code(&w);
+            columns->error = read_code(&cursor);
         else if (json != NULL && IS(name, "hops"))
-            put_hops(json, &w);
+            put_hops(json, &cursor);
         else
-            read_entry(columns, name, &w);
+            read_entry(columns, name, &cursor);
     }
 }
 
 void columns_read(struct columns *columns, const void *bytes, size_t size) {
-    read_map(columns, NULL, walk_begin(bytes, size));
+    read_map(columns, NULL, wire_cursor_begin(bytes, size));
 }
 
 void columns_read_result(
     struct columns *columns, msgpack_sbuffer *json, const void *bytes, size_t size) {
     msgpack_sbuffer_clear(json);
-    read_map(columns, json, walk_begin(bytes, size));
+    read_map(columns, json, wire_cursor_begin(bytes, size));
     if (json->size == 0)
         (void)msgpack_sbuffer_write(json, "[", 1);
     (void)msgpack_sbuffer_write(json, "]", 1);

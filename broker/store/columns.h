@@ -4,12 +4,12 @@
 #ifndef HOPMQ_COLUMNS_H
 #define HOPMQ_COLUMNS_H
 
-#include "common/protocol/walk.h"
+#include "common/protocol/wire_cursor.h"
 
 #include <msgpack.h>
 
 struct columns {
-    struct walk_text target, stream, dst, src, protocol, worker, stop, error;
+    struct wire_string target, stream, dst, src, protocol, worker, stop, error;
     int64_t accepted_us, started_us, finished_us, run, probes_sent; /* -1: absent */
 };
 

@@ -40,7 +40,7 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text) {
     (void)sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
 }
 
-static void bind_shown(sqlite3_stmt *s, int at, struct walk_text text) {
+static void bind_shown(sqlite3_stmt *s, int at, struct wire_string text) {
     if (text.at != NULL)
         (void)sqlite3_bind_text(s, at, text.at, (int)text.size, SQLITE_STATIC);
     else
@@ -153,7 +153,7 @@ static int keep_result(struct store_file *f, const struct record_result *result)
     (void)sqlite3_bind_int64(s, 5, result->number);
     (void)sqlite3_bind_int64(s, 6, result->finished_us);
     (void)sqlite3_bind_int64(s, 7, store_sum_result(result));
-    const struct walk_text texts[] = {o.target, o.dst, o.src, o.protocol, o.worker};
+    const struct wire_string texts[] = {o.target, o.dst, o.src, o.protocol, o.worker};
     for (int i = 0; i < 5; i++)
         bind_shown(s, 8 + i, texts[i]);
     bind_number(s, 13, o.run);

@@ -1,7 +1,7 @@
 /* wire_head: one value of msgpack, without its children. Pure.
  *
- * What wire_doc_read() and walk read all messages by; inline, as each has hundreds of values, and
- * most of them are short.
+ * What wire_doc_read() and wire_cursor read all messages by; inline, as each has hundreds of
+ * values, and most of them are short.
  */
 #ifndef HOPMQ_WIRE_HEAD_H
 #define HOPMQ_WIRE_HEAD_H

@@ -177,7 +177,7 @@ static void check_merged(const struct page *body) {
     page_close(&merged);
 }
 
-static bool same_text(struct walk_text text, const char *expected) {
+static bool same_text(struct wire_string text, const char *expected) {
     return text.at == NULL
                ? expected[0] == '\0'
                : text.size == strlen(expected) && memcmp(text.at, expected, text.size) == 0;

@@ -43,7 +43,7 @@ static void hops_are(const char *map_text, const char *expected) {
     json_is(expected);
 }
 
-static bool is(struct walk_text text, const char *expected) {
+static bool is(struct wire_string text, const char *expected) {
     return expected == NULL ? text.at == NULL
                             : text.at != NULL && text.size == strlen(expected) &&
                                   memcmp(text.at, expected, text.size) == 0;

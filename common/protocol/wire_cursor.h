@@ -1,36 +1,36 @@
-/* walk: msgpack value by value, without making objects of it. Pure.
+/* wire_cursor: msgpack value by value, without making objects of it. Pure.
  *
  * For what a worker or the broker encoded, in whatever forms, and wire and result have checked. It
  * never fails and never reads past the end: what is broken, or not of the kind that is asked for,
  * reads as absent. Each function passes the next value, whatever it is. */
-#ifndef HOPMQ_WALK_H
-#define HOPMQ_WALK_H
+#ifndef HOPMQ_WIRE_CURSOR_H
+#define HOPMQ_WIRE_CURSOR_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct walk {
+struct wire_cursor {
     const uint8_t *at, *end;
 };
 
-struct walk_text {
+struct wire_string {
     const char *at; /* points into the bytes, without NUL; NULL: absent */
     size_t size;
 };
 
-struct walk walk_begin(const void *bytes, size_t size);
+struct wire_cursor wire_cursor_begin(const void *bytes, size_t size);
 
-struct walk_text walk_text(struct walk *walk);
+struct wire_string wire_cursor_text(struct wire_cursor *walk);
 
 /* 0..INT64_MAX, or -1. */
-int64_t walk_number(struct walk *walk);
+int64_t wire_cursor_number(struct wire_cursor *walk);
 
 /* How many entries follow, each a key and a value, or one element; 0 if it is nothing of the kind.
  */
-uint32_t walk_map(struct walk *walk);
-uint32_t walk_array(struct walk *walk);
+uint32_t wire_cursor_map(struct wire_cursor *walk);
+uint32_t wire_cursor_array(struct wire_cursor *walk);
 
-void walk_skip(struct walk *walk);
+void wire_cursor_skip(struct wire_cursor *walk);
 
 #endif

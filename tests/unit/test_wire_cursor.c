@@ -1,7 +1,7 @@
-/* walk: values one behind the other, none of them read beyond the end. */
+/* wire_cursor: values one behind the other, none of them read beyond the end. */
 #include "tests/unit/check.h"
 
-#include "common/protocol/walk.h"
+#include "common/protocol/wire_cursor.h"
 #include "tests/unit/notation.h"
 
 #include <stdlib.h>
@@ -9,19 +9,19 @@
 
 static msgpack_sbuffer bytes;
 
-static struct walk walk(const char *text) {
+static struct wire_cursor walk(const char *text) {
     unsigned times = 1;
     msgpack_sbuffer_clear(&bytes);
     (void)note_value(&bytes, text, &times);
-    return walk_begin(bytes.data, bytes.size);
+    return wire_cursor_begin(bytes.data, bytes.size);
 }
 
-static bool at_end(const struct walk *w) { return w->at == w->end; }
+static bool at_end(const struct wire_cursor *cursor) { return cursor->at == cursor->end; }
 
 static void number_is(const char *text, int64_t expected) {
-    struct walk w = walk(text);
-    assert_int_equal(walk_number(&w), expected);
-    assert_true(at_end(&w));
+    struct wire_cursor cursor = walk(text);
+    assert_int_equal(wire_cursor_number(&cursor), expected);
+    assert_true(at_end(&cursor));
 }
 
 static void numbers(void **state) {
@@ -56,9 +56,9 @@ static void numbers(void **state) {
 }
 
 static void reads_as(const char *text, const char *expected) {
-    struct walk w = walk(text);
-    struct walk_text got = walk_text(&w);
-    assert_true(at_end(&w));
+    struct wire_cursor cursor = walk(text);
+    struct wire_string got = wire_cursor_text(&cursor);
+    assert_true(at_end(&cursor));
     if (expected == NULL) {
         assert_null(got.at);
         return;
@@ -82,22 +82,22 @@ static void texts(void **state) {
 
 static void containers(void **state) {
     (void)state;
-    struct walk w = walk("[{'a': 1, 'b': [2]}, [3, 4], 'end']");
-    assert_int_equal(walk_array(&w), 3);
-    assert_int_equal(walk_map(&w), 2);
-    assert_int_equal(walk_text(&w).size, 1);
-    assert_int_equal(walk_number(&w), 1);
-    walk_skip(&w);
-    assert_int_equal(walk_map(&w), 0); /* it is an array */
-    assert_int_equal(walk_map(&w), 0);
-    assert_int_equal(walk_text(&w).size, 3);
-    assert_true(at_end(&w));
-    w = walk("[20*7]");
-    assert_int_equal(walk_array(&w), 20);
-    w = walk("#de 0001 07 07#");
-    assert_int_equal(walk_map(&w), 1);
-    w = walk("#dd 00000002 07 07#");
-    assert_int_equal(walk_array(&w), 2);
+    struct wire_cursor cursor = walk("[{'a': 1, 'b': [2]}, [3, 4], 'end']");
+    assert_int_equal(wire_cursor_array(&cursor), 3);
+    assert_int_equal(wire_cursor_map(&cursor), 2);
+    assert_int_equal(wire_cursor_text(&cursor).size, 1);
+    assert_int_equal(wire_cursor_number(&cursor), 1);
+    wire_cursor_skip(&cursor);
+    assert_int_equal(wire_cursor_map(&cursor), 0); /* it is an array */
+    assert_int_equal(wire_cursor_map(&cursor), 0);
+    assert_int_equal(wire_cursor_text(&cursor).size, 3);
+    assert_true(at_end(&cursor));
+    cursor = walk("[20*7]");
+    assert_int_equal(wire_cursor_array(&cursor), 20);
+    cursor = walk("#de 0001 07 07#");
+    assert_int_equal(wire_cursor_map(&cursor), 1);
+    cursor = walk("#dd 00000002 07 07#");
+    assert_int_equal(wire_cursor_array(&cursor), 2);
 }
 
 /* Of exactly so many bytes, so that the sanitizers see what is read behind them. */
@@ -105,20 +105,20 @@ static void broken(const void *text, size_t size) {
     void *exact = malloc(size);
     assert_non_null(exact);
     memcpy(exact, text, size);
-    struct walk w = walk_begin(exact, size);
-    assert_int_equal(walk_map(&w), 0);
-    assert_true(at_end(&w));
-    w = walk_begin(exact, size);
-    assert_int_equal(walk_array(&w), 0);
-    assert_true(at_end(&w));
-    w = walk_begin(exact, size);
-    assert_null(walk_text(&w).at);
-    assert_true(at_end(&w));
-    assert_int_equal(walk_number(&w), -1);
-    assert_true(at_end(&w));
-    w = walk_begin(exact, size);
-    assert_int_equal(walk_number(&w), -1);
-    assert_true(at_end(&w));
+    struct wire_cursor cursor = wire_cursor_begin(exact, size);
+    assert_int_equal(wire_cursor_map(&cursor), 0);
+    assert_true(at_end(&cursor));
+    cursor = wire_cursor_begin(exact, size);
+    assert_int_equal(wire_cursor_array(&cursor), 0);
+    assert_true(at_end(&cursor));
+    cursor = wire_cursor_begin(exact, size);
+    assert_null(wire_cursor_text(&cursor).at);
+    assert_true(at_end(&cursor));
+    assert_int_equal(wire_cursor_number(&cursor), -1);
+    assert_true(at_end(&cursor));
+    cursor = wire_cursor_begin(exact, size);
+    assert_int_equal(wire_cursor_number(&cursor), -1);
+    assert_true(at_end(&cursor));
     free(exact);
 }
 

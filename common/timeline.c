@@ -1,6 +1,6 @@
 #include "common/timeline.h"
 
-#include "common/tail.h"
+#include "common/tree_append.h"
 
 #include <stddef.h>
 
@@ -11,18 +11,18 @@ static int compare(const struct timeline_entry *a, const struct timeline_entry *
 }
 
 RB_GENERATE(timeline_tree, timeline_entry, link, compare)
-TAIL_GENERATE(timeline_tree, timeline_entry, link, compare)
+TREE_APPEND_GENERATE(timeline_tree, timeline_entry, link, compare)
 
 void timeline_init(struct timeline *timeline) {
     RB_INIT(&timeline->tree);
-    timeline->tail = NULL;
+    timeline->last = NULL;
     timeline->next_order = 0;
 }
 
 void timeline_unset(struct timeline *timeline, struct timeline_entry *entry) {
     if (!entry->set)
         return;
-    timeline_tree_tail_remove(&timeline->tree, &timeline->tail, entry);
+    timeline_tree_remove(&timeline->tree, &timeline->last, entry);
     entry->set = false;
 }
 
@@ -31,7 +31,7 @@ void timeline_set(struct timeline *timeline, struct timeline_entry *entry, int64
     entry->due_us = due_us;
     entry->order = timeline->next_order++;
     entry->set = true;
-    (void)timeline_tree_tail_insert(&timeline->tree, &timeline->tail, entry);
+    (void)timeline_tree_insert(&timeline->tree, &timeline->last, entry);
 }
 
 struct timeline_entry *timeline_pop(struct timeline *timeline, int64_t now_us) {

@@ -25,7 +25,7 @@ RB_HEAD(timeline_tree, timeline_entry);
 
 struct timeline {
     struct timeline_tree tree;
-    struct timeline_entry *tail;
+    struct timeline_entry *last;
     uint64_t next_order;
 };
 

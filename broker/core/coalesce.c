@@ -3,7 +3,7 @@
 #include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
 #include "common/protocol/result.h"
-#include "common/tail.h"
+#include "common/tree_append.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,18 +24,18 @@ static int compare(const struct job *a, const struct job *b) {
 
 RB_PROTOTYPE(probing_tree, job, by_probing, compare)
 RB_GENERATE(probing_tree, job, by_probing, compare)
-TAIL_GENERATE(probing_tree, job, by_probing, compare)
+TREE_APPEND_GENERATE(probing_tree, job, by_probing, compare)
 
 void coalesce_add(struct core *c, struct job *job) {
     if (job->probing_indexed)
         return;
-    (void)probing_tree_tail_insert(&c->probings, &c->last_probing, job);
+    (void)probing_tree_insert(&c->probings, &c->last_probing, job);
     job->probing_indexed = true;
 }
 
 void coalesce_remove(struct core *c, struct job *job) {
     if (job->probing_indexed)
-        probing_tree_tail_remove(&c->probings, &c->last_probing, job);
+        probing_tree_remove(&c->probings, &c->last_probing, job);
     job->probing_indexed = false;
 }
 

@@ -5,7 +5,7 @@
 #include "broker/core/quarantine.h"
 #include "common/decimal.h"
 #include "common/mem.h"
-#include "common/tail.h"
+#include "common/tree_append.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static int compare_tag(const struct submitter *a, const struct submitter *b) {
 
 RB_PROTOTYPE(subqueue_job_tree, job, by_order, compare_order)
 RB_GENERATE(subqueue_job_tree, job, by_order, compare_order)
-TAIL_GENERATE(subqueue_job_tree, job, by_order, compare_order)
+TREE_APPEND_GENERATE(subqueue_job_tree, job, by_order, compare_order)
 RB_PROTOTYPE(virtual_time_tree, subqueue, by_virtual_time, compare_virtual_time)
 RB_GENERATE(virtual_time_tree, subqueue, by_virtual_time, compare_virtual_time)
 RB_PROTOTYPE(submitter_subqueue_tree, subqueue, by_requirement, compare_requirement)
@@ -146,7 +146,7 @@ void fairqueue_insert(struct core *c, struct job *job) {
     struct requirement *requirement = subqueue->requirement;
     if (submitter->queued++ == 0 && submitter->virtual_time < c->virtual_time)
         submitter->virtual_time = c->virtual_time;
-    (void)subqueue_job_tree_tail_insert(&subqueue->jobs, &subqueue->last, job);
+    (void)subqueue_job_tree_insert(&subqueue->jobs, &subqueue->last, job);
     subqueue->queued++;
     if (subqueue->first == NULL || compare_order(job, subqueue->first) < 0)
         set_first(subqueue, job);
@@ -160,7 +160,7 @@ void fairqueue_remove(struct core *c, struct job *job) {
     struct subqueue *subqueue = job->subqueue;
     struct requirement *requirement = subqueue->requirement;
     struct job *next = RB_NEXT(subqueue_job_tree, &subqueue->jobs, job);
-    subqueue_job_tree_tail_remove(&subqueue->jobs, &subqueue->last, job);
+    subqueue_job_tree_remove(&subqueue->jobs, &subqueue->last, job);
     subqueue->queued--;
     subqueue->submitter->queued--;
     if (subqueue->first == job)

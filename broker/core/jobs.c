@@ -12,7 +12,7 @@
 #include "common/mem.h"
 #include "common/protocol/request.h"
 #include "common/protocol/result.h"
-#include "common/tail.h"
+#include "common/tree_append.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>
@@ -23,7 +23,7 @@
 static int compare_id(const struct job *a, const struct job *b) { return strcmp(a->id, b->id); }
 
 RB_GENERATE(job_id_tree, job, by_id, compare_id)
-TAIL_GENERATE(job_id_tree, job, by_id, compare_id)
+TREE_APPEND_GENERATE(job_id_tree, job, by_id, compare_id)
 
 struct job *jobs_find(struct core *c, const char *id, size_t size) {
     union {
@@ -56,7 +56,7 @@ struct job *jobs_new(
     const unsigned char *probing = trace_probing(job->trace, size, &probing_size);
     job->probing_at = (uint16_t)(probing - (const unsigned char *)job->trace);
     job->probing_size = (uint16_t)probing_size;
-    (void)job_id_tree_tail_insert(&c->jobs, &c->last_id, job);
+    (void)job_id_tree_insert(&c->jobs, &c->last_id, job);
     return job;
 }
 
@@ -72,7 +72,7 @@ static void free_waiters(struct job *job) {
 void jobs_free(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
     coalesce_remove(c, job);
-    job_id_tree_tail_remove(&c->jobs, &c->last_id, job);
+    job_id_tree_remove(&c->jobs, &c->last_id, job);
     free_waiters(job);
     fanout_free(job);
     if (job->state == JOB_DONE)

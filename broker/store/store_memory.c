@@ -1,7 +1,7 @@
 #include "broker/store/store_memory.h"
 
 #include "common/mem.h"
-#include "common/tail.h"
+#include "common/tree_append.h"
 
 #include <bsd/sys/tree.h>
 #include <stdlib.h>
@@ -48,8 +48,8 @@ RB_GENERATE(memory_ids, kept, by_id, compare_id)
 RB_GENERATE(memory_seqs, kept, by_seq, compare_seq)
 RB_GENERATE(stream_results, kept, by_stream, compare_seq)
 RB_GENERATE(memory_streams, memory_stream, by_name, compare_name)
-TAIL_GENERATE(memory_seqs, kept, by_seq, compare_seq)
-TAIL_GENERATE(stream_results, kept, by_stream, compare_seq)
+TREE_APPEND_GENERATE(memory_seqs, kept, by_seq, compare_seq)
+TREE_APPEND_GENERATE(stream_results, kept, by_stream, compare_seq)
 
 struct store_memory {
     int64_t keep, count, last_seq;
@@ -68,8 +68,8 @@ struct store_memory *store_memory_new(int64_t keep) {
 static void forget(struct store_memory *memory, struct kept *kept) {
     struct memory_stream *stream = kept->stream;
     (void)RB_REMOVE(memory_ids, &memory->ids, kept);
-    memory_seqs_tail_remove(&memory->seqs, &memory->last, kept);
-    stream_results_tail_remove(&stream->kept, &stream->last, kept);
+    memory_seqs_remove(&memory->seqs, &memory->last, kept);
+    stream_results_remove(&stream->kept, &stream->last, kept);
     if (RB_EMPTY(&stream->kept)) {
         (void)RB_REMOVE(memory_streams, &memory->streams, stream);
         free(stream);
@@ -122,8 +122,8 @@ static struct kept *copy(const struct record_result *r, struct memory_stream *st
 void store_memory_add(struct store_memory *memory, const struct record_result *result) {
     struct memory_stream *stream = get_stream(memory, result->stream);
     struct kept *kept = copy(result, stream), *same;
-    (void)stream_results_tail_insert(&stream->kept, &stream->last, kept);
-    (void)memory_seqs_tail_insert(&memory->seqs, &memory->last, kept);
+    (void)stream_results_insert(&stream->kept, &stream->last, kept);
+    (void)memory_seqs_insert(&memory->seqs, &memory->last, kept);
     while ((same = RB_INSERT(memory_ids, &memory->ids, kept)) != NULL)
         forget(memory, same);
     memory->last_seq = result->seq;

@@ -21,16 +21,16 @@ struct wire_string {
 
 struct wire_cursor wire_cursor_begin(const void *bytes, size_t size);
 
-struct wire_string wire_cursor_text(struct wire_cursor *walk);
+struct wire_string wire_cursor_text(struct wire_cursor *cursor);
 
 /* 0..INT64_MAX, or -1. */
-int64_t wire_cursor_number(struct wire_cursor *walk);
+int64_t wire_cursor_number(struct wire_cursor *cursor);
 
 /* How many entries follow, each a key and a value, or one element; 0 if it is nothing of the kind.
  */
-uint32_t wire_cursor_map(struct wire_cursor *walk);
-uint32_t wire_cursor_array(struct wire_cursor *walk);
+uint32_t wire_cursor_map(struct wire_cursor *cursor);
+uint32_t wire_cursor_array(struct wire_cursor *cursor);
 
-void wire_cursor_skip(struct wire_cursor *walk);
+void wire_cursor_skip(struct wire_cursor *cursor);
 
 #endif

@@ -9,7 +9,7 @@
 
 static msgpack_sbuffer bytes;
 
-static struct wire_cursor walk(const char *text) {
+static struct wire_cursor begin(const char *text) {
     unsigned times = 1;
     msgpack_sbuffer_clear(&bytes);
     (void)note_value(&bytes, text, &times);
@@ -19,7 +19,7 @@ static struct wire_cursor walk(const char *text) {
 static bool at_end(const struct wire_cursor *cursor) { return cursor->at == cursor->end; }
 
 static void number_is(const char *text, int64_t expected) {
-    struct wire_cursor cursor = walk(text);
+    struct wire_cursor cursor = begin(text);
     assert_int_equal(wire_cursor_number(&cursor), expected);
     assert_true(at_end(&cursor));
 }
@@ -56,7 +56,7 @@ static void numbers(void **state) {
 }
 
 static void reads_as(const char *text, const char *expected) {
-    struct wire_cursor cursor = walk(text);
+    struct wire_cursor cursor = begin(text);
     struct wire_string got = wire_cursor_text(&cursor);
     assert_true(at_end(&cursor));
     if (expected == NULL) {
@@ -82,7 +82,7 @@ static void texts(void **state) {
 
 static void containers(void **state) {
     (void)state;
-    struct wire_cursor cursor = walk("[{'a': 1, 'b': [2]}, [3, 4], 'end']");
+    struct wire_cursor cursor = begin("[{'a': 1, 'b': [2]}, [3, 4], 'end']");
     assert_int_equal(wire_cursor_array(&cursor), 3);
     assert_int_equal(wire_cursor_map(&cursor), 2);
     assert_int_equal(wire_cursor_text(&cursor).size, 1);
@@ -92,11 +92,11 @@ static void containers(void **state) {
     assert_int_equal(wire_cursor_map(&cursor), 0);
     assert_int_equal(wire_cursor_text(&cursor).size, 3);
     assert_true(at_end(&cursor));
-    cursor = walk("[20*7]");
+    cursor = begin("[20*7]");
     assert_int_equal(wire_cursor_array(&cursor), 20);
-    cursor = walk("#de 0001 07 07#");
+    cursor = begin("#de 0001 07 07#");
     assert_int_equal(wire_cursor_map(&cursor), 1);
-    cursor = walk("#dd 00000002 07 07#");
+    cursor = begin("#dd 00000002 07 07#");
     assert_int_equal(wire_cursor_array(&cursor), 2);
 }
 

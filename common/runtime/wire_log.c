@@ -1,6 +1,6 @@
 #include "common/runtime/wire_log.h"
 
-#include "common/protocol/notation.h"
+#include "common/protocol/wire_text.h"
 #include "common/runtime/log.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 static void line(const char *event, const char *whom, const void *bytes, size_t size) {
     char text[MESSAGE_BYTES];
-    (void)notation_message(text, sizeof text, bytes, size);
+    (void)wire_text_message(text, sizeof text, bytes, size);
     log_event(LOG_LEVEL_DEBUG, event, "peer=%s bytes=%zu message=\"%s\"", whom, size, text);
 }
 

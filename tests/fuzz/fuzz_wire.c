@@ -2,11 +2,11 @@
  * accepted is within its limits, and what is written of it is read again as the same. */
 #include "broker/store/columns.h"
 #include "common/logfmt.h"
-#include "common/protocol/notation.h"
 #include "common/protocol/request.h"
 #include "common/protocol/result.h"
 #include "common/protocol/session.h"
 #include "common/protocol/trace.h"
+#include "common/protocol/wire_text.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -363,7 +363,7 @@ static void fuzz_session(struct wire_doc *doc) {
 static void fuzz_line(const uint8_t *data, size_t size) {
     char text[300], pairs[200];
     for (size_t room = 8; room <= sizeof text; room += 97) {
-        bool whole = notation_message(text, room, data, size);
+        bool whole = wire_text_message(text, room, data, size);
         size_t length = strnlen(text, room);
         CHECK(length < room);
         CHECK(whole || strcmp(text + length - 3, "...") == 0);

@@ -10,7 +10,7 @@
 #include "common/protocol/session.h"
 #include "common/protocol/trace.h"
 #include "tests/unit/golden.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static void note(const char *who, const void *at, size_t size) {
     remember(at, size);
     text_add(&log_text, "%s ", who);
     assert_true(wire_doc_read(&doc, at, size, 1048576, &err));
-    note_print(&log_text, &doc.root);
+    wire_parse_add(&log_text, &doc.root);
     text_add(&log_text, "\n");
 }
 
@@ -324,7 +324,7 @@ static void say_bytes(const char *who, const void *at, size_t size) {
 
 static void say_to(const char *who, const char *text) {
     msgpack_sbuffer_clear(&bytes);
-    note_pack(&bytes, text);
+    wire_parse_pack(&bytes, text);
     say_bytes(who, bytes.data, bytes.size);
 }
 

@@ -3,7 +3,7 @@
 #include "tests/unit/check.h"
 
 #include "common/timeline.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 #include "worker/session/agent.h"
 
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static bool to_broker(void *context, const void *bytes, size_t size) {
     if (!wire_doc_read(&rig->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
         !session_get(&msg, &rig->doc, &err))
         fail_msg("a message that cannot be read: %s", err.message);
-    note_print(&message, &rig->doc.root);
+    wire_parse_add(&message, &rig->doc.root);
     char *stats = strstr(message.at, ",'stats'");
     if (!rig->stats && stats != NULL)
         *stats = '\0';
@@ -125,7 +125,7 @@ static void from_broker(struct rig *rig, const char *message) {
     struct text text = {0};
     text_add(&text, "{'v': 1, 'op': %s}", message);
     msgpack_sbuffer_clear(&rig->bytes);
-    note_pack(&rig->bytes, text.at);
+    wire_parse_pack(&rig->bytes, text.at);
     agent_message(rig->agent, rig->bytes.data, rig->bytes.size, &rig->now);
     text_free(&text);
 }

@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "broker/store/columns.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@ static int tear_down(void **state) {
 
 static void read_columns(struct columns *columns, const char *map_text) {
     struct wire_error err;
-    assert_true(note_read(&doc, &bytes, map_text, &err));
+    assert_true(wire_parse_read(&doc, &bytes, map_text, &err));
     columns_read(columns, bytes.data, bytes.size);
 }
 
@@ -38,7 +38,7 @@ static void json_is(const char *expected) {
 static void hops_are(const char *map_text, const char *expected) {
     struct columns o;
     struct wire_error err;
-    assert_true(note_read(&doc, &bytes, map_text, &err));
+    assert_true(wire_parse_read(&doc, &bytes, map_text, &err));
     columns_read_result(&o, &json, bytes.data, bytes.size);
     json_is(expected);
 }
@@ -137,7 +137,7 @@ static void what_is_cut_off_is_still_json(void **state) {
     (void)state;
     struct columns o;
     struct wire_error err;
-    assert_true(note_read(&doc, &bytes,
+    assert_true(wire_parse_read(&doc, &bytes,
         "{'worker': 'w', 'hops': [{'ttl': 1, 'probes': [{'attempt': 1, 'addr': 'a'}]}]}", &err));
     columns_read_result(&o, &json, bytes.data, bytes.size - 1);
     assert_true(is(o.worker, "w"));

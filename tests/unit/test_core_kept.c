@@ -321,7 +321,7 @@ static void the_largest_result_is_shared(void **state) {
     say_to("w1", HELLO("one", "4", ""));
     say_to("c1", SUBMIT("", TRACE("a", "")));
     msgpack_sbuffer_init(&body);
-    note_pack(&body, plain);
+    wire_parse_pack(&body, plain);
     body.size--; /* the 0 */
     msgpack_packer_init(&pk, &body, msgpack_sbuffer_write);
     msgpack_pack_array(&pk, VALUES);

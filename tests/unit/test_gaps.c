@@ -3,8 +3,8 @@
 
 #include "clients/cli/gaps.h"
 #include "clients/cli/refusal.h"
-#include "tests/unit/notation.h"
 #include "tests/unit/rng.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static int tear_down(void **state) {
 
 static const msgpack_object *read_map(const char *text) {
     struct wire_error err;
-    if (!note_read(&doc, &bytes, text, &err))
+    if (!wire_parse_read(&doc, &bytes, text, &err))
         fail_msg("%s: %s", text, err.message);
     return &doc.root;
 }
@@ -421,7 +421,7 @@ static void expect_request(const char *stream, const char *expected) {
     replay_put(&bytes, 3, 9, stream, 10);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 100, &err));
     assert_true(request_get(&request, &doc.root, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text, expected));
     text_free(&text);
 }

@@ -4,7 +4,7 @@
 
 #include "broker/core/core.h"
 #include "common/protocol/session.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <string.h>
 
@@ -114,7 +114,7 @@ static int tear_down(void **state) {
 static void from(const char *who, const char *text) {
     struct core_peer peer = {who, strlen(who), 0, false};
     msgpack_sbuffer_clear(&bytes);
-    note_pack(&bytes, text);
+    wire_parse_pack(&bytes, text);
     if (who[0] == 'w') {
         assert_true(bytes.size <= SESSION_MAX_BYTES);
         core_worker_message(core, &peer, bytes.data, bytes.size, &now);

@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "common/protocol/labels.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <string.h>
 
@@ -24,7 +24,7 @@ static int tear_down(void **state) {
 
 static const msgpack_object *map(const char *text) {
     struct wire_error err;
-    assert_true(note_read(&doc, &bytes, text, &err));
+    assert_true(wire_parse_read(&doc, &bytes, text, &err));
     return &doc.root;
 }
 
@@ -132,7 +132,7 @@ static void over_the_wire(void **state) {
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
     labels_put(&pk, &out);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 100, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text, "{'site':'ams'}"));
     text_free(&text);
 }

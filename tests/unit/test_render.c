@@ -6,7 +6,7 @@
 #include "clients/cli/pong.h"
 #include "clients/cli/render.h"
 #include "clients/cli/stats_text.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static int tear_down(void **state) {
 
 static const msgpack_object *read_map(const char *text) {
     struct wire_error err;
-    if (!note_read(&doc, &bytes, text, &err))
+    if (!wire_parse_read(&doc, &bytes, text, &err))
         fail_msg("%s: %s", text, err.message);
     return &doc.root;
 }

@@ -3,7 +3,7 @@
 
 #include "common/protocol/hop.h"
 #include "common/protocol/result.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static int tear_down(void **state) {
 
 static void read_text(const char *text) {
     struct wire_error err;
-    if (!note_read(&doc, &bytes, text, &err))
+    if (!wire_parse_read(&doc, &bytes, text, &err))
         fail_msg("%s: %s", text, err.message);
 }
 
@@ -112,7 +112,7 @@ static void expect_probe_again(const char *in, const char *expected) {
     wire_put_text(&pk, "probes");
     hop_put_probes(&pk, &probe, 1);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text, expected));
     text_free(&text);
 }
@@ -231,7 +231,7 @@ static void hops_are_grouped_by_ttl(void **state) {
     wire_put_text(&pk, "none");
     hop_put_hops(&pk, NULL, 0);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text,
         "{'three':[{'ttl':3,'probes':[{'attempt':1,'addr':null,'rtt_us':null,'sent_us':0,"
         "'verdict':'no-reply'},{'attempt':2,'addr':null,'rtt_us':null,'sent_us':0,"
@@ -397,7 +397,7 @@ static void names_come_last(void **state) {
     result_put_names(&pk, bytes.data, bytes.size, names, 3);
     assert_true(wire_doc_read(&doc, with.data, with.size, 1000, &err));
     assert_true(result_check_body(&doc.root, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_non_null(strstr(text.at, "'hops':[],'names':{'2001:db8::1':'a.example'}}"));
     text_free(&text);
     msgpack_sbuffer_destroy(&with);
@@ -421,7 +421,7 @@ static void expect_merged(const char *body, const struct result_head *head, cons
     msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
     result_merge(&pk, head, bytes.data, bytes.size);
     assert_true(wire_doc_read(&doc, out.data, out.size, 1000, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text, expected));
     text_free(&text);
     msgpack_sbuffer_destroy(&out);
@@ -582,7 +582,7 @@ static void a_summary_lists_its_members(void **state) {
     for (int i = 0; i < 2; i++)
         result_put_member(&pk, &members[i]);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text,
         "{'target':'x','dst':null,'src':null,'protocol':'icmp','first_ttl':1,'max_ttl':30,"
         "'started_us':0,'finished_us':0,'probes_sent':0,'stop':'summary','hops':[],'members':["
@@ -649,7 +649,7 @@ static void what_a_body_takes_from_its_trace(void **state) {
     body.target[1] = '\0';
     result_put_body(&pk, &body, NULL, 0);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text,
         "{'target':'x','dst':null,'src':null,'protocol':'udp','port':53,'flow':5,'first_ttl':2,"
         "'max_ttl':9,'started_us':0,'finished_us':0,'probes_sent':0,'stop':'reached',"

@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "common/protocol/session.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static int tear_down(void **state) {
 }
 
 static bool get(struct session_msg *msg, const char *text, struct wire_error *err) {
-    return note_read(&doc, &bytes, text, err) && session_get(msg, &doc, err);
+    return wire_parse_read(&doc, &bytes, text, err) && session_get(msg, &doc, err);
 }
 
 #define HELLO                                                                                      \
@@ -330,7 +330,7 @@ static void expect_put(const struct session_msg *msg, const char *expected) {
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
     session_put(&pk, msg);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, SESSION_MAX_VALUES, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text, expected));
     text_free(&text);
     if (!session_get(&again, &doc, &err))

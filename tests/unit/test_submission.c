@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "clients/cli/submission.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +104,7 @@ static void expect_sent(int64_t now_us, const char *text) {
 
 static bool answer(int64_t now_us, const char *op, int64_t req, const char *text) {
     struct wire_error err;
-    if (!note_read(&doc, &bytes, text, &err))
+    if (!wire_parse_read(&doc, &bytes, text, &err))
         fail_msg("%s: %s", text, err.message);
     return submission_message(s, now_us, op, req, &doc.root, &err);
 }

@@ -3,8 +3,8 @@
 
 #include "common/protocol/session.h"
 #include "common/protocol/trace.h"
-#include "tests/unit/notation.h"
 #include "tests/unit/rng.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static int tear_down(void **state) {
 }
 
 static bool get(struct trace *trace, const char *text, const char *path, struct wire_error *err) {
-    if (!note_read(&doc, &bytes, text, err))
+    if (!wire_parse_read(&doc, &bytes, text, err))
         fail_msg("%s: %s", text, err->message);
     return trace_get(trace, &doc.root, path, err);
 }
@@ -38,7 +38,7 @@ static void expect(const char *rest, const char *expected) {
     char text[5000], got[400];
     (void)snprintf(text, sizeof text, "{'target': '192.0.2.1'%s%s}", rest[0] ? ", " : "", rest);
     bool ok = get(&trace, text, "", &err);
-    if (strcmp(note_outcome(ok, &err, got), expected) != 0)
+    if (strcmp(wire_parse_outcome(ok, &err, got), expected) != 0)
         fail_msg("%s\n  expected %s\n  got      %s", text, expected, got);
 }
 
@@ -213,7 +213,8 @@ static void targets(void **state) {
         char text[400], got[400];
         (void)snprintf(text, sizeof text, "{'target': %s}", cases[i].target);
         bool ok = get(&trace, text, "", &err);
-        assert_string_equal(ok ? trace.target : note_outcome(ok, &err, got), cases[i].expected);
+        assert_string_equal(
+            ok ? trace.target : wire_parse_outcome(ok, &err, got), cases[i].expected);
     }
     struct trace trace;
     struct wire_error err;
@@ -246,7 +247,7 @@ static void families(void **state) {
         struct wire_error err;
         char got[400];
         bool ok = get(&trace, cases[i].text, "", &err);
-        assert_string_equal(note_outcome(ok, &err, got), cases[i].expected);
+        assert_string_equal(wire_parse_outcome(ok, &err, got), cases[i].expected);
     }
 }
 
@@ -326,7 +327,7 @@ static void expect_put(const char *in, const char *expected) {
     msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
     trace_put_map(&pk, &trace);
     assert_true(wire_doc_read(&again, out.data, out.size, 1000, &err));
-    note_print(&text, &again.root);
+    wire_parse_add(&text, &again.root);
     assert_true(text_is(&text, expected));
     text_free(&text);
     msgpack_sbuffer_destroy(&out);
@@ -444,7 +445,7 @@ static void an_accepted_meta_can_be_carried_to_a_worker(void **state) {
     struct wire_error err;
     const char *deep = "{'v': 1, 'op': 'trace', 'target': '::1',"
                        "'meta': [[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]}";
-    if (!note_read(&doc, &bytes, deep, &err) || !trace_get(&trace, &doc.root, "", &err))
+    if (!wire_parse_read(&doc, &bytes, deep, &err) || !trace_get(&trace, &doc.root, "", &err))
         return; /* refusing it at once is as good */
     msgpack_sbuffer inner, outer;
     msgpack_packer pk;

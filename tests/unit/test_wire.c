@@ -4,8 +4,8 @@
 #include "common/protocol/request.h"
 #include "common/protocol/result.h"
 #include "common/protocol/wire.h"
-#include "tests/unit/notation.h"
 #include "tests/unit/rng.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,9 +47,9 @@ static void expect_frame(struct fixture *f, const char *text, const char *expect
     struct wire_error err;
     char got[400];
     msgpack_sbuffer_clear(&f->bytes);
-    note_pack(&f->bytes, text);
+    wire_parse_pack(&f->bytes, text);
     bool ok = read_exact(&f->doc, f->bytes.data, f->bytes.size, 1000, &err);
-    assert_string_equal(note_outcome(ok, &err, got), expected);
+    assert_string_equal(wire_parse_outcome(ok, &err, got), expected);
 }
 
 /* ---- frames ----------------------------------------------------------------------------- */
@@ -174,7 +174,7 @@ static void number_of_values(void **state) {
 static void truncation(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
-    note_pack(&f->bytes,
+    wire_parse_pack(&f->bytes,
         "{'v': 1, 'a': [1, 300, 70000, -5, 'x', 'y'x40, <{'b': 1}>, 1.5], 'c': {1: 2},"
         "'d': #c7 01 00 00#, 'e': #dc 0001 c0#, 'f': 'z'x300}");
     for (size_t size = 0; size < f->bytes.size; size++)
@@ -235,10 +235,10 @@ static void another_reader_finds_the_same(void **state) {
 static void a_document_is_read_again_and_again(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
-    assert_true(note_read(&f->doc, &f->bytes, "{'a': [100*1]}", &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, "{'a': [100*1]}", &err));
     assert_non_null(wire_find(&f->doc.root, "a"));
-    assert_false(note_read(&f->doc, &f->bytes, "null", &err));
-    assert_true(note_read(&f->doc, &f->bytes, "{'b': [100*2]}", &err));
+    assert_false(wire_parse_read(&f->doc, &f->bytes, "null", &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, "{'b': [100*2]}", &err));
     assert_null(wire_find(&f->doc.root, "a"));
     assert_non_null(wire_find(&f->doc.root, "b"));
 }
@@ -276,9 +276,9 @@ static void expect_sample(struct fixture *f, const char *text, const char *expec
     struct wire_error err;
     struct sample sample = plain;
     char got[400];
-    assert_true(note_read(&f->doc, &f->bytes, text, &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, text, &err));
     bool ok = wire_get(&f->doc.root, fields, FIELDS, &sample, "at[3].", &err);
-    assert_string_equal(note_outcome(ok, &err, got), expected);
+    assert_string_equal(wire_parse_outcome(ok, &err, got), expected);
 }
 
 #define WRONG(field, text) "bad-request [at[3]." field "] at[3]." field ": " text
@@ -351,7 +351,7 @@ static void values_arrive(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
     struct sample s = plain;
-    assert_true(note_read(&f->doc, &f->bytes,
+    assert_true(wire_parse_read(&f->doc, &f->bytes,
         "{'value': 3, 'colour': 'green', 'perhaps': 'xy', 'any': 'caf\\xc3\\xa9', 'maybe': null,"
         "'number': 300, 'flag': true, 'name': 'abc'}",
         &err));
@@ -370,7 +370,7 @@ static void absent_fields_stay(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
     struct sample s = {.number = 7, .any = "keep"};
-    assert_true(note_read(&f->doc, &f->bytes, "{'name': 'ab', 'perhaps': null}", &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, "{'name': 'ab', 'perhaps': null}", &err));
     assert_true(wire_get(&f->doc.root, fields, FIELDS, &s, "", &err));
     assert_int_equal(s.number, 7);
     assert_string_equal(s.any, "keep");
@@ -382,7 +382,7 @@ static void the_last_of_two_equal_keys_counts(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
     struct sample s = plain;
-    assert_true(note_read(&f->doc, &f->bytes,
+    assert_true(wire_parse_read(&f->doc, &f->bytes,
         "{'name': 'ab', 'number': 9, 'number': 11, 'value': 1, 'name': 'cc', 'value': 2}", &err));
     assert_true(wire_get(&f->doc.root, fields, FIELDS, &s, "", &err));
     assert_string_equal(s.name, "cc");
@@ -395,7 +395,7 @@ static void a_field_of_something_else_than_a_map(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
     struct sample s = plain;
-    assert_true(note_read(&f->doc, &f->bytes, "{'traces': [1]}", &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, "{'traces': [1]}", &err));
     const msgpack_object *one = &wire_find(&f->doc.root, "traces")->via.array.ptr[0];
     assert_false(wire_get(one, fields, FIELDS, &s, "", &err));
     assert_string_equal(err.message, "must be a map");
@@ -407,7 +407,7 @@ static void the_path_of_a_map_ends_without_a_dot(void **state) {
     struct fixture *f = *state;
     struct wire_error err;
     struct sample s = plain;
-    assert_true(note_read(&f->doc, &f->bytes, "{'traces': [1]}", &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, "{'traces': [1]}", &err));
     const msgpack_object *one = &wire_find(&f->doc.root, "traces")->via.array.ptr[0];
     assert_false(wire_get(one, fields, FIELDS, &s, "traces[0].", &err));
     assert_string_equal(err.field, "traces[0]");
@@ -423,7 +423,7 @@ static void expect_put(struct fixture *f, const struct sample *sample, const cha
     msgpack_pack_map(&pk, wire_count(fields, FIELDS, sample, &plain));
     wire_put(&pk, fields, FIELDS, sample, &plain);
     assert_true(wire_doc_read(&f->doc, f->bytes.data, f->bytes.size, 1000, &err));
-    note_print(&text, &f->doc.root);
+    wire_parse_add(&text, &f->doc.root);
     assert_true(text_is(&text, expected));
     text_free(&text);
 }
@@ -512,7 +512,7 @@ static void expect_error(const struct wire_error *error, const char *expected) {
     msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
     request_put_error(&pk, NULL, error);
     assert_true(wire_doc_read(&doc, out.data, out.size, 100, &err));
-    note_print(&text, &doc.root);
+    wire_parse_add(&text, &doc.root);
     assert_true(text_is(&text, expected));
     text_free(&text);
     msgpack_sbuffer_destroy(&out);
@@ -541,9 +541,9 @@ static void sizes_of_values(void **state) {
         "{'a': [1, {'b': 'x'x300}], 'c': 2}", "[20*{'k': 70000}]", "#c1#"};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         msgpack_sbuffer_clear(&f->bytes);
-        note_pack(&f->bytes, values[i]);
+        wire_parse_pack(&f->bytes, values[i]);
         size_t whole = f->bytes.size;
-        note_pack(&f->bytes, "7"); /* what comes behind does not count */
+        wire_parse_pack(&f->bytes, "7"); /* what comes behind does not count */
         bool broken = values[i][0] == '#';
         assert_int_equal(wire_value_size(f->bytes.data, f->bytes.size), broken ? 0 : whole);
         for (size_t cut = 0; cut < whole; cut++) {
@@ -562,9 +562,9 @@ static void expect_request(struct fixture *f, const char *text, const char *expe
     struct wire_error err;
     struct request request;
     char got[400];
-    assert_true(note_read(&f->doc, &f->bytes, text, &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, text, &err));
     bool ok = request_get(&request, &f->doc.root, &err);
-    assert_string_equal(note_outcome(ok, &err, got), expected);
+    assert_string_equal(wire_parse_outcome(ok, &err, got), expected);
 }
 
 #define OPS "trace, submit, status, fetch, replay, cancel, stats, ping"
@@ -644,7 +644,7 @@ static void replays(void **state) {
     }
     struct wire_error err;
     struct request request;
-    assert_true(note_read(&f->doc, &f->bytes, "{'v': 1, 'op': 'replay', 'after': 5}", &err));
+    assert_true(wire_parse_read(&f->doc, &f->bytes, "{'v': 1, 'op': 'replay', 'after': 5}", &err));
     assert_true(request_get(&request, &f->doc.root, &err));
     assert_int_equal(request.after, 5);
     assert_int_equal(request.limit, 1000);
@@ -674,9 +674,9 @@ static void a_word_may_stand_for_a_number(void **state) {
         char text[60], got[400];
         int64_t number = 0;
         (void)snprintf(text, sizeof text, "{'n': %s}", cases[i].value);
-        assert_true(note_read(&f->doc, &f->bytes, text, &err));
+        assert_true(wire_parse_read(&f->doc, &f->bytes, text, &err));
         bool ok = wire_get(&f->doc.root, &field, 1, &number, "", &err);
-        assert_string_equal(note_outcome(ok, &err, got), cases[i].expected);
+        assert_string_equal(wire_parse_outcome(ok, &err, got), cases[i].expected);
         assert_int_equal(number, cases[i].number);
         if (!ok)
             continue;
@@ -741,7 +741,7 @@ static void req_is_known_of_a_request_that_failed(void **state) {
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct wire_error err;
         struct request request;
-        assert_true(note_read(&f->doc, &f->bytes, texts[i], &err));
+        assert_true(wire_parse_read(&f->doc, &f->bytes, texts[i], &err));
         assert_false(request_get(&request, &f->doc.root, &err));
         assert_non_null(request.req);
         assert_int_equal(request.req->via.u64, 5);

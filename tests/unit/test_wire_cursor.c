@@ -2,7 +2,7 @@
 #include "tests/unit/check.h"
 
 #include "common/protocol/wire_cursor.h"
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ static msgpack_sbuffer bytes;
 static struct wire_cursor begin(const char *text) {
     unsigned times = 1;
     msgpack_sbuffer_clear(&bytes);
-    (void)note_value(&bytes, text, &times);
+    (void)wire_parse_value(&bytes, text, &times);
     return wire_cursor_begin(bytes.data, bytes.size);
 }
 

@@ -1,7 +1,7 @@
 /* metrics of the worker: its numbers, and why it does not serve. */
 #include "tests/unit/check.h"
 
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 #include "worker/metrics.h"
 
 #include <string.h>
@@ -61,8 +61,8 @@ static void prober_up(void) {
 static void welcome(struct agent *agent) {
     msgpack_sbuffer bytes;
     msgpack_sbuffer_init(&bytes);
-    note_pack(&bytes, "{'v':1,'op':'welcome','broker':'b1','epoch':1,'heartbeat_ms':1000,"
-                      "'dead_ms':5000}");
+    wire_parse_pack(&bytes, "{'v':1,'op':'welcome','broker':'b1','epoch':1,'heartbeat_ms':1000,"
+                            "'dead_ms':5000}");
     agent_message(agent, bytes.data, bytes.size, &now);
     msgpack_sbuffer_destroy(&bytes);
 }

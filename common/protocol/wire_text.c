@@ -1,4 +1,4 @@
-#include "common/protocol/notation.h"
+#include "common/protocol/wire_text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -122,13 +122,13 @@ static bool end(struct note *n) {
     return !n->cut;
 }
 
-bool notation_print(char *out, size_t size, const msgpack_object *value) {
+bool wire_text_print(char *out, size_t size, const msgpack_object *value) {
     struct note n = begin(out, size);
     put_value(&n, value);
     return end(&n);
 }
 
-bool notation_message(char *out, size_t size, const void *bytes, size_t count) {
+bool wire_text_message(char *out, size_t size, const void *bytes, size_t count) {
     const unsigned char *at = bytes;
     struct note n = begin(out, size);
     struct wire_doc doc;

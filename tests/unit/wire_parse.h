@@ -1,46 +1,47 @@
-/* notation: msgpack from the text of common/notation.h, with blanks where one likes, and with
+/* wire_parse: msgpack from the text of common/protocol/wire_text.h, with blanks where one likes,
+ * and with
  *
  *   'ab'x3          the string ababab
  *   [3*'a', 1]      three times 'a', then 1
  *   #dd ffffffff#   these bytes, taken as one value
  */
-#ifndef TEST_NOTATION_H
-#define TEST_NOTATION_H
+#ifndef TEST_WIRE_PARSE_H
+#define TEST_WIRE_PARSE_H
 
-#include "common/protocol/notation.h"
 #include "common/protocol/wire.h"
+#include "common/protocol/wire_text.h"
 #include "tests/unit/text.h"
 
 #include <inttypes.h>
 
-static inline const char *note_value(msgpack_sbuffer *out, const char *at, unsigned *times);
+static inline const char *wire_parse_value(msgpack_sbuffer *out, const char *at, unsigned *times);
 
-static inline void note_wrong(const char *at) {
-    fprintf(stderr, "notation: unexpected: %s\n", at);
+static inline void wire_parse_wrong(const char *at) {
+    fprintf(stderr, "wire_parse: unexpected: %s\n", at);
     abort();
 }
 
-static inline const char *note_space(const char *at) { return at + strspn(at, " \n"); }
+static inline const char *wire_parse_space(const char *at) { return at + strspn(at, " \n"); }
 
-static inline unsigned note_hex(const char **at) {
+static inline unsigned wire_parse_hex(const char **at) {
     char digits[3] = {(*at)[0], (*at)[1], '\0'}, *end;
     unsigned long byte = strtoul(digits, &end, 16);
     if (*end != '\0' || end != digits + 2)
-        note_wrong(*at);
+        wire_parse_wrong(*at);
     *at += 2;
     return (unsigned)byte;
 }
 
-static inline const char *note_string(msgpack_packer *pk, const char *at) {
+static inline const char *wire_parse_string(msgpack_packer *pk, const char *at) {
     char body[4096];
     size_t size = 0;
     unsigned long times = 1;
     while (*at != '\'') {
         if (*at == '\0' || size == sizeof body)
-            note_wrong(at);
+            wire_parse_wrong(at);
         if (at[0] == '\\' && at[1] == 'x') {
             at += 2;
-            body[size++] = (char)note_hex(&at);
+            body[size++] = (char)wire_parse_hex(&at);
             continue;
         }
         at += at[0] == '\\';
@@ -56,26 +57,26 @@ static inline const char *note_string(msgpack_packer *pk, const char *at) {
 }
 
 /* Elements up to `end`; their number, repetitions included, goes to *count. */
-static inline const char *note_list(
+static inline const char *wire_parse_list(
     msgpack_sbuffer *out, const char *at, char end, unsigned *count) {
     *count = 0;
-    for (at = note_space(at); *at != end; at = note_space(at)) {
+    for (at = wire_parse_space(at); *at != end; at = wire_parse_space(at)) {
         unsigned times;
-        at = note_space(note_value(out, at, &times));
+        at = wire_parse_space(wire_parse_value(out, at, &times));
         *count += times;
         if (*at == ',' || *at == ':')
             at++;
         else if (*at != end)
-            note_wrong(at);
+            wire_parse_wrong(at);
     }
     return at + 1;
 }
 
-static inline const char *note_number(msgpack_packer *pk, const char *at, unsigned *times) {
+static inline const char *wire_parse_number(msgpack_packer *pk, const char *at, unsigned *times) {
     char *end;
     unsigned long long value = strtoull(*at == '-' ? at + 1 : at, &end, 10);
     if (end == at)
-        note_wrong(at);
+        wire_parse_wrong(at);
     if (*end == '*') {
         *times = (unsigned)value;
         return end + 1;
@@ -89,13 +90,14 @@ static inline const char *note_number(msgpack_packer *pk, const char *at, unsign
     return end;
 }
 
-static inline const char *note_nested(msgpack_sbuffer *out, msgpack_packer *pk, const char *at) {
+static inline const char *wire_parse_nested(
+    msgpack_sbuffer *out, msgpack_packer *pk, const char *at) {
     static const char ends[] = "{}[]<>";
     char end = strchr(ends, *at)[1];
     unsigned count;
     msgpack_sbuffer inner;
     msgpack_sbuffer_init(&inner);
-    at = note_list(&inner, at + 1, end, &count);
+    at = wire_parse_list(&inner, at + 1, end, &count);
     if (end == '}')
         msgpack_pack_map(pk, count / 2);
     else if (end == ']')
@@ -108,15 +110,15 @@ static inline const char *note_nested(msgpack_sbuffer *out, msgpack_packer *pk, 
     return at;
 }
 
-static inline const char *note_raw(msgpack_sbuffer *out, const char *at) {
-    for (at = note_space(at); *at != '#'; at = note_space(at)) {
-        char byte = (char)note_hex(&at);
+static inline const char *wire_parse_raw(msgpack_sbuffer *out, const char *at) {
+    for (at = wire_parse_space(at); *at != '#'; at = wire_parse_space(at)) {
+        char byte = (char)wire_parse_hex(&at);
         (void)msgpack_sbuffer_write(out, &byte, 1);
     }
     return at + 1;
 }
 
-static inline const char *note_word(msgpack_packer *pk, const char *at) {
+static inline const char *wire_parse_word(msgpack_packer *pk, const char *at) {
     if (strncmp(at, "true", 4) == 0) {
         msgpack_pack_true(pk);
         return at + 4;
@@ -126,58 +128,58 @@ static inline const char *note_word(msgpack_packer *pk, const char *at) {
         return at + 5;
     }
     if (strncmp(at, "null", 4) != 0)
-        note_wrong(at);
+        wire_parse_wrong(at);
     msgpack_pack_nil(pk);
     return at + 4;
 }
 
 /* Packs the value at `at` and returns what follows it; *times is 1 or its repetitions. */
-static inline const char *note_value(msgpack_sbuffer *out, const char *at, unsigned *times) {
+static inline const char *wire_parse_value(msgpack_sbuffer *out, const char *at, unsigned *times) {
     msgpack_packer pk;
     msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
     *times = 1;
     if (*at == '\'')
-        return note_string(&pk, at + 1);
+        return wire_parse_string(&pk, at + 1);
     if (*at == '{' || *at == '[' || *at == '<')
-        return note_nested(out, &pk, at);
+        return wire_parse_nested(out, &pk, at);
     if (*at == '#')
-        return note_raw(out, at + 1);
+        return wire_parse_raw(out, at + 1);
     if (*at != '-' && (*at < '0' || *at > '9'))
-        return note_word(&pk, at);
+        return wire_parse_word(&pk, at);
     unsigned repeat = 0;
-    const char *after = note_number(&pk, at, &repeat);
+    const char *after = wire_parse_number(&pk, at, &repeat);
     if (after[-1] != '*')
         return after;
     const char *end = after;
     for (unsigned i = 0, once; i < repeat; i++)
-        end = note_value(out, after, &once);
+        end = wire_parse_value(out, after, &once);
     *times = repeat;
     return end;
 }
 
 /* Appends the encoding of the text. */
-static inline void note_pack(msgpack_sbuffer *out, const char *text) {
+static inline void wire_parse_pack(msgpack_sbuffer *out, const char *text) {
     unsigned times;
-    const char *end = note_space(note_value(out, note_space(text), &times));
+    const char *end = wire_parse_space(wire_parse_value(out, wire_parse_space(text), &times));
     if (*end != '\0' || times != 1)
-        note_wrong(end);
+        wire_parse_wrong(end);
 }
 
 /* Packs the text and reads it as a message. False, with *err, if that is refused. */
-static inline bool note_read(
+static inline bool wire_parse_read(
     struct wire_doc *doc, msgpack_sbuffer *bytes, const char *text, struct wire_error *err) {
     msgpack_sbuffer_clear(bytes);
-    note_pack(bytes, text);
+    wire_parse_pack(bytes, text);
     return wire_doc_read(doc, bytes->data, bytes->size, 1048576, err);
 }
 
 /* ---- to text ---------------------------------------------------------------------------- */
 
 /* Adds the value, however long it is. */
-static inline void note_print(struct text *text, const msgpack_object *o) {
+static inline void wire_parse_add(struct text *text, const msgpack_object *o) {
     size_t room = 4096;
     char *at = malloc(room);
-    while (at != NULL && !notation_print(at, room, o)) {
+    while (at != NULL && !wire_text_print(at, room, o)) {
         room *= 2;
         free(at);
         at = malloc(room);
@@ -189,7 +191,7 @@ static inline void note_print(struct text *text, const msgpack_object *o) {
 }
 
 /* `ok`, or code, field and message of the error. */
-static inline const char *note_outcome(bool ok, const struct wire_error *err, char out[400]) {
+static inline const char *wire_parse_outcome(bool ok, const struct wire_error *err, char out[400]) {
     if (ok)
         (void)snprintf(out, 400, "ok");
     else

@@ -1,16 +1,16 @@
-/* notation: what it shows of messages, however long and whatever they hold. Its text for all that
+/* wire_text: what it shows of messages, however long and whatever they hold. Its text for all that
  * the protocol has is compared in the tests of the codecs. */
 #include "tests/unit/check.h"
 
-#include "tests/unit/notation.h"
+#include "tests/unit/wire_parse.h"
 
 static msgpack_sbuffer bytes;
 
 static const char *shown(const char *text) {
     static char out[400];
     msgpack_sbuffer_clear(&bytes);
-    note_pack(&bytes, text);
-    assert_true(notation_message(out, sizeof out, bytes.data, bytes.size));
+    wire_parse_pack(&bytes, text);
+    assert_true(wire_text_message(out, sizeof out, bytes.data, bytes.size));
     return out;
 }
 
@@ -31,9 +31,9 @@ static void what_is_no_message(void **state) {
     assert_string_equal(shown("7"), "#07#");
     assert_string_equal(shown("#dd ff ff ff ff#"), "#dd ff ff ff ff#");
     char out[8];
-    assert_true(notation_message(out, sizeof out, "", 0));
+    assert_true(wire_text_message(out, sizeof out, "", 0));
     assert_string_equal(out, "##");
-    assert_false(notation_message(out, sizeof out, "\xc1\xc1\xc1\xc1\xc1", 5));
+    assert_false(wire_text_message(out, sizeof out, "\xc1\xc1\xc1\xc1\xc1", 5));
     assert_string_equal(out, "#c1...");
 }
 
@@ -45,10 +45,10 @@ static void what_does_not_fit(void **state) {
     struct wire_error err;
     char out[sizeof whole + 8];
     assert_true(wire_doc_init(&doc));
-    assert_true(note_read(&doc, &bytes, whole, &err));
+    assert_true(wire_parse_read(&doc, &bytes, whole, &err));
     for (size_t size = 8; size < sizeof out; size++) {
         memset(out, '?', sizeof out);
-        if (notation_print(out, size, &doc.root)) {
+        if (wire_text_print(out, size, &doc.root)) {
             assert_string_equal(out, whole);
             continue;
         }
@@ -57,7 +57,7 @@ static void what_does_not_fit(void **state) {
         assert_string_equal(out + length - 3, "...");
         assert_memory_equal(out, whole, length - 3);
     }
-    assert_true(notation_print(out, sizeof out, &doc.root));
+    assert_true(wire_text_print(out, sizeof out, &doc.root));
     wire_doc_free(&doc);
 }
 

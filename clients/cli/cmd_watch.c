@@ -4,7 +4,7 @@
  * meanwhile waits in its queue. What the broker could not send is the next gap.
  */
 #include "clients/cli/asker.h"
-#include "clients/cli/gaps.h"
+#include "clients/cli/feed.h"
 #include "clients/cli/json.h"
 #include "clients/cli/output.h"
 #include "clients/cli/render.h"
@@ -29,7 +29,7 @@ struct watch_command {
     int64_t seen;
     bool alive; /* the subscription is known to be set */
     bool lost;  /* some result will never be shown */
-    struct gaps gaps;
+    struct feed feed;
     struct asker asker;
     struct dial *dial;
     zsock_t *socket;
@@ -63,7 +63,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         cmd->hops = true;
         return 0;
     case KEY_AFTER:
-        cmd->gaps.after = command_number("--after", arg, 0, INT64_MAX);
+        cmd->feed.after = command_number("--after", arg, 0, INT64_MAX);
         return 0;
     case KEY_COUNT:
         cmd->count = command_number("--count", arg, 1, INT64_MAX);
@@ -108,18 +108,18 @@ static void show(struct watch_command *cmd, const struct result_head *head,
 }
 
 static void tell_changes(struct watch_command *cmd) {
-    if (cmd->gaps.renewed) {
+    if (cmd->feed.renewed) {
         output_warn("the broker has begun to count again; results of before may be missed");
         cmd->lost = true;
     }
-    if (cmd->gaps.ahead)
+    if (cmd->feed.ahead)
         output_warn("--after: the broker has counted to %" PRId64 " only; watching from there",
-            cmd->gaps.after);
-    cmd->gaps.renewed = cmd->gaps.ahead = false;
+            cmd->feed.after);
+    cmd->feed.renewed = cmd->feed.ahead = false;
 }
 
 static void ask(struct watch_command *cmd) {
-    asker_ask(&cmd->asker, cmd->gaps.after, REQUEST_MAX_ITEMS);
+    asker_ask(&cmd->asker, cmd->feed.after, REQUEST_MAX_ITEMS);
 }
 
 static bool on_result(struct watch_command *cmd, struct wire_error *err) {
@@ -128,10 +128,10 @@ static bool on_result(struct watch_command *cmd, struct wire_error *err) {
     if (!result_get_head(&head, &cmd->doc.root, err) ||
         !result_get_body(&body, &cmd->doc.root, err))
         return false;
-    enum gaps_verdict verdict = gaps_result(&cmd->gaps, head.epoch, head.seq, head.stream_seq);
-    if (verdict == GAPS_SHOW)
+    enum feed_verdict verdict = feed_result(&cmd->feed, head.epoch, head.seq, head.stream_seq);
+    if (verdict == FEED_SHOW)
         show(cmd, &head, &body, &cmd->doc.root);
-    else if (verdict == GAPS_ASK)
+    else if (verdict == FEED_ASK)
         ask(cmd);
     return true;
 }
@@ -165,8 +165,8 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
 
 /* The first one comes over a subscription that was set after the others: so all are. */
 static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
-    enum gaps_verdict verdict;
-    if (!gaps_alive(&cmd->gaps, &cmd->doc.root, reactor_now().mono_us, &verdict, err))
+    enum feed_verdict verdict;
+    if (!feed_alive(&cmd->feed, &cmd->doc.root, reactor_now().mono_us, &verdict, err))
         return false;
     tell_changes(cmd);
     dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
@@ -174,7 +174,7 @@ static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
         output_warn(
             "watching %s at %s", cmd->stream != NULL ? cmd->stream : "all streams", cmd->endpoint);
     cmd->alive = true;
-    if (verdict == GAPS_ASK)
+    if (verdict == FEED_ASK)
         ask(cmd);
     return true;
 }
@@ -228,7 +228,7 @@ static bool show_replayed(
     struct result_body body;
     if (!result_get_head(&head, map, err) || !result_get_body(&body, map, err))
         return false;
-    if (gaps_replay_result(&cmd->gaps, head.seq, head.stream_seq))
+    if (feed_replay_result(&cmd->feed, head.seq, head.stream_seq))
         show(cmd, &head, &body, map);
     return true;
 }
@@ -236,8 +236,8 @@ static bool show_replayed(
 static bool on_replay(
     struct watch_command *cmd, const struct replay *replay, struct wire_error *err) {
     const msgpack_object_array *results = &replay->results->via.array;
-    int64_t before = cmd->gaps.after;
-    bool same = gaps_replay(&cmd->gaps, replay);
+    int64_t before = cmd->feed.after;
+    bool same = feed_replay(&cmd->feed, replay);
     tell_changes(cmd);
     if (!same) {
         ask(cmd);
@@ -250,18 +250,18 @@ static bool on_replay(
     for (uint32_t i = 0; i < results->size && !full(cmd) && !output_failed(); i++)
         if (!show_replayed(cmd, &results->ptr[i], err))
             return false;
-    if (replay->more && cmd->gaps.after == before) {
+    if (replay->more && cmd->feed.after == before) {
         wire_fail(err, "bad-request", "results", "must be behind %" PRId64, before);
         return false;
     }
-    if (gaps_replay_end(&cmd->gaps, replay) == GAPS_ASK)
+    if (feed_replay_end(&cmd->feed, replay) == FEED_ASK)
         ask(cmd);
     return true;
 }
 
 /* Without a replay there is a gap; what comes behind it is still shown. */
 static void on_refusal(struct watch_command *cmd, const struct dial_message *message) {
-    int64_t missed = gaps_give_up(&cmd->gaps);
+    int64_t missed = feed_give_up(&cmd->feed);
     (void)dial_refused(message);
     output_warn("missed %" PRId64 " result%s", missed, missed == 1 ? "" : "s");
     cmd->lost = true;
@@ -332,12 +332,12 @@ static void on_tick(void *context, int64_t now_us) {
 }
 
 int command_watch(struct command_options *common, int argc, char **argv) {
-    struct watch_command cmd = {.common = common, .gaps = {.after = -1}};
+    struct watch_command cmd = {.common = common, .feed = {.after = -1}};
     const struct dial_events events = {
         .context = &cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
     command_parse(&argp, argc, argv, &cmd);
     cmd.dial = dial_new(common, &events);
-    cmd.gaps.stream = cmd.asker.stream = cmd.stream;
+    cmd.feed.stream = cmd.asker.stream = cmd.stream;
     cmd.asker.dial = cmd.dial;
     if (!wire_doc_init(&cmd.doc))
         abort();

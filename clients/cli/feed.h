@@ -1,23 +1,23 @@
-/* gaps: what of the published results a subscriber has shown, and where it must ask for a replay
+/* feed: what of the published results a subscriber has shown, and where it must ask for a replay
  * to show all of them, in order, each once; docs/protocol.md, sections 6 and 8. Pure.
  *
  * While an answer is awaited, nothing that is published is given to this module: it is in the
  * answer, or it is seen to be missing afterwards.
  */
-#ifndef HOPMQ_CLIENT_GAPS_H
-#define HOPMQ_CLIENT_GAPS_H
+#ifndef HOPMQ_CLIENT_FEED_H
+#define HOPMQ_CLIENT_FEED_H
 
 #include "clients/cli/replay.h"
 
-enum gaps_verdict {
-    GAPS_SKIP, /* nothing to do; a result was shown before, or will come in a replay */
-    GAPS_SHOW, /* the result is the next one */
-    GAPS_ASK,  /* a replay is needed, of what comes after `after` */
+enum feed_verdict {
+    FEED_SKIP, /* nothing to do; a result was shown before, or will come in a replay */
+    FEED_SHOW, /* the result is the next one */
+    FEED_ASK,  /* a replay is needed, of what comes after `after` */
 };
 
 /* Start from {.stream = the stream that is watched, or NULL for all, .after = the seq to begin
  * behind, or -1 for what is published from now on}. */
-struct gaps {
+struct feed {
     const char *stream;
     int64_t after;       /* all results of up to this seq were shown, or told as lost */
     int64_t stream_last; /* with a stream: the stream_seq of the last of them; -1: not known */
@@ -31,27 +31,27 @@ struct gaps {
 
 /* An `alive` does not list a stream without a result in the last minute. So much time without being
  * listed, and a replay must tell whether something was missed. */
-#define GAPS_SURE_US 30000000
+#define FEED_SURE_US 30000000
 
 /* A result was published. None is shown before the first `alive`. */
-enum gaps_verdict gaps_result(struct gaps *gaps, int64_t epoch, int64_t seq, int64_t stream_seq);
+enum feed_verdict feed_result(struct feed *feed, int64_t epoch, int64_t seq, int64_t stream_seq);
 
 /* An `alive` was published; the first one tells where to begin. */
-bool gaps_alive(struct gaps *gaps, const msgpack_object *alive, int64_t now_us,
-    enum gaps_verdict *verdict, struct wire_error *err);
+bool feed_alive(struct feed *feed, const msgpack_object *alive, int64_t now_us,
+    enum feed_verdict *verdict, struct wire_error *err);
 
-/* The replay was answered: first this, then each of its results, then gaps_replay_end(). False if
+/* The replay was answered: first this, then each of its results, then feed_replay_end(). False if
  * the answer is of a broker that has begun to count again: ask again. */
-bool gaps_replay(struct gaps *gaps, const struct replay *replay);
+bool feed_replay(struct feed *feed, const struct replay *replay);
 
 /* True if the result is to be shown. */
-bool gaps_replay_result(struct gaps *gaps, int64_t seq, int64_t stream_seq);
+bool feed_replay_result(struct feed *feed, int64_t seq, int64_t stream_seq);
 
-/* GAPS_ASK if there is more. */
-enum gaps_verdict gaps_replay_end(struct gaps *gaps, const struct replay *replay);
+/* FEED_ASK if there is more. */
+enum feed_verdict feed_replay_end(struct feed *feed, const struct replay *replay);
 
 /* There will be no replay: goes on behind what is missing. Returns how many results that is, at
  * least. */
-int64_t gaps_give_up(struct gaps *gaps);
+int64_t feed_give_up(struct feed *feed);
 
 #endif

@@ -1,7 +1,7 @@
-/* gaps, replay, refusal: every result is shown once and in order, whatever is lost on the way. */
+/* feed, replay, refusal: every result is shown once and in order, whatever is lost on the way. */
 #include "tests/unit/check.h"
 
-#include "clients/cli/gaps.h"
+#include "clients/cli/feed.h"
 #include "clients/cli/refusal.h"
 #include "tests/unit/rng.h"
 #include "tests/unit/wire_parse.h"
@@ -34,14 +34,14 @@ static const msgpack_object *read_map(const char *text) {
 
 static int64_t now_us;
 
-static enum gaps_verdict alive(
-    struct gaps *gaps, int64_t epoch, int64_t origin, int64_t seq, const char *streams) {
+static enum feed_verdict alive(
+    struct feed *feed, int64_t epoch, int64_t origin, int64_t seq, const char *streams) {
     struct wire_error err;
-    enum gaps_verdict verdict;
+    enum feed_verdict verdict;
     char text[200];
     (void)snprintf(text, sizeof text, "{'epoch': %d, 'origin': %d, 'seq': %d, 'streams': {%s}}",
         (int)epoch, (int)origin, (int)seq, streams);
-    if (!gaps_alive(gaps, read_map(text), now_us, &verdict, &err))
+    if (!feed_alive(feed, read_map(text), now_us, &verdict, &err))
         fail_msg("%s: %s", text, err.message);
     return verdict;
 }
@@ -58,202 +58,202 @@ static struct replay answer(int64_t epoch, int64_t origin, bool more, int64_t lo
 
 static void from_now_on(void **state) {
     (void)state;
-    struct gaps gaps = {.after = -1};
-    assert_int_equal(gaps_result(&gaps, 1, 10, 1), GAPS_SKIP); /* where to begin is not known */
-    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 10, 1), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 11, 7), GAPS_SHOW);
-    assert_int_equal(gaps_result(&gaps, 1, 11, 7), GAPS_SKIP);
-    assert_int_equal(alive(&gaps, 1, 1, 11, ""), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 12, 1), GAPS_SHOW);
-    assert_int_equal(gaps.after, 12);
+    struct feed feed = {.after = -1};
+    assert_int_equal(feed_result(&feed, 1, 10, 1), FEED_SKIP); /* where to begin is not known */
+    assert_int_equal(alive(&feed, 1, 1, 10, ""), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 10, 1), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 11, 7), FEED_SHOW);
+    assert_int_equal(feed_result(&feed, 1, 11, 7), FEED_SKIP);
+    assert_int_equal(alive(&feed, 1, 1, 11, ""), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 12, 1), FEED_SHOW);
+    assert_int_equal(feed.after, 12);
     struct wire_error err;
-    enum gaps_verdict verdict;
+    enum feed_verdict verdict;
     assert_false(
-        gaps_alive(&gaps, read_map("{'epoch': 1, 'seq': 3, 'streams': {}}"), 0, &verdict, &err));
+        feed_alive(&feed, read_map("{'epoch': 1, 'seq': 3, 'streams': {}}"), 0, &verdict, &err));
     assert_string_equal(err.message, "origin: is missing");
 }
 
 static void a_gap_is_filled(void **state) {
     (void)state;
-    struct gaps gaps = {.after = -1};
-    (void)alive(&gaps, 1, 1, 10, "");
-    assert_int_equal(gaps_result(&gaps, 1, 14, 1), GAPS_ASK);
-    assert_int_equal(gaps.after, 10);
+    struct feed feed = {.after = -1};
+    (void)alive(&feed, 1, 1, 10, "");
+    assert_int_equal(feed_result(&feed, 1, 14, 1), FEED_ASK);
+    assert_int_equal(feed.after, 10);
     /* in two pages; the first says that 11 is gone */
     struct replay first = answer(1, 1, true, 11), second = answer(1, 1, false, 0);
-    assert_true(gaps_replay(&gaps, &first));
-    assert_true(gaps_replay_result(&gaps, 12, 1));
-    assert_true(gaps_replay_result(&gaps, 13, 2));
-    assert_int_equal(gaps_replay_end(&gaps, &first), GAPS_ASK);
-    assert_int_equal(gaps.after, 13);
-    assert_true(gaps_replay(&gaps, &second));
-    assert_false(gaps_replay_result(&gaps, 13, 2));
-    assert_true(gaps_replay_result(&gaps, 14, 3));
-    assert_true(gaps_replay_result(&gaps, 15, 4));
-    assert_int_equal(gaps_replay_end(&gaps, &second), GAPS_SKIP);
+    assert_true(feed_replay(&feed, &first));
+    assert_true(feed_replay_result(&feed, 12, 1));
+    assert_true(feed_replay_result(&feed, 13, 2));
+    assert_int_equal(feed_replay_end(&feed, &first), FEED_ASK);
+    assert_int_equal(feed.after, 13);
+    assert_true(feed_replay(&feed, &second));
+    assert_false(feed_replay_result(&feed, 13, 2));
+    assert_true(feed_replay_result(&feed, 14, 3));
+    assert_true(feed_replay_result(&feed, 15, 4));
+    assert_int_equal(feed_replay_end(&feed, &second), FEED_SKIP);
     /* what was published meanwhile, and an older `alive` */
-    assert_int_equal(gaps_result(&gaps, 1, 14, 3), GAPS_SKIP);
-    assert_int_equal(alive(&gaps, 1, 1, 14, ""), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 15, 4), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 16, 5), GAPS_SHOW);
+    assert_int_equal(feed_result(&feed, 1, 14, 3), FEED_SKIP);
+    assert_int_equal(alive(&feed, 1, 1, 14, ""), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 15, 4), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 16, 5), FEED_SHOW);
     /* the last one was lost: `alive` tells */
-    assert_int_equal(alive(&gaps, 1, 1, 17, ""), GAPS_ASK);
-    assert_int_equal(gaps.after, 16);
+    assert_int_equal(alive(&feed, 1, 1, 17, ""), FEED_ASK);
+    assert_int_equal(feed.after, 16);
 }
 
 /* Where all is gone there is nothing more to ask for. */
 static void a_gap_that_cannot_be_filled(void **state) {
     (void)state;
-    struct gaps gaps = {.after = -1};
-    (void)alive(&gaps, 1, 1, 10, "");
-    assert_int_equal(gaps_result(&gaps, 1, 15, 1), GAPS_ASK);
+    struct feed feed = {.after = -1};
+    (void)alive(&feed, 1, 1, 10, "");
+    assert_int_equal(feed_result(&feed, 1, 15, 1), FEED_ASK);
     struct replay replay = answer(1, 1, false, 0);
-    assert_true(gaps_replay(&gaps, &replay));
-    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
-    assert_int_equal(gaps.after, 15);
-    assert_int_equal(gaps_result(&gaps, 1, 16, 1), GAPS_SHOW);
-    assert_int_equal(gaps_result(&gaps, 1, 20, 1), GAPS_ASK);
-    assert_int_equal(gaps_give_up(&gaps), 4);
-    assert_int_equal(gaps_result(&gaps, 1, 21, 1), GAPS_SHOW);
+    assert_true(feed_replay(&feed, &replay));
+    assert_int_equal(feed_replay_end(&feed, &replay), FEED_SKIP);
+    assert_int_equal(feed.after, 15);
+    assert_int_equal(feed_result(&feed, 1, 16, 1), FEED_SHOW);
+    assert_int_equal(feed_result(&feed, 1, 20, 1), FEED_ASK);
+    assert_int_equal(feed_give_up(&feed), 4);
+    assert_int_equal(feed_result(&feed, 1, 21, 1), FEED_SHOW);
 }
 
 static void beginning_with_old_ones(void **state) {
     (void)state;
-    struct gaps all = {.after = 0}, some = {.after = 9}, none = {.after = 10},
+    struct feed all = {.after = 0}, some = {.after = 9}, none = {.after = 10},
                 ahead = {.after = 11};
-    assert_int_equal(alive(&all, 1, 1, 10, ""), GAPS_ASK);
+    assert_int_equal(alive(&all, 1, 1, 10, ""), FEED_ASK);
     assert_int_equal(all.after, 0);
-    assert_int_equal(alive(&some, 1, 1, 10, ""), GAPS_ASK);
+    assert_int_equal(alive(&some, 1, 1, 10, ""), FEED_ASK);
     assert_int_equal(some.after, 9);
-    assert_int_equal(alive(&none, 1, 1, 10, ""), GAPS_SKIP);
+    assert_int_equal(alive(&none, 1, 1, 10, ""), FEED_SKIP);
     assert_false(none.ahead);
-    assert_int_equal(alive(&ahead, 1, 1, 10, ""), GAPS_SKIP);
+    assert_int_equal(alive(&ahead, 1, 1, 10, ""), FEED_SKIP);
     assert_true(ahead.ahead);
-    assert_int_equal(gaps_result(&ahead, 1, 11, 1), GAPS_SHOW);
+    assert_int_equal(feed_result(&ahead, 1, 11, 1), FEED_SHOW);
 }
 
 /* While the origin is the same, a restart is no more than a pause. */
 static void a_restart_that_counts_on(void **state) {
     (void)state;
-    struct gaps gaps = {.after = -1};
-    (void)alive(&gaps, 5, 1, 10, "");
-    assert_int_equal(gaps_result(&gaps, 5, 11, 1), GAPS_SHOW);
-    assert_int_equal(gaps_result(&gaps, 8, 12, 1), GAPS_SKIP); /* the origin is not known yet */
-    assert_int_equal(alive(&gaps, 8, 1, 12, ""), GAPS_ASK);
-    assert_int_equal(gaps.after, 11);
+    struct feed feed = {.after = -1};
+    (void)alive(&feed, 5, 1, 10, "");
+    assert_int_equal(feed_result(&feed, 5, 11, 1), FEED_SHOW);
+    assert_int_equal(feed_result(&feed, 8, 12, 1), FEED_SKIP); /* the origin is not known yet */
+    assert_int_equal(alive(&feed, 8, 1, 12, ""), FEED_ASK);
+    assert_int_equal(feed.after, 11);
     struct replay replay = answer(8, 1, false, 0);
-    assert_true(gaps_replay(&gaps, &replay));
-    assert_true(gaps_replay_result(&gaps, 12, 2));
-    (void)gaps_replay_end(&gaps, &replay);
-    assert_int_equal(gaps_result(&gaps, 8, 13, 3), GAPS_SHOW);
-    assert_false(gaps.renewed);
+    assert_true(feed_replay(&feed, &replay));
+    assert_true(feed_replay_result(&feed, 12, 2));
+    (void)feed_replay_end(&feed, &replay);
+    assert_int_equal(feed_result(&feed, 8, 13, 3), FEED_SHOW);
+    assert_false(feed.renewed);
 }
 
 /* A new origin: all that it has counted was there to be seen. */
 static void a_restart_that_begins_again(void **state) {
     (void)state;
-    struct gaps gaps = {.after = -1};
-    (void)alive(&gaps, 1, 1, 10, "");
-    assert_int_equal(alive(&gaps, 5, 5, 3, ""), GAPS_ASK);
-    assert_int_equal(gaps.after, 0);
-    assert_true(gaps.renewed);
+    struct feed feed = {.after = -1};
+    (void)alive(&feed, 1, 1, 10, "");
+    assert_int_equal(alive(&feed, 5, 5, 3, ""), FEED_ASK);
+    assert_int_equal(feed.after, 0);
+    assert_true(feed.renewed);
     /* the answer may be of a third one */
-    gaps.renewed = false;
+    feed.renewed = false;
     struct replay old = answer(9, 9, false, 0), replay = answer(9, 9, false, 0);
-    assert_false(gaps_replay(&gaps, &old));
-    assert_true(gaps.renewed);
-    assert_int_equal(gaps.after, 0);
-    assert_true(gaps_replay(&gaps, &replay));
-    assert_true(gaps_replay_result(&gaps, 1, 1));
-    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 9, 2, 2), GAPS_SHOW);
+    assert_false(feed_replay(&feed, &old));
+    assert_true(feed.renewed);
+    assert_int_equal(feed.after, 0);
+    assert_true(feed_replay(&feed, &replay));
+    assert_true(feed_replay_result(&feed, 1, 1));
+    assert_int_equal(feed_replay_end(&feed, &replay), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 9, 2, 2), FEED_SHOW);
     /* nothing counted yet, nothing to ask for */
-    assert_int_equal(alive(&gaps, 20, 20, 0, ""), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 20, 1, 1), GAPS_SHOW);
+    assert_int_equal(alive(&feed, 20, 20, 0, ""), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 20, 1, 1), FEED_SHOW);
 }
 
 /* ---- one stream ------------------------------------------------------------------------- */
 
 static void a_stream(void **state) {
     (void)state;
-    struct gaps gaps = {.stream = "a", .after = -1};
-    assert_int_equal(alive(&gaps, 1, 1, 10, "'a': 5, 'b': 5"), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 20, 6), GAPS_SHOW);
-    assert_int_equal(gaps_result(&gaps, 1, 20, 6), GAPS_SKIP);
-    assert_int_equal(alive(&gaps, 1, 1, 30, "'b': 15"), GAPS_SKIP); /* quiet for a minute */
-    assert_int_equal(gaps.after, 20);
-    assert_int_equal(alive(&gaps, 1, 1, 40, "'a': 6, 'b': 16"), GAPS_SKIP);
-    assert_int_equal(gaps.after, 40); /* what was counted since is of others */
-    assert_int_equal(gaps_result(&gaps, 1, 50, 8), GAPS_ASK);
-    assert_int_equal(gaps.after, 40);
+    struct feed feed = {.stream = "a", .after = -1};
+    assert_int_equal(alive(&feed, 1, 1, 10, "'a': 5, 'b': 5"), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 20, 6), FEED_SHOW);
+    assert_int_equal(feed_result(&feed, 1, 20, 6), FEED_SKIP);
+    assert_int_equal(alive(&feed, 1, 1, 30, "'b': 15"), FEED_SKIP); /* quiet for a minute */
+    assert_int_equal(feed.after, 20);
+    assert_int_equal(alive(&feed, 1, 1, 40, "'a': 6, 'b': 16"), FEED_SKIP);
+    assert_int_equal(feed.after, 40); /* what was counted since is of others */
+    assert_int_equal(feed_result(&feed, 1, 50, 8), FEED_ASK);
+    assert_int_equal(feed.after, 40);
     struct replay replay = answer(1, 1, false, 0);
-    assert_true(gaps_replay(&gaps, &replay));
-    assert_true(gaps_replay_result(&gaps, 45, 7));
-    assert_true(gaps_replay_result(&gaps, 50, 8));
-    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 51, 9), GAPS_SHOW);
-    assert_int_equal(alive(&gaps, 1, 1, 60, "'a': 10"), GAPS_ASK);
-    assert_int_equal(gaps.after, 51);
-    assert_int_equal(gaps_give_up(&gaps), 1);
-    assert_int_equal(gaps_result(&gaps, 1, 61, 11), GAPS_SHOW);
+    assert_true(feed_replay(&feed, &replay));
+    assert_true(feed_replay_result(&feed, 45, 7));
+    assert_true(feed_replay_result(&feed, 50, 8));
+    assert_int_equal(feed_replay_end(&feed, &replay), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 51, 9), FEED_SHOW);
+    assert_int_equal(alive(&feed, 1, 1, 60, "'a': 10"), FEED_ASK);
+    assert_int_equal(feed.after, 51);
+    assert_int_equal(feed_give_up(&feed), 1);
+    assert_int_equal(feed_result(&feed, 1, 61, 11), FEED_SHOW);
 }
 
 /* A stream that no `alive` lists: its first result may have others before it. */
 static void a_quiet_stream(void **state) {
     (void)state;
-    struct gaps gaps = {.stream = "a", .after = -1};
-    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_SKIP);
-    assert_int_equal(gaps_result(&gaps, 1, 12, 7), GAPS_ASK);
-    assert_int_equal(gaps.after, 10);
+    struct feed feed = {.stream = "a", .after = -1};
+    assert_int_equal(alive(&feed, 1, 1, 10, ""), FEED_SKIP);
+    assert_int_equal(feed_result(&feed, 1, 12, 7), FEED_ASK);
+    assert_int_equal(feed.after, 10);
     struct replay replay = answer(1, 1, false, 0);
-    assert_true(gaps_replay(&gaps, &replay));
-    assert_true(gaps_replay_result(&gaps, 12, 7));
-    (void)gaps_replay_end(&gaps, &replay);
-    assert_int_equal(gaps_result(&gaps, 1, 13, 8), GAPS_SHOW);
-    struct gaps other = {.stream = "a", .after = -1};
-    assert_int_equal(alive(&other, 1, 1, 10, ""), GAPS_SKIP);
-    assert_int_equal(alive(&other, 1, 1, 12, "'a': 7"), GAPS_ASK);
-    assert_int_equal(gaps_give_up(&other), 1);
-    assert_int_equal(gaps_result(&other, 1, 13, 8), GAPS_SHOW);
+    assert_true(feed_replay(&feed, &replay));
+    assert_true(feed_replay_result(&feed, 12, 7));
+    (void)feed_replay_end(&feed, &replay);
+    assert_int_equal(feed_result(&feed, 1, 13, 8), FEED_SHOW);
+    struct feed other = {.stream = "a", .after = -1};
+    assert_int_equal(alive(&other, 1, 1, 10, ""), FEED_SKIP);
+    assert_int_equal(alive(&other, 1, 1, 12, "'a': 7"), FEED_ASK);
+    assert_int_equal(feed_give_up(&other), 1);
+    assert_int_equal(feed_result(&other, 1, 13, 8), FEED_SHOW);
 }
 
 /* One that is not listed may have had results while nothing was heard of the broker. */
 static void a_stream_that_is_no_longer_listed(void **state) {
     (void)state;
-    struct gaps gaps = {.stream = "a", .after = -1};
+    struct feed feed = {.stream = "a", .after = -1};
     now_us = 1000;
-    assert_int_equal(alive(&gaps, 1, 1, 10, "'a': 4"), GAPS_SKIP);
-    now_us += GAPS_SURE_US - 1;
-    assert_int_equal(alive(&gaps, 1, 1, 12, ""), GAPS_SKIP);
+    assert_int_equal(alive(&feed, 1, 1, 10, "'a': 4"), FEED_SKIP);
+    now_us += FEED_SURE_US - 1;
+    assert_int_equal(alive(&feed, 1, 1, 12, ""), FEED_SKIP);
     now_us += 1;
-    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_SKIP); /* nothing was counted since */
-    assert_int_equal(alive(&gaps, 1, 1, 12, ""), GAPS_ASK);
-    assert_int_equal(gaps.after, 10);
+    assert_int_equal(alive(&feed, 1, 1, 10, ""), FEED_SKIP); /* nothing was counted since */
+    assert_int_equal(alive(&feed, 1, 1, 12, ""), FEED_ASK);
+    assert_int_equal(feed.after, 10);
     struct replay replay = answer(1, 1, false, 0);
-    assert_true(gaps_replay(&gaps, &replay));
-    assert_true(gaps_replay_result(&gaps, 11, 5));
-    assert_int_equal(gaps_replay_end(&gaps, &replay), GAPS_SKIP);
-    assert_int_equal(gaps.after, 12);
-    assert_int_equal(alive(&gaps, 1, 1, 13, ""), GAPS_SKIP);
-    now_us += GAPS_SURE_US - 1;
-    assert_int_equal(alive(&gaps, 1, 1, 13, "'a': 5"), GAPS_SKIP);
-    now_us += GAPS_SURE_US - 1;
-    assert_int_equal(alive(&gaps, 1, 1, 14, ""), GAPS_SKIP);
+    assert_true(feed_replay(&feed, &replay));
+    assert_true(feed_replay_result(&feed, 11, 5));
+    assert_int_equal(feed_replay_end(&feed, &replay), FEED_SKIP);
+    assert_int_equal(feed.after, 12);
+    assert_int_equal(alive(&feed, 1, 1, 13, ""), FEED_SKIP);
+    now_us += FEED_SURE_US - 1;
+    assert_int_equal(alive(&feed, 1, 1, 13, "'a': 5"), FEED_SKIP);
+    now_us += FEED_SURE_US - 1;
+    assert_int_equal(alive(&feed, 1, 1, 14, ""), FEED_SKIP);
     now_us = 0;
 }
 
 static void old_ones_of_a_stream(void **state) {
     (void)state;
-    struct gaps gaps = {.stream = "a", .after = 0};
-    assert_int_equal(alive(&gaps, 1, 1, 10, ""), GAPS_ASK);
+    struct feed feed = {.stream = "a", .after = 0};
+    assert_int_equal(alive(&feed, 1, 1, 10, ""), FEED_ASK);
     struct replay replay = answer(1, 1, false, 4);
-    assert_true(gaps_replay(&gaps, &replay));
-    assert_false(gaps_replay_result(&gaps, 4, 1));
-    assert_true(gaps_replay_result(&gaps, 7, 2));
-    (void)gaps_replay_end(&gaps, &replay);
-    assert_int_equal(gaps.after, 10);
-    assert_int_equal(gaps_result(&gaps, 1, 11, 3), GAPS_SHOW);
+    assert_true(feed_replay(&feed, &replay));
+    assert_false(feed_replay_result(&feed, 4, 1));
+    assert_true(feed_replay_result(&feed, 7, 2));
+    (void)feed_replay_end(&feed, &replay);
+    assert_int_equal(feed.after, 10);
+    assert_int_equal(feed_result(&feed, 1, 11, 3), FEED_SHOW);
 }
 
 /* ---- whatever is lost ------------------------------------------------------------------- */
@@ -265,13 +265,13 @@ struct world {
     int64_t epoch, seq, kept; /* results 1..kept are gone */
     int64_t stream_of[400];   /* stream_seq in "a", or -1 - that of others */
     int64_t stream_seqs[2];
-    struct gaps gaps;
+    struct feed feed;
     int64_t shown, allowed; /* the last one; up to this one some may be missing */
     bool asking;
 };
 
 static bool of_stream(const struct world *w, int64_t seq) {
-    return w->gaps.stream == NULL || w->stream_of[seq] > 0;
+    return w->feed.stream == NULL || w->stream_of[seq] > 0;
 }
 
 static int64_t stream_seq(const struct world *w, int64_t seq) {
@@ -287,11 +287,11 @@ static void show(struct world *w, int64_t seq) {
 }
 
 static void one_answer(struct world *w) {
-    int64_t after = w->gaps.after, limit = 1 + rng_below(&w->rng, 5);
+    int64_t after = w->feed.after, limit = 1 + rng_below(&w->rng, 5);
     struct replay replay = answer(w->epoch, 1, false, after < w->kept ? w->kept : 0);
     if (rng_below(&w->rng, 3) == 0)
         return; /* it will be asked again */
-    assert_true(gaps_replay(&w->gaps, &replay));
+    assert_true(feed_replay(&w->feed, &replay));
     if (replay.lost_to > w->allowed)
         w->allowed = replay.lost_to;
     for (int64_t i = (after > w->kept ? after : w->kept) + 1; i <= w->seq; i++) {
@@ -301,10 +301,10 @@ static void one_answer(struct world *w) {
             replay.more = true;
             break;
         }
-        if (gaps_replay_result(&w->gaps, i, stream_seq(w, i)))
+        if (feed_replay_result(&w->feed, i, stream_seq(w, i)))
             show(w, i);
     }
-    w->asking = gaps_replay_end(&w->gaps, &replay) == GAPS_ASK;
+    w->asking = feed_replay_end(&w->feed, &replay) == FEED_ASK;
 }
 
 static void one_result(struct world *w) {
@@ -316,14 +316,14 @@ static void one_result(struct world *w) {
     bool lost = w->asking || rng_below(&w->rng, 4) == 0 || !of_stream(w, w->seq);
     if (lost)
         return;
-    switch (gaps_result(&w->gaps, w->epoch, w->seq, number)) {
-    case GAPS_SHOW:
+    switch (feed_result(&w->feed, w->epoch, w->seq, number)) {
+    case FEED_SHOW:
         show(w, w->seq);
         break;
-    case GAPS_ASK:
+    case FEED_ASK:
         w->asking = true;
         break;
-    case GAPS_SKIP:
+    case FEED_SKIP:
         break;
     }
 }
@@ -334,20 +334,20 @@ static void one_alive(struct world *w) {
         return;
     if (w->stream_seqs[0] > 0 && rng_below(&w->rng, 2) == 0)
         (void)snprintf(streams, sizeof streams, "'a': %d", (int)w->stream_seqs[0]);
-    if (alive(&w->gaps, w->epoch, 1, w->seq, streams) == GAPS_ASK)
+    if (alive(&w->feed, w->epoch, 1, w->seq, streams) == FEED_ASK)
         w->asking = true;
 }
 
 static void nothing_is_lost_or_shown_twice(void **state) {
     (void)state;
-    uint64_t seed = rng_seed("gaps");
+    uint64_t seed = rng_seed("feed");
     for (int run = 0; run < 2000; run++) {
         struct world w = {.rng = seed + (uint64_t)run, .epoch = 1};
-        w.gaps = (struct gaps){.stream = run % 2 == 0 ? NULL : "a", .after = run % 4 < 2 ? 0 : -1};
+        w.feed = (struct feed){.stream = run % 2 == 0 ? NULL : "a", .after = run % 4 < 2 ? 0 : -1};
         for (int i = 0; i < 5; i++)
             one_result(&w);
         one_alive(&w);
-        w.shown = w.gaps.after;
+        w.shown = w.feed.after;
         for (int step = 0; step < 200; step++) {
             uint32_t what = rng_below(&w.rng, 20);
             if (what == 0)
@@ -362,8 +362,8 @@ static void nothing_is_lost_or_shown_twice(void **state) {
                 one_result(&w);
         }
         /* in the end there is nothing that was not shown or told as lost */
-        now_us = GAPS_SURE_US;
-        w.asking = alive(&w.gaps, w.epoch, 1, w.seq, "") == GAPS_ASK || w.asking;
+        now_us = FEED_SURE_US;
+        w.asking = alive(&w.feed, w.epoch, 1, w.seq, "") == FEED_ASK || w.asking;
         now_us = 0;
         while (w.asking)
             one_answer(&w);

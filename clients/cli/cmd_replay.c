@@ -1,6 +1,6 @@
 /* hopmq replay: prints results that were published before, as far as the broker keeps them. */
-#include "clients/cli/asker.h"
 #include "clients/cli/output.h"
+#include "clients/cli/replay_request.h"
 #include "clients/cli/show.h"
 
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 
 struct replay_command {
     struct command_options *common;
-    struct asker asker;
+    struct replay_request request;
     bool json, lost, after_given;
     int64_t after;
     int64_t left;   /* results to be printed at most */
@@ -34,7 +34,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         cmd->json = true;
         return 0;
     case KEY_STREAM:
-        cmd->asker.stream = command_stream("--stream", arg);
+        cmd->request.stream = command_stream("--stream", arg);
         return 0;
     case KEY_LIMIT:
         cmd->left = command_number("--limit", arg, 1, INT64_MAX);
@@ -70,7 +70,7 @@ static void on_up(
     (void)pong;
     (void)root;
     (void)rtt_us;
-    asker_ask(&cmd->asker, cmd->after, cmd->left);
+    replay_request_send(&cmd->request, cmd->after, cmd->left);
 }
 
 static bool print(struct replay_command *cmd, const struct replay *replay, struct wire_error *err) {
@@ -97,57 +97,57 @@ static void on_replay(struct replay_command *cmd, const struct replay *replay) {
     struct wire_error err;
     if (cmd->origin != 0 && replay->origin != cmd->origin) {
         output_warn("the broker has begun to count again; the results that it had are gone");
-        dial_end(cmd->asker.dial, EX_UNAVAILABLE);
+        dial_end(cmd->request.dial, EX_UNAVAILABLE);
         return;
     }
     cmd->origin = replay->origin;
     if (replay->lost_to > 0) {
-        show_lost(replay->lost_from, replay->lost_to, cmd->asker.stream);
+        show_lost(replay->lost_from, replay->lost_to, cmd->request.stream);
         cmd->lost = true;
     }
     if (!print(cmd, replay, &err)) {
         dial_nonsense(&err);
-        dial_end(cmd->asker.dial, EX_UNAVAILABLE);
+        dial_end(cmd->request.dial, EX_UNAVAILABLE);
     } else if (output_failed()) {
-        dial_end(cmd->asker.dial, EX_IOERR);
+        dial_end(cmd->request.dial, EX_IOERR);
     } else if (replay->more && cmd->left > 0) {
-        asker_ask(&cmd->asker, cmd->after, cmd->left);
+        replay_request_send(&cmd->request, cmd->after, cmd->left);
     } else {
-        dial_end(cmd->asker.dial, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
+        dial_end(cmd->request.dial, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
     }
 }
 
 static void on_message(void *context, const struct dial_message *message) {
     struct replay_command *cmd = context;
     struct replay replay;
-    switch (asker_message(&cmd->asker, message, &replay)) {
-    case ASKER_ANSWER:
+    switch (replay_request_message(&cmd->request, message, &replay)) {
+    case REPLAY_REQUEST_ANSWER:
         on_replay(cmd, &replay);
         break;
-    case ASKER_REFUSED:
-        dial_end(cmd->asker.dial, dial_refused(message));
+    case REPLAY_REQUEST_REFUSED:
+        dial_end(cmd->request.dial, dial_refused(message));
         break;
-    case ASKER_NONSENSE:
-        dial_end(cmd->asker.dial, EX_UNAVAILABLE);
+    case REPLAY_REQUEST_NONSENSE:
+        dial_end(cmd->request.dial, EX_UNAVAILABLE);
         break;
-    case ASKER_NOTHING:
+    case REPLAY_REQUEST_NOTHING:
         break;
     }
 }
 
 static void on_restart(void *context) {
     struct replay_command *cmd = context;
-    asker_again(&cmd->asker);
+    replay_request_resend(&cmd->request);
 }
 
 static int64_t on_next(void *context) {
     const struct replay_command *cmd = context;
-    return asker_next(&cmd->asker);
+    return replay_request_next(&cmd->request);
 }
 
 static void on_tick(void *context, int64_t now_us) {
     struct replay_command *cmd = context;
-    asker_tick(&cmd->asker, now_us);
+    replay_request_tick(&cmd->request, now_us);
 }
 
 int command_replay(struct command_options *common, int argc, char **argv) {
@@ -159,8 +159,8 @@ int command_replay(struct command_options *common, int argc, char **argv) {
         .next = on_next,
         .tick = on_tick};
     command_parse(&argp, argc, argv, &cmd);
-    cmd.asker.dial = dial_new(common, &events);
-    int code = dial_run(cmd.asker.dial);
-    dial_destroy(&cmd.asker.dial);
+    cmd.request.dial = dial_new(common, &events);
+    int code = dial_run(cmd.request.dial);
+    dial_destroy(&cmd.request.dial);
     return code;
 }

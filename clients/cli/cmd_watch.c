@@ -3,11 +3,11 @@
  * While a replay is awaited, which fills a gap, the subscription is not read: what is published
  * meanwhile waits in its queue. What the broker could not send is the next gap.
  */
-#include "clients/cli/asker.h"
 #include "clients/cli/feed.h"
 #include "clients/cli/json.h"
 #include "clients/cli/output.h"
 #include "clients/cli/render.h"
+#include "clients/cli/replay_request.h"
 #include "clients/cli/show.h"
 #include "common/protocol/hop.h"
 #include "common/protocol/result.h"
@@ -30,7 +30,7 @@ struct watch_command {
     bool alive; /* the subscription is known to be set */
     bool lost;  /* some result will never be shown */
     struct feed feed;
-    struct asker asker;
+    struct replay_request request;
     struct dial *dial;
     zsock_t *socket;
     struct wire_doc doc;
@@ -119,7 +119,7 @@ static void tell_changes(struct watch_command *cmd) {
 }
 
 static void ask(struct watch_command *cmd) {
-    asker_ask(&cmd->asker, cmd->feed.after, REQUEST_MAX_ITEMS);
+    replay_request_send(&cmd->request, cmd->feed.after, REQUEST_MAX_ITEMS);
 }
 
 static bool on_result(struct watch_command *cmd, struct wire_error *err) {
@@ -207,7 +207,7 @@ static void watch_on(struct watch_command *cmd) {
 static void on_socket(void *context) {
     struct watch_command *cmd = context;
     struct sock_message message;
-    for (int i = 0; i < REACTOR_DRAIN && !output_failed() && !cmd->asker.waiting; i++) {
+    for (int i = 0; i < REACTOR_DRAIN && !output_failed() && !cmd->request.waiting; i++) {
         if (full(cmd) || !sock_receive(cmd->socket, &message))
             break;
         if (message.frames == 2)
@@ -216,7 +216,7 @@ static void on_socket(void *context) {
     }
     if (output_failed())
         dial_end(cmd->dial, EX_IOERR);
-    else if (cmd->asker.waiting)
+    else if (cmd->request.waiting)
         reactor_socket_end(dial_reactor(cmd->dial), cmd->socket);
 }
 
@@ -271,13 +271,13 @@ static void on_message(void *context, const struct dial_message *message) {
     struct watch_command *cmd = context;
     struct replay replay;
     struct wire_error err;
-    enum asker_got got = asker_message(&cmd->asker, message, &replay);
-    if (got == ASKER_NOTHING)
+    enum replay_request_got got = replay_request_message(&cmd->request, message, &replay);
+    if (got == REPLAY_REQUEST_NOTHING)
         return;
-    if (got == ASKER_REFUSED)
+    if (got == REPLAY_REQUEST_REFUSED)
         on_refusal(cmd, message);
-    bool good = got != ASKER_NONSENSE;
-    if (got == ASKER_ANSWER && !on_replay(cmd, &replay, &err)) {
+    bool good = got != REPLAY_REQUEST_NONSENSE;
+    if (got == REPLAY_REQUEST_ANSWER && !on_replay(cmd, &replay, &err)) {
         dial_nonsense(&err);
         good = false;
     }
@@ -285,7 +285,7 @@ static void on_message(void *context, const struct dial_message *message) {
         dial_end(cmd->dial, EX_UNAVAILABLE);
     else if (output_failed())
         dial_end(cmd->dial, EX_IOERR);
-    else if (!cmd->asker.waiting && !full(cmd))
+    else if (!cmd->request.waiting && !full(cmd))
         watch_on(cmd);
 }
 
@@ -320,14 +320,14 @@ static void on_up(
 
 static int64_t on_next(void *context) {
     const struct watch_command *cmd = context;
-    return asker_next(&cmd->asker);
+    return replay_request_next(&cmd->request);
 }
 
 /* After a pause of the whole process: what has come counts before what is late. */
 static void on_tick(void *context, int64_t now_us) {
     struct watch_command *cmd = context;
-    asker_tick(&cmd->asker, now_us);
-    if (cmd->socket != NULL && !cmd->asker.waiting)
+    replay_request_tick(&cmd->request, now_us);
+    if (cmd->socket != NULL && !cmd->request.waiting)
         on_socket(context);
 }
 
@@ -337,8 +337,8 @@ int command_watch(struct command_options *common, int argc, char **argv) {
         .context = &cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
     command_parse(&argp, argc, argv, &cmd);
     cmd.dial = dial_new(common, &events);
-    cmd.feed.stream = cmd.asker.stream = cmd.stream;
-    cmd.asker.dial = cmd.dial;
+    cmd.feed.stream = cmd.request.stream = cmd.stream;
+    cmd.request.dial = cmd.dial;
     if (!wire_doc_init(&cmd.doc))
         abort();
     int code = dial_run(cmd.dial);

@@ -3,8 +3,8 @@
 #include "clients/cli/dial.h"
 #include "clients/cli/item.h"
 #include "clients/cli/json.h"
-#include "clients/cli/live.h"
 #include "clients/cli/output.h"
+#include "clients/cli/progress.h"
 #include "clients/cli/refusal.h"
 
 #include <bsd/stdlib.h>
@@ -154,7 +154,7 @@ static bool print_result(
     if (cmd->text && cmd->printed)
         lines_end(&text);
     if (cmd->text)
-        live_whole(&text, &head, &body);
+        progress_whole(&text, &head, &body);
     else
         json_line(&text, map, NULL);
     cmd->printed = true;

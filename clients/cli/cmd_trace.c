@@ -4,8 +4,8 @@
  * is live, what the others bring is kept until their turn.
  */
 #include "clients/cli/command.h"
-#include "clients/cli/live.h"
 #include "clients/cli/output.h"
+#include "clients/cli/progress.h"
 #include "clients/cli/show.h"
 #include "clients/cli/submit_run.h"
 #include "common/mem.h"
@@ -15,7 +15,7 @@
 /* What is printed of one trace. */
 struct page {
     TAILQ_ENTRY(page) link;
-    struct live live;
+    struct progress progress;
     struct lines text;
     bool begun, ended;
 };
@@ -106,7 +106,7 @@ static void on_added(void *context, struct item *item) {
     struct trace trace = cmd->trace.trace;
     struct page *page = mem_new(1, sizeof *page);
     (void)snprintf(trace.target, sizeof trace.target, "%s", item->target);
-    live_begin(&page->live, &page->text, &trace);
+    progress_begin(&page->progress, &page->text, &trace);
     TAILQ_INSERT_TAIL(&cmd->pages, page, link);
     item->data = page;
 }
@@ -118,7 +118,7 @@ static void on_accepted(void *context, struct item *item) {
 
 static void on_hop(void *context, struct item *item, const msgpack_object *hop) {
     struct page *page = item->data;
-    live_hop(&page->live, &page->text, hop);
+    progress_hop(&page->progress, &page->text, hop);
     print(context);
 }
 
@@ -131,7 +131,7 @@ static void on_result(void *context, struct item *item, const struct result_head
     const struct result_body *body, const msgpack_object *root) {
     struct page *page = item->data;
     (void)root;
-    live_end(&page->live, &page->text, head, body);
+    progress_end(&page->progress, &page->text, head, body);
     page->ended = true;
     print(context);
 }
@@ -140,7 +140,7 @@ static void on_part(void *context, struct item *item, const struct result_head *
     const struct result_body *body, const msgpack_object *root) {
     struct page *page = item->data;
     (void)root;
-    live_part(&page->text, head, body);
+    progress_part(&page->text, head, body);
     print(context);
 }
 

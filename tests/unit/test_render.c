@@ -2,8 +2,8 @@
 #include "tests/unit/check.h"
 
 #include "clients/cli/json.h"
-#include "clients/cli/live.h"
 #include "clients/cli/pong.h"
+#include "clients/cli/progress.h"
 #include "clients/cli/render.h"
 #include "clients/cli/stats_text.h"
 #include "tests/unit/wire_parse.h"
@@ -178,31 +178,31 @@ static void one_line(void **state) {
 static void live_traces(void **state) {
     (void)state;
     struct trace trace;
-    struct live live;
+    struct progress progress;
     trace_defaults(&trace);
     memcpy(trace.target, "192.0.2.1", sizeof "192.0.2.1");
-    live_begin(&live, &out, &trace);
+    progress_begin(&progress, &out, &trace);
     expect("trace to 192.0.2.1, icmp, 30 hops at most\n");
-    live_hop(&live, &out, read_map(ONE));
+    progress_hop(&progress, &out, read_map(ONE));
     expect(" 1  10.0.0.1            0.412 ms\n");
-    live_hop(&live, &out, read_map(THREE));
-    live_hop(&live, &out, read_map("{'ttl': 2}"));
+    progress_hop(&progress, &out, read_map(THREE));
+    progress_hop(&progress, &out, read_map("{'ttl': 2}"));
     expect("");
-    live_hop(&live, &out, read_map(TWO));
+    progress_hop(&progress, &out, read_map(TWO));
     expect(" 2  *\n");
-    live_hop(&live, &out, read_map(ONE));
+    progress_hop(&progress, &out, read_map(ONE));
     expect("worker lost, the trace starts again\n 1  10.0.0.1            0.412 ms\n");
     read_result(
         "{" HEAD(2) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE "," TWO "," THREE, "") "}");
-    live_end(&live, &out, &head, &body);
+    progress_end(&progress, &out, &head, &body);
     expect(" 2  *\n 3  192.0.2.1           0.900 ms\n"
            "reached in 3 hops, 0.3 s, 4 probes, worker w1, run 2\n");
     /* A run of which no hop came. */
-    live_begin(&live, &out, &trace);
-    live_hop(&live, &out, read_map(ONE));
+    progress_begin(&progress, &out, &trace);
+    progress_hop(&progress, &out, read_map(ONE));
     lines_clear(&out);
     read_result("{" HEAD(3) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE, "") "}");
-    live_end(&live, &out, &head, &body);
+    progress_end(&progress, &out, &head, &body);
     expect("worker lost, the trace starts again\n 1  10.0.0.1            0.412 ms\n"
            "reached in 1 hop, 0.3 s, 4 probes, worker w1, run 3\n");
 }
@@ -212,7 +212,7 @@ static void names(void **state) {
     (void)state;
     read_result("{" HEAD(1) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE "," TWO "," THREE,
         ", 'names': {'10.0.0.1': 'gw.example.net', '192.0.2.1': 'y'x60}") "}");
-    live_whole(&out, &head, &body);
+    progress_whole(&out, &head, &body);
     expect("trace to 192.0.2.1, icmp, 30 hops at most\n"
            " 1  gw.example.net (10.0.0.1)     0.412 ms\n"
            " 2  *\n"
@@ -246,21 +246,21 @@ static void shared(void **state) {
 static void fanouts(void **state) {
     (void)state;
     struct trace trace;
-    struct live live;
+    struct progress progress;
     trace_defaults(&trace);
     memcpy(trace.target, "192.0.2.1", sizeof "192.0.2.1");
-    live_begin(&live, &out, &trace);
+    progress_begin(&progress, &out, &trace);
     lines_clear(&out);
     read_result(
         "{" HEAD(1) ", 'id': 'one/w1', " BODY("192.0.2.1", "null", "gap-limit", ONE, "") "}");
-    live_part(&out, &head, &body);
+    progress_part(&out, &head, &body);
     expect("at w1:\n 1  10.0.0.1            0.412 ms\n"
            "gap-limit: the last 0 hops did not answer; 1 hop, 0.3 s, 4 probes, worker w1\n");
     read_result(
         "{" HEAD(0) ", 'accepted_us': 1700000000000000, " BODY("192.0.2.1", "null", "summary", "",
             ", 'members': [" PLACE("w1", "gap-limit", 1) "," PLACE("w2", "reached", 2) "," PLACE(
                 "w3", "reached", 3) "]") "}");
-    live_end(&live, &out, &head, &body);
+    progress_end(&progress, &out, &head, &body);
     expect("3 parts: 2 reached, 1 gap-limit, 0.3 s\n");
     render_line(&out, &head, &body);
     expect("2023-11-14T22:13:20Z default    one              192.0.2.1                summary      "

@@ -1,33 +1,35 @@
-/* live: one trace as it is printed while it runs. Pure.
+/* progress: one trace as it is printed while it runs. Pure.
  *
  * Hops come one by one, the result repeats them all. A hop message that was lost on the way, or a
  * trace that was started again at another worker, must leave neither a hole nor a hop twice.
  */
-#ifndef HOPMQ_CLIENT_LIVE_H
-#define HOPMQ_CLIENT_LIVE_H
+#ifndef HOPMQ_CLIENT_PROGRESS_H
+#define HOPMQ_CLIENT_PROGRESS_H
 
 #include "clients/cli/render.h"
 
-struct live {
+struct progress {
     int64_t first_ttl;
     int64_t next_ttl; /* the hop to be printed next */
     int64_t run;      /* as far as the hops tell */
 };
 
 /* Adds the header. */
-void live_begin(struct live *live, struct lines *text, const struct trace *trace);
+void progress_begin(struct progress *progress, struct lines *text, const struct trace *trace);
 
 /* Adds what a `hop` message brings. A malformed one adds nothing. */
-void live_hop(struct live *live, struct lines *text, const msgpack_object *hop);
+void progress_hop(struct progress *progress, struct lines *text, const msgpack_object *hop);
 
 /* Adds the hops that were not printed yet, and the summary. */
-void live_end(struct live *live, struct lines *text, const struct result_head *head,
+void progress_end(struct progress *progress, struct lines *text, const struct result_head *head,
     const struct result_body *body);
 
 /* Adds the result of one part of a fanout, under the name of its worker. */
-void live_part(struct lines *text, const struct result_head *head, const struct result_body *body);
+void progress_part(
+    struct lines *text, const struct result_head *head, const struct result_body *body);
 
 /* Adds a whole result at once, its header from the result itself. */
-void live_whole(struct lines *text, const struct result_head *head, const struct result_body *body);
+void progress_whole(
+    struct lines *text, const struct result_head *head, const struct result_body *body);
 
 #endif

@@ -17,7 +17,7 @@
 
 static struct core *core;
 static struct core_time now;
-static struct text log_text; /* what the broker sent since it was last compared */
+static struct transcript log_text; /* what the broker sent since it was last compared */
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
 static const char *gone, *full; /* peers that are not there, or do not read */
@@ -41,10 +41,10 @@ static void remember(const void *at, size_t size) {
 static void note(const char *who, const void *at, size_t size) {
     struct wire_error err;
     remember(at, size);
-    text_add(&log_text, "%s ", who);
+    transcript_add(&log_text, "%s ", who);
     assert_true(wire_doc_read(&doc, at, size, 1048576, &err));
     wire_parse_add(&log_text, &doc.root);
-    text_add(&log_text, "\n");
+    transcript_add(&log_text, "\n");
 }
 
 /* Messages that did not reach their peer, until the core is told. */
@@ -231,7 +231,7 @@ static void publish(void *context, const char *topic, const void *at, size_t siz
 static void say(void *context, enum core_level level, const char *event, const char *detail) {
     (void)context;
     if (level == CORE_WARN)
-        text_add(&log_text, "log %s %s\n", event, detail);
+        transcript_add(&log_text, "log %s %s\n", event, detail);
 }
 
 static const struct core_sink sink = {
@@ -305,7 +305,7 @@ static int tear_down(void **state) {
     forget_kept();
     wire_doc_free(&doc);
     msgpack_sbuffer_destroy(&bytes);
-    text_free(&log_text);
+    transcript_free(&log_text);
     return 0;
 }
 
@@ -337,8 +337,8 @@ static void after_ms(int64_t ms) {
 
 #define EXPECT(...)                                                                                \
     do {                                                                                           \
-        assert_true(text_is(&log_text, "" __VA_ARGS__));                                           \
-        text_clear(&log_text);                                                                     \
+        assert_true(transcript_is(&log_text, "" __VA_ARGS__));                                     \
+        transcript_clear(&log_text);                                                               \
     } while (0)
 
 #define HELLO(name, capacity, more)                                                                \

@@ -5,7 +5,7 @@
 
 #include "tests/unit/check.h"
 
-#include "tests/unit/text.h"
+#include "tests/unit/transcript.h"
 #include "worker/probing/mux.h"
 
 #include <inttypes.h>
@@ -19,7 +19,7 @@
 
 struct rig {
     struct mux *mux;
-    struct text out;
+    struct transcript out;
     int64_t now_us;
     int32_t tokens[MAX_SENT];
     int64_t sent_us[MAX_SENT];
@@ -64,23 +64,24 @@ static inline void on_send(void *context, const char *line, size_t size) {
     const char *rest = strchr(line, ' ');
     static const char command[] = " send-probe ip-4 192.0.2.";
     if (strncmp(rest, command, sizeof command - 1) == 0)
-        text_add(&rig->out, "%" PRId64 " #%u to .%.*s", rig->now_us, rig->sent - 1,
+        transcript_add(&rig->out, "%" PRId64 " #%u to .%.*s", rig->now_us, rig->sent - 1,
             (int)(size - (size_t)(rest - line) - sizeof command + 1), rest + sizeof command - 1);
     else
-        text_add(&rig->out, "%" PRId64 " #%u%.*s", rig->now_us, rig->sent - 1,
+        transcript_add(&rig->out, "%" PRId64 " #%u%.*s", rig->now_us, rig->sent - 1,
             (int)(size - (size_t)(rest - line)), rest);
 }
 
 static inline void on_hop(
     void *context, void *owner, const struct hop_probe *probes, size_t count) {
     struct rig *rig = context;
-    text_add(&rig->out, "%" PRId64 " %s hop %d:", rig->now_us, (const char *)owner, probes[0].ttl);
+    transcript_add(
+        &rig->out, "%" PRId64 " %s hop %d:", rig->now_us, (const char *)owner, probes[0].ttl);
     for (size_t i = 0; i < count; i++) {
-        text_add(&rig->out, " %s", hop_verdict_name(&probes[i]));
+        transcript_add(&rig->out, " %s", hop_verdict_name(&probes[i]));
         if (probes[i].rtt_us >= 0)
-            text_add(&rig->out, " %d", probes[i].rtt_us);
+            transcript_add(&rig->out, " %d", probes[i].rtt_us);
     }
-    text_add(&rig->out, "\n");
+    transcript_add(&rig->out, "\n");
 }
 
 static inline void on_done(void *context, void *owner, const struct result_body *end,
@@ -88,9 +89,10 @@ static inline void on_done(void *context, void *owner, const struct result_body 
     struct rig *rig = context;
     (void)probes;
     assert_int_equal(now_us, rig->now_us);
-    text_add(&rig->out, "%" PRId64 " %s ends: %s, %" PRId64 " sent, %zu probes, %s from %s%s%s\n",
-        now_us, (const char *)owner, result_stop_names[end->stop], end->probes_sent, count,
-        end->dst, end->src, end->error_code[0] ? ", " : "", end->error_message);
+    transcript_add(&rig->out,
+        "%" PRId64 " %s ends: %s, %" PRId64 " sent, %zu probes, %s from %s%s%s\n", now_us,
+        (const char *)owner, result_stop_names[end->stop], end->probes_sent, count, end->dst,
+        end->src, end->error_code[0] ? ", " : "", end->error_message);
 }
 
 static inline struct addr addr(const char *text) {
@@ -111,7 +113,7 @@ static inline bool on_seq_check(
 static inline void on_stuck(void *context) {
     struct rig *rig = context;
     rig->stuck++;
-    text_add(&rig->out, "%" PRId64 " stuck\n", rig->now_us);
+    transcript_add(&rig->out, "%" PRId64 " stuck\n", rig->now_us);
 }
 
 static inline struct rig *rig_of(int64_t pps, const char *version) {
@@ -128,7 +130,7 @@ static inline struct rig *rig_new(int64_t pps) { return rig_of(pps, "0.95"); }
 
 static inline void rig_end(struct rig *rig) {
     mux_destroy(&rig->mux);
-    text_free(&rig->out);
+    transcript_free(&rig->out);
     free(rig);
 }
 
@@ -200,8 +202,8 @@ static inline void say(struct rig *rig, unsigned number, const char *rest) {
 #define REPLY "reply ip-4 192.0.2.1 round-trip-time 100"
 
 static inline void expect(struct rig *rig, const char *expected) {
-    assert_true(text_is(&rig->out, expected));
-    text_clear(&rig->out);
+    assert_true(transcript_is(&rig->out, expected));
+    transcript_clear(&rig->out);
 }
 
 /* How often the transcript has this. */

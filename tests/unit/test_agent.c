@@ -18,7 +18,7 @@ struct rig {
     struct agent *agent;
     struct mux *mux;
     struct agent_time now;
-    struct text out;
+    struct transcript out;
     struct wire_doc doc;
     msgpack_sbuffer bytes;
     int32_t tokens[MAX_SENT];
@@ -30,12 +30,14 @@ struct rig {
     char line[MTR_LINE_BYTES];
 };
 
-static void stamp(struct rig *rig) { text_add(&rig->out, "%" PRId64 " ", rig->now.mono_us / MS); }
+static void stamp(struct rig *rig) {
+    transcript_add(&rig->out, "%" PRId64 " ", rig->now.mono_us / MS);
+}
 
 static bool to_broker(void *context, const void *bytes, size_t size) {
     struct rig *rig = context;
     struct wire_error err;
-    struct text message = {0};
+    struct transcript message = {0};
     struct session_msg msg;
     if (!wire_doc_read(&rig->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
         !session_get(&msg, &rig->doc, &err))
@@ -47,15 +49,15 @@ static bool to_broker(void *context, const void *bytes, size_t size) {
     stamp(rig);
     static const char head[] = "{'v':1,'op':";
     assert_memory_equal(message.at, head, sizeof head - 1);
-    text_add(&rig->out, "> %s\n", message.at + sizeof head - 1);
-    text_free(&message);
+    transcript_add(&rig->out, "> %s\n", message.at + sizeof head - 1);
+    transcript_free(&message);
     return !rig->unconnected;
 }
 
 static void locate(void *context, int64_t lease, const struct trace *trace) {
     struct rig *rig = context;
     stamp(rig);
-    text_add(&rig->out, "locate %" PRId64 " %s\n", lease, trace->target);
+    transcript_add(&rig->out, "locate %" PRId64 " %s\n", lease, trace->target);
 }
 
 static size_t sources(void *context, struct addr list[SESSION_MAX_SOURCES]) {
@@ -67,7 +69,7 @@ static void name(void *context, int64_t lease, const struct addr *addr) {
     struct rig *rig = context;
     char text[ADDR_TEXT];
     stamp(rig);
-    text_add(&rig->out, "name %" PRId64 " %s\n", lease, addr_print(addr, text));
+    transcript_add(&rig->out, "name %" PRId64 " %s\n", lease, addr_print(addr, text));
     if (rig->known)
         agent_named(rig->agent, lease, addr, "known.example", &rig->now);
 }
@@ -75,7 +77,7 @@ static void name(void *context, int64_t lease, const struct addr *addr) {
 static void log_line(void *context, const char *event, const char *detail) {
     struct rig *rig = context;
     stamp(rig);
-    text_add(&rig->out, "log %s: %s\n", event, detail);
+    transcript_add(&rig->out, "log %s: %s\n", event, detail);
 }
 
 static void on_send(void *context, const char *line, size_t size) {
@@ -117,17 +119,17 @@ static void rig_end(struct rig *rig) {
     mux_destroy(&rig->mux);
     wire_doc_free(&rig->doc);
     msgpack_sbuffer_destroy(&rig->bytes);
-    text_free(&rig->out);
+    transcript_free(&rig->out);
     free(rig);
 }
 
 static void from_broker(struct rig *rig, const char *message) {
-    struct text text = {0};
-    text_add(&text, "{'v': 1, 'op': %s}", message);
+    struct transcript text = {0};
+    transcript_add(&text, "{'v': 1, 'op': %s}", message);
     msgpack_sbuffer_clear(&rig->bytes);
     wire_parse_pack(&rig->bytes, text.at);
     agent_message(rig->agent, rig->bytes.data, rig->bytes.size, &rig->now);
-    text_free(&text);
+    transcript_free(&text);
 }
 
 /* As the shell: from one wake-up to the next. */
@@ -148,8 +150,8 @@ static void run_for(struct rig *rig, int64_t us) {
 }
 
 static void expect(struct rig *rig, const char *expected) {
-    assert_true(text_is(&rig->out, expected));
-    text_clear(&rig->out);
+    assert_true(transcript_is(&rig->out, expected));
+    transcript_clear(&rig->out);
 }
 
 static void prober_up(struct rig *rig) {
@@ -170,7 +172,7 @@ static struct rig *rig_open(void) {
     struct rig *rig = rig_new(2);
     prober_up(rig);
     from_broker(rig, WELCOME);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     return rig;
 }
 
@@ -231,7 +233,7 @@ static void the_numbers_in_a_heartbeat(void **state) {
     rig->stats = true;
     *agent_shell_counters(rig->agent) = (struct agent_shell_counters){3, 4, {5, 6, 7, 8}};
     from_broker(rig, "'hello'"); /* no message for a worker */
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     run_for(rig, SECOND);
     expect(rig,
         "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
@@ -250,7 +252,7 @@ static void a_silent_broker(void **state) {
     (void)state;
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ""));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     run_for(rig, 7 * SECOND);
     expect(rig, "11000 " BEAT("7") "12000 " BEAT("7") "13000 " BEAT("7") "14000 " BEAT(
                     "7") "15000 log session-silent: nothing heard from the broker\n"
@@ -292,7 +294,7 @@ static void one_hello_for_many_questions(void **state) {
         from_broker(rig, "'who'");
     expect(rig, "10000 " HELLO(""));
     from_broker(rig, WELCOME);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, "'who'");
     expect(rig, "10000 " HELLO(""));
     rig_end(rig);
@@ -305,7 +307,7 @@ static void addresses_are_told_anew(void **state) {
     rig->source = "2001:db8::1";
     from_broker(rig, "'who'");
     assert_non_null(strstr(rig->out.at, "'sources':['2001:db8::1']}"));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     rig->source = ""; /* unknown */
     from_broker(rig, "'who'");
     assert_null(strstr(rig->out.at, "'sources'"));
@@ -317,7 +319,7 @@ static void the_version_that_the_broker_chose(void **state) {
     (void)state;
     struct rig *rig = rig_new(2);
     prober_up(rig);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, WELCOME ", 'version': 3");
     expect(rig, "10000 log bad-message: version: 3: must be 1..2\n");
     from_broker(rig, WELCOME ", 'version': 2");
@@ -433,7 +435,7 @@ static void a_result_is_sent_until_acknowledged(void **state) {
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ""));
     play_to_the_end(rig);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     run_for(rig, 4500 * MS);
     from_broker(rig, "'done', 'lease': 7");
     run_for(rig, SECOND);
@@ -447,7 +449,7 @@ static void a_new_session_gets_the_results_at_once(void **state) {
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ""));
     play_to_the_end(rig);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, "'who'");
     from_broker(rig, WELCOME);
     expect(rig, "10004 " HELLO("7") "10004 log session-open: ams1 version=1\n10004 " REACHED
@@ -466,10 +468,10 @@ static void no_session_no_results(void **state) {
     run_for(rig, 5 * SECOND);
     assert_null(strstr(rig->out.at, "'result'"));
     assert_null(strstr(rig->out.at, "'hop'"));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, WELCOME);
     assert_non_null(strstr(rig->out.at, "'result'"));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, WELCOME);
     assert_null(strstr(rig->out.at, "'result'"));
     rig_end(rig);
@@ -531,7 +533,7 @@ static void results_that_wait_are_work(void **state) {
     from_broker(rig, TRACE(8, ""));
     from_broker(rig, "'cancel', 'lease': 8");
     play_to_the_end(rig);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, TRACE(9, ""));
     expect(rig, "10004 > 'return','lease':9,'reason':'no capacity'}\n");
     from_broker(rig, "'done', 'lease': 8");
@@ -613,7 +615,7 @@ static void nor_beyond_its_deadline(void **state) {
     from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 300, 'trace': {'id': 'x', "
                      "'target': '192.0.2.1', 'window': 1, 'attempts': 1" NAMES "}");
     play_to_the_end(rig);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     run_for(rig, 900 * MS);
     expect(rig, "10300 " ENDED(""));
     rig_end(rig);
@@ -625,7 +627,7 @@ static void the_deadline_ends_the_trace_without_waiting(void **state) {
     from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 300,"
                      "'trace': {'target': '192.0.2.1', 'window': 1" NAMES "}");
     located(rig, 7);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     run_for(rig, 500 * MS);
     expect(rig, "10300 > 'result','lease':7," BODY(THERE, "1700000000000000", "1700000000300000",
                     "'probes_sent':1,'stop':'deadline','hops':[],'names':{}"));
@@ -697,7 +699,7 @@ static void a_broker_that_is_lost_while_naming(void **state) {
     named(rig, 7, "10.0.0.1", "");
     named(rig, 7, "192.0.2.1", "");
     rig->unconnected = false;
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, WELCOME);
     expect(rig, "10004 log session-open: ams1 version=1\n10004 " ENDED("") "10004 " BEAT("7"));
     rig_end(rig);
@@ -743,7 +745,7 @@ static void cancelled_while_running(void **state) {
     run_for(rig, MS);
     say(rig, 0, "ttl-expired ip-4 10.0.0.1 round-trip-time 0");
     run_for(rig, MS);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, "'cancel', 'lease': 7");
     expect(rig, "10004 > 'result','lease':7," BODY(THERE, "1700000000002000", "1700000000004000",
                     "'probes_sent':2,'stop':'cancelled','hops':[{'ttl':1," HOP1 "]"));
@@ -755,7 +757,7 @@ static void cancelled_when_finished(void **state) {
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ""));
     play_to_the_end(rig);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, "'cancel', 'lease': 7");
     expect(rig, "");
     rig_end(rig);
@@ -765,7 +767,7 @@ static void done_while_locating(void **state) {
     (void)state;
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ""));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, "'done', 'lease': 7");
     located(rig, 7);
     run_for(rig, SECOND);
@@ -779,7 +781,7 @@ static void done_while_running(void **state) {
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ""));
     located(rig, 7);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, "'done', 'lease': 7");
     say(rig, 0, REPLY);
     run_for(rig, SECOND);
@@ -812,7 +814,7 @@ static void what_the_prober_cannot_do(void **state) {
     (void)state;
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ", 'protocol': 'sctp'"));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     located(rig, 7);
     expect(rig,
         "10000 > 'result','lease':7,'body':<{'target':'192.0.2.1'," THERE
@@ -892,7 +894,7 @@ static void trouble_in_the_middle(void **state) {
     from_broker(rig, TRACE(8, ""));
     from_broker(rig, TRACE(9, ""));
     located(rig, 8);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     mux_prober(rig->mux, NULL, rig->now.mono_us);
     agent_prober_trouble(rig->agent, "it died", &rig->now);
     expect(rig, "10004 " TROUBLED("7,8,9", "it died") "10004 > 'return','lease':8,'reason':'it "
@@ -932,7 +934,7 @@ static void trouble_of_a_rejected_worker(void **state) {
     struct rig *rig = rig_new(2);
     agent_prober_trouble(rig->agent, "no file", &rig->now);
     from_broker(rig, "'reject', 'code': 'busy', 'message': 'full'");
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     prober_up(rig); /* not before its time */
     agent_prober_trouble(rig->agent, "no file", &rig->now);
     prober_up(rig);
@@ -961,7 +963,7 @@ static void another_prober_is_another_hello(void **state) {
         rig->agent, "0.96", 1U << 4 | 1U << 6, 1U << TRACE_ICMP | 1U << TRACE_UDP, &rig->now);
     assert_non_null(strstr(rig->out.at, "'prober':'mtr-packet 0.96'"));
     assert_non_null(strstr(rig->out.at, "'flows':[4,6]"));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     agent_prober_up(rig->agent, "0.96", 1U << 4, 1U << TRACE_ICMP, &rig->now);
     assert_non_null(strstr(rig->out.at, "'af':[4],'protocols':['icmp'],"));
     assert_non_null(strstr(rig->out.at, "'flows':[]"));
@@ -974,7 +976,7 @@ static void draining(void **state) {
     (void)state;
     struct rig *rig = rig_open();
     from_broker(rig, TRACE(7, ""));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     assert_false(agent_idle(rig->agent));
     agent_drain(rig->agent, &rig->now);
     from_broker(rig, TRACE(8, ""));
@@ -982,7 +984,7 @@ static void draining(void **state) {
     assert_false(agent_idle(rig->agent));
     play_to_the_end(rig);
     assert_false(agent_idle(rig->agent));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     from_broker(rig, "'who'");
     from_broker(rig, "'done', 'lease': 7");
     assert_true(agent_idle(rig->agent));
@@ -1008,7 +1010,7 @@ static void handing_back(void **state) {
     play_to_the_end(rig);
     from_broker(rig, TRACE(8, ""));
     agent_drain(rig->agent, &rig->now);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     agent_hand_back(rig->agent, &rig->now);
     expect(rig, "10004 > 'return','lease':8,'reason':'draining'}\n");
     assert_false(agent_idle(rig->agent));
@@ -1033,7 +1035,7 @@ static void quitting(void **state) {
     from_broker(rig, TRACE(7, ""));
     play_to_the_end(rig);
     from_broker(rig, TRACE(8, ""));
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     agent_quit(rig->agent);
     expect(rig, "10004 > 'return','lease':8,'reason':'draining'}\n10004 > 'bye'}\n");
     rig_end(rig);

@@ -25,7 +25,7 @@ static void a_trace_goes_through(void **state) {
 static void a_req_gets_the_result_of_a_trace(void **state) {
     (void)state;
     say_to("w1", HELLO("ams1", "2", ""));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1+", "{'v': 1, 'op': 'trace', 'target': '192.0.2.1', 'progress': true}");
     EXPECT(GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'2328-1','progress':true"));
     say_to("w1", "{'v': 1, 'op': 'hop', 'lease': 100, 'ttl': 1, 'probes': [{'attempt': 1, 'addr': "
@@ -74,7 +74,7 @@ static void labels_decide_and_load_is_shared(void **state) {
     (void)state;
     say_to("w1", HELLO("ams1", "2", "'site': 'ams'"));
     say_to("w2", HELLO("fra1", "4", "'site': 'fra'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a', 'workers': {'site': 'ams'}}, "
                             "{'target': '192.0.2.1', 'id': 'b', 'workers': {'site': 'lon'}}, "
                             "{'target': '192.0.2.1', 'id': 'c'}, {'target': '192.0.2.1', 'id': "
@@ -89,7 +89,7 @@ static void labels_decide_and_load_is_shared(void **state) {
         say_to("w1", BEAT("100"));
         say_to("w2", BEAT("101, 102"));
         if (i < 29)
-            text_clear(&log_text);
+            transcript_clear(&log_text);
     }
     EXPECT("result.default.b {'v':1,'op':'result'," HEAD("1", "default", "1", "b",
         ",'accepted_us':5000000,'run':0,") BROKERS_BODY("192.0.2.1", "125000000", "no-worker",
@@ -100,7 +100,7 @@ static void a_lost_worker_is_replaced_three_times(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
     say_to("w1", HELLO("one", "1", ""));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(4999);
     EXPECT("");
     after_ms(1);
@@ -113,10 +113,10 @@ static void a_lost_worker_is_replaced_three_times(void **state) {
     gone = "w2";
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'b', 'priority': 0}"));
     say_to("w3", HELLO("three", "1", ""));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(5000);
     /* two is silent; three, which has b, is too. */
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w4", HELLO("four", "2", ""));
     EXPECT(WELCOME("w4")
             GIVEN("w4", "103", "2", "115000", "'target':'192.0.2.1','id':'b','priority':0"));
@@ -124,7 +124,7 @@ static void a_lost_worker_is_replaced_three_times(void **state) {
     say_to("w4", RESULT("103", "192.0.2.1", "reached"));
     assert_non_null(strstr(log_text.at,
         DONE("w4", "103") GIVEN("w4", "104", "3", "110000", "'target':'192.0.2.1','id':'a'")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w4", "{'v': 1, 'op': 'bye'}");
     EXPECT("result.default.a {'v':1,'op':'result'," HEAD("2", "default", "2", "a",
         ",'accepted_us':5000000,'run':3,") BROKERS_BODY("192.0.2.1", "15000000", "worker-lost",
@@ -136,7 +136,7 @@ static void a_worker_that_comes_back_keeps_its_leases(void **state) {
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
                             "'b'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     /* A new connection has a new routing id; of its two leases it lists one, and a strange one. */
     say_to("w2",
         "{'v': 1, 'op': 'hello', 'name': 'one', 'versions': [1, 1], 'prober': 'p', 'capacity': 2, "
@@ -159,7 +159,7 @@ static void a_lease_that_is_not_listed_is_lost(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     for (int i = 0; i < 4; i++) {
         after_ms(1000);
         say_to("w1", BEAT(""));
@@ -177,7 +177,7 @@ static void cancel_and_deadline(void **state) {
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a', 'deadline_ms': 3000}, "
                             "{'target': '192.0.2.1', 'id': 'b'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['b', 'a', 'x']}");
     EXPECT("c1 {'v':1,'op':'cancelled','states':[{'id':'b','state':'queued','position':1},"
            "{'id':'a','state':'running','worker':'one'},{'id':'x','state':'unknown'}]}\n"
@@ -194,7 +194,7 @@ static void cancel_and_deadline(void **state) {
         "cancelled",
         ",'error':{'code':'unavailable','message':'its worker did not answer in time'}") "}\n");
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'c', 'deadline_ms': 2000}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(2999);
     EXPECT("");
     after_ms(1);
@@ -209,7 +209,7 @@ static void what_a_worker_must_not_say(void **state) {
     say_to("w1", HELLO("one", "1", ""));
     say_to("w2", HELLO("two", "1", ""));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     /* Another's lease; its own, with the broker's keys; a broker's message; garbage. */
     say_to("w2", RESULT("100", "192.0.2.9", "reached"));
     EXPECT(DONE("w2", "100"));
@@ -234,7 +234,7 @@ static void handed_back_goes_to_another(void **state) {
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
                             "'b'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", "{'v': 1, 'op': 'drain'}");
     say_to("w1", "{'v': 1, 'op': 'return', 'lease': 100, 'reason': 'draining'}");
     EXPECT("");
@@ -248,7 +248,7 @@ static void who_hands_back_gets_nothing_until_its_heartbeat(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", "{'v': 1, 'op': 'return', 'lease': 100, 'reason': 'no capacity'}");
     EXPECT("");
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'b', 'wait': false}"));
@@ -263,7 +263,7 @@ static void a_full_worker_is_passed_over(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "4", ""));
     say_to("w2", HELLO("two", "1", ""));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     full = "w1";
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
                             "'b'}"));
@@ -284,7 +284,7 @@ static void a_worker_in_trouble_gets_nothing(void **state) {
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1', 'id': 'a'}, {'target': '192.0.2.1', 'id': "
                             "'b'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", TROUBLED("100, 101", "it died"));
     EXPECT("log worker-trouble name=one why=\"it died\"\n" BEAT_BACK("w1"));
     say_to("w1", "{'v': 1, 'op': 'return', 'lease': 100, 'reason': 'it died'}");
@@ -312,7 +312,7 @@ static void trouble_from_the_first_hello(void **state) {
     EXPECT(ACCEPTED("c1", "'a','b'"));
     say_to("c1", "{'v': 1, 'op': 'stats'}");
     assert_non_null(strstr(log_text.at, "'draining':false,'seen_ms':0,'trouble':'no rights'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(100);
     EXPECT("result.default.a {'v':1,'op':'result'," HEAD(
         "1", "default", "1", "a", ",'accepted_us':5000000,'run':0,")
@@ -321,7 +321,7 @@ static void trouble_from_the_first_hello(void **state) {
     EXPECT(WELCOME("w1") GIVEN("w1", "100", "1", "119900", "'target':'192.0.2.1','id':'b'"));
     say_to("c1", "{'v': 1, 'op': 'stats'}");
     assert_null(strstr(log_text.at, "trouble"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 static void full_is_busy(void **state) {
@@ -348,14 +348,14 @@ static void drain_and_shutdown(void **state) {
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT(", 'notify': true", "{'target': '192.0.2.1', 'id': 'a'}, {'target': "
                                             "'192.0.2.1', 'id': 'b', 'stream': 's'}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     core_drain(core);
     assert_false(core_drained(core));
     say_to("c1", SUBMIT("", "{'target': '192.0.2.1'}"));
     EXPECT(ACCEPTED("c1", "{'code':'busy','message':'this broker is draining; send again later, "
                           "or to another','reason':'draining','retry_ms':2000}"));
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     assert_true(core_drained(core));
     core_shutdown(core, &now);
 #define STOPPED                                                                                    \
@@ -436,17 +436,17 @@ static void expect_golden(const char *name) {
 
 /* `count` traces of the stream come and end. */
 static void end_traces(const char *stream, int count) {
-    struct text text = {0};
+    struct transcript text = {0};
     for (int i = 0; i < count; i++) {
-        text_add(&text, SUBMIT("", "{'target': '192.0.2.1', 'id': '%s-%d', 'stream': '%s'}"),
+        transcript_add(&text, SUBMIT("", "{'target': '192.0.2.1', 'id': '%s-%d', 'stream': '%s'}"),
             stream, i, stream);
         say_to("c9", text.at);
-        text_clear(&text);
-        text_add(&text, "{'v': 1, 'op': 'cancel', 'ids': ['%s-%d']}", stream, i);
+        transcript_clear(&text);
+        transcript_add(&text, "{'v': 1, 'op': 'cancel', 'ids': ['%s-%d']}", stream, i);
         say_to("c9", text.at);
-        text_clear(&text);
+        transcript_clear(&text);
     }
-    text_free(&text);
+    transcript_free(&text);
 }
 
 /* The worker's part of the document's result: all from `target` on. */

@@ -20,7 +20,7 @@ static void a_restart_keeps_what_was_accepted(void **state) {
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", ", 'deadline_ms': 5000")));
     say_to("w1", RESULT("100", "192.0.2.1", "reached")); /* a has ended, b runs */
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     restart(1000);
     EXPECT("");
     /* The worker still has b and tells it; nothing is probed twice. */
@@ -49,14 +49,14 @@ static void a_ghost_is_given_up_after_ten_seconds(void **state) {
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w2", HELLO("two", "4", ""));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     for (int i = 0; i < 9; i++) {
         after_ms(1000);
         say_to("w2", BEAT(""));
     }
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(1000);
     EXPECT("log worker-gone name=one running=2 why=\"did not come back after the broker's "
            "restart\"\n" GIVEN("w2", "200", "2", "110000", PROBE("a"))
@@ -71,7 +71,7 @@ static void what_the_ghost_does_not_list_runs_anew(void **state) {
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w2", LISTING("one", "101"));
     EXPECT("log worker-gone name=one running=1 why=\"its name joined anew\"\n" WELCOME_AGAIN("w2")
             GIVEN("w2", "200", "2", "120000", PROBE("a")));
@@ -84,7 +84,7 @@ static void fanouts_fill_the_queue(void **state) {
     say_to("w2", HELLO("two", "1", ""));
     say_to("w3", HELLO("three", "1", ""));
     say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "") ", " TRACE("c", "")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     for (int i = 0; i < 3; i++) {
         char submit[128];
         (void)snprintf(submit, sizeof submit, SUBMIT("", TRACE("f%d", ", 'fanout': 'all'")), i);
@@ -93,9 +93,9 @@ static void fanouts_fill_the_queue(void **state) {
     EXPECT(ACCEPTED("c1", "'f0'") ACCEPTED("c1", "'f1'") ACCEPTED("c1", "'f2'"));
     say_to("c1", SUBMIT("", TRACE("d", "")));
     assert_non_null(strstr(log_text.at, "'reason':'queue'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['f0', 'f1']}");
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", SUBMIT("", TRACE("d", "")));
     EXPECT(ACCEPTED("c1", "'d'"));
 }
@@ -106,7 +106,7 @@ static void a_cut_connection_costs_no_run(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "4", ""));
     say_to("c1", SUBMIT("", TRACE("a", "")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     gone = "w1";
     say_to("c1", SUBMIT("", TRACE("b", "")));
     EXPECT(ACCEPTED("c1", "'b'"));
@@ -116,15 +116,15 @@ static void a_cut_connection_costs_no_run(void **state) {
             GIVEN("w2", "102", "1", "120000", PROBE("b")));
     say_to("w2", RESULT("100", "192.0.2.1", "reached"));
     assert_non_null(strstr(log_text.at, "'worker':'one','run':1"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     /* It may be cut twice in a row; that is no fight for the name. */
     gone = "w2";
     say_to("c1", SUBMIT("", TRACE("c", "")));
     gone = NULL;
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w3", HELLO("one", "4", ""));
     assert_non_null(strstr(log_text.at, "welcome"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 /* A worker that was asked more than once says hello more than once, the second time without what it
@@ -134,7 +134,7 @@ static void a_hello_that_crossed_a_trace(void **state) {
     say_to("w1", HELLO("one", "4", ""));
     say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w2", LISTING("one", "100"));
     EXPECT("log worker-gone name=one running=1 why=\"its name joined anew\"\n" WELCOME_AGAIN("w2")
             GIVEN("w2", "200", "2", "120000", PROBE("b")));
@@ -152,7 +152,7 @@ static void a_hello_that_crossed_a_trace(void **state) {
 static void a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", ", 'deadline_ms': 5000")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     restart(4000);
     after_ms(999);
     EXPECT("");
@@ -162,12 +162,12 @@ static void a_deadline_goes_on_and_a_clock_that_was_set_does_not_end_it(void **s
             BROKERS_BODY("192.0.2.1", "10000000", "no-worker", NO_WORKER) "}\n");
     say_to("c1", SUBMIT("", TRACE("b", ", 'deadline_ms': 5000")));
     restart(-3600000); /* an hour back: never more than all of it is left */
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(4999);
     EXPECT("");
     after_ms(1);
     assert_non_null(strstr(log_text.at, "'stop':'no-worker'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 static void a_cancel_outlives_the_broker(void **state) {
@@ -176,12 +176,12 @@ static void a_cancel_outlives_the_broker(void **state) {
     say_to("c1", SUBMIT("", TRACE("a", "")));
     say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w2", LISTING("one", "100"));
     EXPECT("w2 {'v':1,'op':'cancel','lease':100}\n" WELCOME_AGAIN("w2"));
     after_ms(250);
     assert_non_null(strstr(log_text.at, "'stop':'cancelled'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 static void runs_are_counted_across_restarts(void **state) {
@@ -189,13 +189,13 @@ static void runs_are_counted_across_restarts(void **state) {
     say_to("c1", SUBMIT("", TRACE("a", "")));
     for (int run = 1; run <= 3; run++) {
         say_to("w1", HELLO("one", "2", ""));
-        text_clear(&log_text);
+        transcript_clear(&log_text);
         restart(0);
         after_ms(10000);
     }
     assert_non_null(strstr(log_text.at, "'stop':'worker-lost'"));
     assert_non_null(strstr(log_text.at, "started 3 times"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 /* ---- replay ----------------------------------------------------------------------------- */
@@ -208,7 +208,7 @@ static void end_three(void) {
         (void)snprintf(result, sizeof result, RESULT("%d", "192.0.2.1", "reached"), 100 + i);
         say_to("w1", result);
     }
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 #define PLAYED(seq, stream, stream_seq, id)                                                        \
@@ -240,14 +240,14 @@ static void a_store_that_cannot_be_read(void **state) {
     (void)state;
     end_three();
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     unreadable = true;
     say_to("c1", "{'v': 1, 'op': 'replay', 'req': 5, 'after': 0}");
     EXPECT("c1 {'v':1,'op':'error','req':5,'code':'internal','message':'the store cannot be read; "
            "the broker\\'s log tells why'}\n");
     say_to("c1", SUBMIT("", TRACE("a", "")));
     assert_non_null(strstr(log_text.at, "'code':'internal'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     unreadable = false;
     say_to("c1", SUBMIT("", TRACE("a", "")));
     EXPECT(ACCEPTED("c1", "'a'"));
@@ -258,7 +258,7 @@ static void repeated_with_more_results_than_fit(void **state) {
     (void)state;
     end_three();
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     struct record_result *left_out = &kept_results[2].record, whole = *left_out;
     left_out->result = NULL;
     left_out->result_size = 0;
@@ -282,7 +282,7 @@ static void repeated_with_more_results_than_fit(void **state) {
 static void riders_share_one_probing(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "4", ""));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", SUBMIT("", TRACE("a", "")));
     say_to("c1", SUBMIT(", 'notify': true", RIDER("b", "") ", " RIDER("c", ", 'max_ttl': 5")));
     EXPECT(ACCEPTED("c1", "'a'") GIVEN("w1", "100", "1", "120000", PROBE("a"))
@@ -301,7 +301,7 @@ static void riders_share_one_probing(void **state) {
     say_to("c1", SUBMIT("", RIDER("d", ", 'max_age_ms': 900")));
     assert_non_null(strstr(log_text.at, "result.default.d"));
     assert_non_null(strstr(log_text.at, "'shared':'a'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(1);
     say_to("c1", SUBMIT("", RIDER("e", ", 'max_age_ms': 900")));
     EXPECT(ACCEPTED("c1", "'e'") GIVEN("w1", "102", "1", "120000",
@@ -332,29 +332,29 @@ static void the_largest_result_is_shared(void **state) {
     session_put(
         &pk, &(struct session_msg){
                  .op = SESSION_RESULT, .lease = 100, .body = body.data, .body_size = body.size});
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_bytes("w1", bytes.data, bytes.size);
     msgpack_sbuffer_destroy(&body);
     assert_non_null(strstr(log_text.at, "result.default.a"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", SUBMIT("", RIDER("b", ", 'max_age_ms': 1000")));
     assert_non_null(strstr(log_text.at, "result.default.b"));
     after_ms(200000);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 static void a_rider_goes_on_when_its_leader_is_cancelled(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", "") ", " RIDER("c", "")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['b', 'c']}");
     EXPECT("c1 {'v':1,'op':'status','states':[{'id':'b','state':'queued','position':1},"
            "{'id':'c','state':'queued'}]}\n");
     say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['c']}");
     assert_non_null(strstr(log_text.at, "result.default.c"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", HELLO("one", "4", ""));
     EXPECT(WELCOME("w1")
             GIVEN("w1", "100", "1", "120000", "'target':'192.0.2.1','id':'b','coalesce':true"));
@@ -363,31 +363,31 @@ static void a_rider_goes_on_when_its_leader_is_cancelled(void **state) {
 static void a_rider_that_no_worker_could_have_served(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", ", 'deadline_ms': 1000")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(1000);
     assert_non_null(strstr(log_text.at, "result.default.b"));
     assert_non_null(strstr(log_text.at, "'stop':'no-worker'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT("", RIDER("c", ", 'deadline_ms': 1000")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(1000);
     assert_non_null(strstr(log_text.at, "result.default.c"));
     assert_non_null(strstr(log_text.at, "'stop':'deadline'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 static void riders_outlive_the_broker(void **state) {
     (void)state;
     say_to("c1", SUBMIT("", TRACE("a", "") ", " RIDER("b", "")));
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", HELLO("one", "4", ""));
     EXPECT(WELCOME_AGAIN("w1") GIVEN("w1", "200", "1", "120000", PROBE("a")));
     say_to("w1", RESULT("200", "192.0.2.1", "reached"));
     assert_non_null(strstr(log_text.at, "'id':'b'"));
     assert_non_null(strstr(log_text.at, "'shared':'a'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 /* ---- fanout ----------------------------------------------------------------------------- */
@@ -399,25 +399,25 @@ static void riders_outlive_the_broker(void **state) {
 static void a_fanout_runs_at_each_worker(void **state) {
     (void)state;
     say_to("c1", SUBMIT(", 'notify': true", TRACE("a", ", 'fanout': 'all'")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", HELLO("one", "1", ""));
     say_to("w2", HELLO("two", "1", ""));
     /* The first worker that fits fixes the set; the second came too late. */
     EXPECT(WELCOME("w1") GIVEN("w1", "100", "1", "120000", PLACE) WELCOME("w2"));
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c2", SUBMIT(", 'notify': true", TRACE("b", ", 'fanout': 2")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w2", RESULT("102", "192.0.2.1", "gap-limit"));
     assert_non_null(strstr(log_text.at, "c2 {'v':1,'op':'result','seq':3"));
     assert_non_null(strstr(log_text.at, "'id':'b/two'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w1", RESULT("101", "192.0.2.1", "reached"));
     assert_non_null(strstr(log_text.at, "result.default.b {'v':1,'op':'result','seq':5"));
     assert_non_null(strstr(log_text.at,
         "'stop':'summary','hops':[],'members':[{'worker':'two','id':'b/two','stop':'gap-limit',"
         "'seq':3},{'worker':'one','id':'b/one','stop':'reached','seq':4}]"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a', 'a/one', 'b', 'b/two']}");
     EXPECT("c1 {'v':1,'op':'status','states':[{'id':'a','state':'done'},{'id':'a/one','state':"
            "'done'},{'id':'b','state':'done'},{'id':'b/two','state':'done'}]}\n");
@@ -431,15 +431,15 @@ static void a_fanout_outlives_the_broker(void **state) {
     say_to("c1", SUBMIT("", TRACE("a", ", 'fanout': 'all'")));
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
     restart(0);
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("w2", HELLO("three", "4", ""));
     say_to("w1", LISTING("two", "102"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
     after_ms(250);
     assert_non_null(strstr(log_text.at, "'stop':'summary'"));
     assert_non_null(strstr(log_text.at, "{'worker':'one','id':'a/one','stop':'reached','seq':1}"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     assert_int_equal(kept_result_count, 4);
 }
 
@@ -451,7 +451,7 @@ static void a_trace_that_will_not_wait(void **state) {
                           "}"));
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT("", TRACE("b", "") ", " TRACE("c", ", 'wait': false")));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     say_to("c1", "{'v': 1, 'op': 'status', 'ids': ['a', 'c']}");
     EXPECT("c1 {'v':1,'op':'status','states':[{'id':'a','state':'unknown'},{'id':'c','state':"
            "'queued','position':1}]}\n");
@@ -463,7 +463,7 @@ static void a_store_that_is_behind(void **state) {
     say_to("w1", HELLO("one", "1", ""));
     say_to("c1", SUBMIT("", TRACE("a", "")));
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     core_refuse(core, "store", "the disk is slow");
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
     EXPECT("");
@@ -475,7 +475,7 @@ static void a_store_that_is_behind(void **state) {
         "'store','retry_ms':1000}\n");
     say_to("c1", "{'v': 1, 'op': 'ping'}");
     assert_non_null(strstr(log_text.at, "pong"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     core_drain(core);
     core_refuse(core, NULL, NULL); /* room again; but it drains */
     say_to("w1", RESULT("100", "192.0.2.1", "reached"));
@@ -484,7 +484,7 @@ static void a_store_that_is_behind(void **state) {
     EXPECT(DONE("w1", "100") BEAT_BACK("w1"));
     say_to("c1", SUBMIT("", TRACE("b", "")));
     assert_non_null(strstr(log_text.at, "'reason':'draining'"));
-    text_clear(&log_text);
+    transcript_clear(&log_text);
 }
 
 /* Nor where no question is for the store. */
@@ -510,7 +510,7 @@ static void a_lease_that_has_not_left_is_not_lost(void **state) {
         core_shell(core)->held_us = now.mono_us;
         say_to("w1", BEAT(""));
     }
-    text_clear(&log_text);
+    transcript_clear(&log_text);
     after_ms(4999);
     say_to("w1", BEAT(""));
     EXPECT(BEAT_BACK("w1"));

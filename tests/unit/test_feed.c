@@ -414,7 +414,7 @@ static void replays(void **state) {
 }
 
 static void expect_request(const char *stream, const char *expected) {
-    struct text text = {0};
+    struct transcript text = {0};
     struct wire_error err;
     struct request request;
     msgpack_sbuffer_clear(&bytes);
@@ -422,8 +422,8 @@ static void expect_request(const char *stream, const char *expected) {
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 100, &err));
     assert_true(request_get(&request, &doc.root, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text, expected));
-    text_free(&text);
+    assert_true(transcript_is(&text, expected));
+    transcript_free(&text);
 }
 
 static void requests(void **state) {

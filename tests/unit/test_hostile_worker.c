@@ -135,16 +135,16 @@ static void one_trace(const char *more) {
         "{'v': 1, 'op': 'result', 'lease': %d, 'body': <{'target': '192.0.2.1', 'dst': null,"
         "'src': null, 'protocol': 'icmp', 'first_ttl': 1, 'max_ttl': 30, 'started_us': 7,"
         "'finished_us': 8, 'probes_sent': 1, 'stop': 'reached', 'hops': []%s%s}>}";
-    struct text text = {0};
+    struct transcript text = {0};
     from("w1", "{'v': 1, 'op': 'hello', 'name': 'w', 'versions': [1, 1], 'prober': 'p',"
                "'capacity': 2, 'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': []}");
     from("c1", "{'v': 1, 'op': 'trace', 'req': 7, 'target': '192.0.2.1', 'id': 'a'}");
-    text_add(&text, result, 100, ", ", more);
+    transcript_add(&text, result, 100, ", ", more);
     from("w1", text.at);
-    text_clear(&text);
-    text_add(&text, result, 101, "", "");
+    transcript_clear(&text);
+    transcript_add(&text, result, 101, "", "");
     from("w1", text.at);
-    text_free(&text);
+    transcript_free(&text);
     from("c1", "{'v': 1, 'op': 'fetch', 'ids': ['a']}");
 }
 

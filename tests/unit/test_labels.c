@@ -120,7 +120,7 @@ static void over_the_wire(void **state) {
     (void)state;
     struct labels in, out = {0};
     struct wire_error err;
-    struct text text = {0};
+    struct transcript text = {0};
     const msgpack_object *wire = map("{'a': 'b', 'x'x64: 'y'x64}");
     assert_true(labels_check(wire, "labels", &err));
     labels_get(&in, wire);
@@ -133,8 +133,8 @@ static void over_the_wire(void **state) {
     labels_put(&pk, &out);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 100, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text, "{'site':'ams'}"));
-    text_free(&text);
+    assert_true(transcript_is(&text, "{'site':'ams'}"));
+    transcript_free(&text);
 }
 
 int main(void) {

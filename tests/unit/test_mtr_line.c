@@ -4,7 +4,7 @@
 
 #include "common/protocol/trace.h"
 #include "tests/unit/rng.h"
-#include "tests/unit/text.h"
+#include "tests/unit/transcript.h"
 #include "worker/probing/mtr_line.h"
 
 #include <inttypes.h>
@@ -114,10 +114,10 @@ static const char *const classes[] = {
 };
 
 /* A line as one text: token, class, word, and what else came. */
-static const char *shown(const char *line, struct text *out) {
+static const char *shown(const char *line, struct transcript *out) {
     struct mtr_reply r;
     char addr[ADDR_TEXT];
-    text_clear(out);
+    transcript_clear(out);
     /* on the heap and without an end, so that a sanitizer sees a read beyond it */
     size_t size = strlen(line);
     char *exact = malloc(size > 0 ? size : 1);
@@ -126,18 +126,19 @@ static const char *shown(const char *line, struct text *out) {
     bool ok = mtr_line_parse(&r, exact, size);
     free(exact);
     if (!ok) {
-        text_add(out, "malformed");
+        transcript_add(out, "malformed");
         return out->at;
     }
-    text_add(out, "%d %s %s", r.token, classes[r.class], r.word);
+    transcript_add(out, "%d %s %s", r.token, classes[r.class], r.word);
     if (r.addr.af != 0)
-        text_add(out, " %s", addr_print(&r.addr, addr));
+        transcript_add(out, " %s", addr_print(&r.addr, addr));
     if (r.rtt_us >= 0)
-        text_add(out, " %" PRId64 "us", r.rtt_us);
+        transcript_add(out, " %" PRId64 "us", r.rtt_us);
     if (r.support[0] != '\0')
-        text_add(out, " support=%s", r.support);
+        transcript_add(out, " support=%s", r.support);
     for (int i = 0; i < r.mpls_count; i++)
-        text_add(out, " [%u %u %u %u]", r.mpls[i].label, r.mpls[i].tc, r.mpls[i].s, r.mpls[i].ttl);
+        transcript_add(
+            out, " [%u %u %u %u]", r.mpls[i].label, r.mpls[i].tc, r.mpls[i].s, r.mpls[i].ttl);
     return out->at;
 }
 
@@ -146,11 +147,11 @@ struct line_case {
 };
 
 static void expect_lines(const struct line_case *cases, size_t count) {
-    struct text out = {0};
+    struct transcript out = {0};
     for (size_t i = 0; i < count; i++)
         if (strcmp(shown(cases[i].line, &out), cases[i].expected) != 0)
             fail_msg("%s\n  expected %s\n  got      %s", cases[i].line, cases[i].expected, out.at);
-    text_free(&out);
+    transcript_free(&out);
 }
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -409,7 +410,7 @@ static void a_line_that_is_cut_off(void **state) {
 /* ---- framing ---------------------------------------------------------------------------- */
 
 /* Feeds the bytes in pieces and shows the lines that came out. */
-static void feed(struct mtr_framer *framer, struct text *out, const char *data, size_t size) {
+static void feed(struct mtr_framer *framer, struct transcript *out, const char *data, size_t size) {
     const char *line;
     size_t length;
     char *exact = malloc(size > 0 ? size : 1);
@@ -417,7 +418,7 @@ static void feed(struct mtr_framer *framer, struct text *out, const char *data, 
     memcpy(exact, data, size);
     const char *at = exact;
     while ((line = mtr_framer_next(framer, &at, &size, &length)) != NULL)
-        text_add(out, "[%.*s]", (int)length, line);
+        transcript_add(out, "[%.*s]", (int)length, line);
     assert_int_equal(size, 0);
     free(exact);
 }
@@ -430,24 +431,24 @@ static void lines_across_reads(void **state) {
     for (size_t i = 0; i <= size; i++)
         for (size_t j = i; j <= size; j++) {
             struct mtr_framer framer = {.used = 0};
-            struct text out = {0};
+            struct transcript out = {0};
             feed(&framer, &out, stream, i);
             feed(&framer, &out, stream + i, j - i);
             feed(&framer, &out, stream + j, size - j);
             assert_string_equal(out.at, expected);
-            text_free(&out);
+            transcript_free(&out);
         }
 }
 
 static void an_unfinished_line_waits(void **state) {
     (void)state;
     struct mtr_framer framer = {.used = 0};
-    struct text out = {0};
+    struct transcript out = {0};
     feed(&framer, &out, "1 no-", 5);
     assert_int_equal(out.used, 0);
     feed(&framer, &out, "reply\n2", 7);
-    assert_true(text_is(&out, "[1 no-reply]"));
-    text_free(&out);
+    assert_true(transcript_is(&out, "[1 no-reply]"));
+    transcript_free(&out);
 }
 
 /* A line of exactly MTR_REPLY_BYTES is the longest; what is longer is dropped whole, and the
@@ -461,14 +462,14 @@ static void overlong_lines(void **state) {
         size_t size = length + 12;
         for (size_t cut = 0; cut <= size; cut++) {
             struct mtr_framer framer = {.used = 0};
-            struct text out = {0};
+            struct transcript out = {0};
             bool fits = length <= MTR_REPLY_BYTES;
             feed(&framer, &out, stream, cut);
             feed(&framer, &out, stream + cut, size - cut);
             assert_int_equal(framer.overlong, !fits);
             assert_int_equal(out.used, (fits ? length + 2 : 0) + strlen("[1 no-reply]"));
             assert_string_equal(out.at + out.used - 12, "[1 no-reply]");
-            text_free(&out);
+            transcript_free(&out);
         }
     }
 }
@@ -476,16 +477,16 @@ static void overlong_lines(void **state) {
 static void an_endless_line_is_counted_once(void **state) {
     (void)state;
     struct mtr_framer framer = {.used = 0};
-    struct text out = {0};
+    struct transcript out = {0};
     static char part[700];
     memset(part, 'x', sizeof part);
     for (int i = 0; i < 1000; i++)
         feed(&framer, &out, part, sizeof part);
     assert_int_equal(framer.overlong, 1);
     feed(&framer, &out, "\nok\n", 4);
-    assert_true(text_is(&out, "[ok]"));
+    assert_true(transcript_is(&out, "[ok]"));
     assert_int_equal(framer.overlong, 1);
-    text_free(&out);
+    transcript_free(&out);
 }
 
 /* Random lines cut at random places come out as they went in. */
@@ -494,12 +495,12 @@ static void random_cuts(void **state) {
     uint64_t rng = rng_seed("random_cuts");
     for (int run = 0; run < 500; run++) {
         struct mtr_framer framer = {.used = 0};
-        struct text stream = {0}, expected = {0}, out = {0};
+        struct transcript stream = {0}, expected = {0}, out = {0};
         for (int i = 0; i < 10; i++) {
             unsigned length = rng_below(&rng, 1100);
-            text_add(&stream, "%0*d\n", (int)length + 1, i);
+            transcript_add(&stream, "%0*d\n", (int)length + 1, i);
             if (length + 1 <= MTR_REPLY_BYTES)
-                text_add(&expected, "[%0*d]", (int)length + 1, i);
+                transcript_add(&expected, "[%0*d]", (int)length + 1, i);
         }
         for (size_t at = 0; at < stream.used;) {
             size_t part = 1 + rng_below(&rng, 400);
@@ -508,10 +509,10 @@ static void random_cuts(void **state) {
             feed(&framer, &out, stream.at + at, part);
             at += part;
         }
-        assert_true(text_is(&out, expected.at));
-        text_free(&stream);
-        text_free(&expected);
-        text_free(&out);
+        assert_true(transcript_is(&out, expected.at));
+        transcript_free(&stream);
+        transcript_free(&expected);
+        transcript_free(&out);
     }
 }
 

@@ -206,7 +206,7 @@ static void a_prober_that_hangs(void **state) {
     rig->quiet = true;
     add(rig, A, &t);
     run_for(rig, 2 * SECOND);
-    text_clear(&rig->out); /* silence, max-ttl */
+    transcript_clear(&rig->out); /* silence, max-ttl */
     run_for(rig, 2 * SECOND - 1);
     expect(rig, "");
     run_for(rig, 60 * SECOND);
@@ -411,7 +411,7 @@ static void use_up_numbers(struct rig *rig, const struct trace *t) {
         tick(rig);
         for (unsigned i = before; i < rig->sent; i++)
             say(rig, i, EXPIRED);
-        text_clear(&rig->out);
+        transcript_clear(&rig->out);
     }
 }
 
@@ -461,7 +461,7 @@ static void repeated_answers_are_asked_for_again(void **state) {
     pass(rig, SEQUENCE_REST_US); /* what the last one still had to send */
     for (; sent < rig->sent; sent++)
         say(rig, sent, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     add(rig, A, &t);
     for (int doubts = 0; doubts <= TRACER_MAX_DOUBTS; doubts++) {
         tick(rig);
@@ -482,7 +482,7 @@ static void repeated_answers_are_asked_for_again(void **state) {
     add(rig, A, &t);
     tick(rig);
     run_for(rig, 100000);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     say(rig, rig->sent - 1, EXPIRED);
     assert_int_equal(mux_counters(rig->mux)->doubted, TRACER_MAX_DOUBTS + 1);
     assert_int_equal(mux_counters(rig->mux)->late_taken, 0);
@@ -532,7 +532,7 @@ static void doubts_are_no_loss(void **state) {
         run_for(rig, 30);
         for (; answered < rig->sent; answered++)
             say(rig, answered, EXPIRED);
-        text_clear(&rig->out);
+        transcript_clear(&rig->out);
     }
     assert_true(mux_counters(rig->mux)->doubted > 1000);
     assert_int_equal(mux_counters(rig->mux)->replies, rig->sent);

@@ -452,9 +452,9 @@ static void a_limited_router(void **state) {
         net_run(n, SECOND);
     }
     assert_int_equal(mux_counters(n->rig->mux)->near_limited, 1);
-    text_clear(&n->rig->out);
+    transcript_clear(&n->rig->out);
     net_run(n, 30 * SECOND);
-    text_clear(&n->rig->out);
+    transcript_clear(&n->rig->out);
     for (int i = 0; i < 20; i++) { /* now that it has caught up */
         add_many(n, 60);
         net_run(n, SECOND);

@@ -4,7 +4,7 @@
 
 #include "common/timeline.h"
 #include "tests/unit/rng.h"
-#include "tests/unit/text.h"
+#include "tests/unit/transcript.h"
 #include "worker/session/names.h"
 
 #include <inttypes.h>
@@ -18,14 +18,14 @@ struct rig {
     int64_t now_us;
     bool refuses; /* the resolver cannot even send a question: it fails at once */
     unsigned asked, deepest, depth;
-    struct text out;
+    struct transcript out;
 };
 
 static void ask(void *context, const struct addr *addr) {
     struct rig *rig = context;
     char text[ADDR_TEXT];
     rig->asked++;
-    text_add(&rig->out, "ask %s\n", addr_print(addr, text));
+    transcript_add(&rig->out, "ask %s\n", addr_print(addr, text));
     if (rig->refuses) {
         rig->depth++;
         rig->deepest = rig->depth > rig->deepest ? rig->depth : rig->deepest;
@@ -37,7 +37,7 @@ static void ask(void *context, const struct addr *addr) {
 static void named(void *owner, int64_t lease, const struct addr *addr, const char *name) {
     struct rig *rig = owner;
     char text[ADDR_TEXT];
-    text_add(&rig->out, "named %" PRId64 " %s %s\n", lease, addr_print(addr, text),
+    transcript_add(&rig->out, "named %" PRId64 " %s %s\n", lease, addr_print(addr, text),
         name[0] != '\0' ? name : "-");
 }
 
@@ -53,7 +53,7 @@ static void rig_end(struct rig *rig) {
     names_destroy(&rig->names);
     assert_null(rig->names);
     names_destroy(&rig->names);
-    text_free(&rig->out);
+    transcript_free(&rig->out);
     free(rig);
 }
 
@@ -79,8 +79,8 @@ static void answer(struct rig *rig, const char *addr, enum names_outcome outcome
 }
 
 static void expect(struct rig *rig, const char *expected) {
-    assert_true(text_is(&rig->out, expected));
-    text_clear(&rig->out);
+    assert_true(transcript_is(&rig->out, expected));
+    transcript_clear(&rig->out);
 }
 
 static void asked_once_for_all(void **state) {
@@ -151,7 +151,7 @@ static void only_so_many_at_a_time(void **state) {
         names_want(rig->names, rig, i, &addr, rig->now_us);
     }
     assert_int_equal(rig->asked, NAMES_ASKED);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     answer(rig, "10.0.0.5", NAMES_NONE, "", 0);
     answer(rig, "10.0.0.3", NAMES_FAILED, "", 0);
     answer(rig, "10.0.0.66", NAMES_NAMED, "early", 1); /* its turn has not come */
@@ -167,7 +167,7 @@ static void a_name_server_that_does_not_keep_up(void **state) {
         struct addr addr = number(i);
         names_want(rig->names, rig, i, &addr, rig->now_us);
     }
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     rig->now_us += SECOND;
     want(rig, 100, "10.0.0.64");
     want(rig, 101, "10.0.0.65");
@@ -196,7 +196,7 @@ static void wants_are_bounded(void **state) {
     want(rig, 8, "10.0.0.2");
     expect(rig, "named 7 10.0.0.1 -\nnamed 8 10.0.0.2 -\n");
     answer(rig, "10.0.0.1", NAMES_NONE, "", 0);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     want(rig, 8, "10.0.0.2");
     expect(rig, "ask 10.0.0.2\n");
     rig_end(rig);
@@ -215,7 +215,7 @@ static void answers_that_come_at_once(void **state) {
     answer(rig, "10.0.0.1", NAMES_FAILED, "", 0);
     assert_int_equal(rig->asked, 5000);
     assert_int_equal(rig->deepest, 1);
-    text_clear(&rig->out);
+    transcript_clear(&rig->out);
     want(rig, 9, "10.1.0.0");
     expect(rig, "ask 10.1.0.0\nnamed 9 10.1.0.0 -\n");
     assert_true(names_next(rig->names) == TIMELINE_NEVER);

@@ -3,7 +3,7 @@
 #include "tests/unit/check.h"
 
 #include "common/runtime/reactor.h"
-#include "tests/unit/text.h"
+#include "tests/unit/transcript.h"
 
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -23,7 +23,7 @@ struct spot {
 
 struct rig {
     struct reactor *reactor;
-    struct text out;
+    struct transcript out;
     struct spot beat; /* ready in each pass, and first */
     int passes;
     int ticks, asked;
@@ -38,7 +38,7 @@ static void on_ready(void *context, int fd, short events) {
     struct spot *spot = context;
     assert_int_equal(fd, spot->fd);
     assert_int_equal(events, ZMQ_POLLIN);
-    text_add(&spot->rig->out, "%s", spot->name);
+    transcript_add(&spot->rig->out, "%s", spot->name);
     if (spot->act != NULL)
         spot->act(spot);
 }
@@ -78,7 +78,7 @@ static struct rig *rig_new(int64_t gather_us) {
 static void rig_end(struct rig *rig) {
     reactor_destroy(&rig->reactor);
     (void)close(rig->beat.fd);
-    text_free(&rig->out);
+    transcript_free(&rig->out);
     free(rig);
 }
 
@@ -114,7 +114,7 @@ static void passes_are(bool actor_first, void (*act)(struct spot *spot), const c
     actor->act = act;
     actor->other = &spots[actor_first ? 1 : 0];
     reactor_run(rig->reactor);
-    assert_true(text_is(&rig->out, expected));
+    assert_true(transcript_is(&rig->out, expected));
     (void)close(spots[0].fd);
     (void)close(spots[1].fd);
     rig_end(rig);

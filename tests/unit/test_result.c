@@ -102,7 +102,7 @@ static void expect_probe_again(const char *in, const char *expected) {
     struct hop_probe probe;
     struct mpls_label mpls[HOP_MPLS_MAX];
     struct wire_error err;
-    struct text text = {0};
+    struct transcript text = {0};
     msgpack_packer pk;
     read_text(in);
     assert_true(hop_get_probe(&doc.root, &probe, mpls, "", &err));
@@ -113,8 +113,8 @@ static void expect_probe_again(const char *in, const char *expected) {
     hop_put_probes(&pk, &probe, 1);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text, expected));
-    text_free(&text);
+    assert_true(transcript_is(&text, expected));
+    transcript_free(&text);
 }
 
 static void probes_come_back(void **state) {
@@ -221,7 +221,7 @@ static void hops_are_grouped_by_ttl(void **state) {
             .verdict = HOP_REPLY,
             .flags = HOP_OTHER_ADDRESS},
     };
-    struct text text = {0};
+    struct transcript text = {0};
     struct wire_error err;
     msgpack_packer pk;
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
@@ -232,12 +232,12 @@ static void hops_are_grouped_by_ttl(void **state) {
     hop_put_hops(&pk, NULL, 0);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text,
+    assert_true(transcript_is(&text,
         "{'three':[{'ttl':3,'probes':[{'attempt':1,'addr':null,'rtt_us':null,'sent_us':0,"
         "'verdict':'no-reply'},{'attempt':2,'addr':null,'rtt_us':null,'sent_us':0,"
         "'verdict':'odd'}]},{'ttl':4,'probes':[{'attempt':1,'addr':'10.0.0.1','rtt_us':7,"
         "'sent_us':0,'verdict':'reply','flags':['other-address']}]}],'none':[]}"));
-    text_free(&text);
+    transcript_free(&text);
 }
 
 /* ---- bodies ----------------------------------------------------------------------------- */
@@ -369,14 +369,14 @@ static void too_many_names(void **state) {
     (void)state;
     struct wire_error err;
     for (int count = 256; count <= 257; count++) {
-        struct text text = {0};
-        text_add(&text, "{" BODY ", 'names': {");
+        struct transcript text = {0};
+        transcript_add(&text, "{" BODY ", 'names': {");
         for (int i = 0; i < count; i++)
-            text_add(&text, "'10.0.%d.%d': 'a', ", i / 256, i % 256);
-        text_add(&text, "}}");
+            transcript_add(&text, "'10.0.%d.%d': 'a', ", i / 256, i % 256);
+        transcript_add(&text, "}}");
         read_text(text.at);
         assert_int_equal(result_check_body(&doc.root, &err), count == 256);
-        text_free(&text);
+        transcript_free(&text);
     }
 }
 
@@ -384,7 +384,7 @@ static void names_come_last(void **state) {
     (void)state;
     struct result_name names[3] = {
         {.name = (char[]){"a.example"}}, {.name = (char[]){""}}, {.name = NULL}};
-    struct text text = {0};
+    struct transcript text = {0};
     struct wire_error err;
     msgpack_sbuffer with;
     msgpack_packer pk;
@@ -399,7 +399,7 @@ static void names_come_last(void **state) {
     assert_true(result_check_body(&doc.root, &err));
     wire_parse_add(&text, &doc.root);
     assert_non_null(strstr(text.at, "'hops':[],'names':{'2001:db8::1':'a.example'}}"));
-    text_free(&text);
+    transcript_free(&text);
     msgpack_sbuffer_destroy(&with);
 }
 
@@ -413,7 +413,7 @@ static void a_body_with_other_keys_is_refused(void **state) {
 
 static void expect_merged(const char *body, const struct result_head *head, const char *expected) {
     struct wire_error err;
-    struct text text = {0};
+    struct transcript text = {0};
     msgpack_sbuffer out;
     msgpack_packer pk;
     read_text(body);
@@ -422,8 +422,8 @@ static void expect_merged(const char *body, const struct result_head *head, cons
     result_merge(&pk, head, bytes.data, bytes.size);
     assert_true(wire_doc_read(&doc, out.data, out.size, 1000, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text, expected));
-    text_free(&text);
+    assert_true(transcript_is(&text, expected));
+    transcript_free(&text);
     msgpack_sbuffer_destroy(&out);
 }
 
@@ -454,18 +454,18 @@ static void merging_of_every_form_of_map(void **state) {
     (void)state;
     expect_merged("#de 0002 a1 61 01 a1 62 02#", &small_head, SMALL "'a':1,'b':2}");
     expect_merged("#df 00000002 a1 61 01 a1 62 02#", &small_head, SMALL "'a':1,'b':2}");
-    struct text body = {0}, expected = {0};
-    text_add(&body, "{");
-    text_add(&expected, "%s", SMALL);
+    struct transcript body = {0}, expected = {0};
+    transcript_add(&body, "{");
+    transcript_add(&expected, "%s", SMALL);
     for (int i = 0; i < 300; i++) {
-        text_add(&body, "%s'k%d': %d", i > 0 ? ", " : "", i, i);
-        text_add(&expected, "%s'k%d':%d", i > 0 ? "," : "", i, i);
+        transcript_add(&body, "%s'k%d': %d", i > 0 ? ", " : "", i, i);
+        transcript_add(&expected, "%s'k%d':%d", i > 0 ? "," : "", i, i);
     }
-    text_add(&body, "}");
-    text_add(&expected, "}");
+    transcript_add(&body, "}");
+    transcript_add(&expected, "}");
     expect_merged(body.at, &small_head, expected.at);
-    text_free(&body);
-    text_free(&expected);
+    transcript_free(&body);
+    transcript_free(&expected);
 }
 
 static void a_whole_result_is_read(void **state) {
@@ -574,7 +574,7 @@ static void a_summary_lists_its_members(void **state) {
         {{.worker = "w1", .id = "i/w1", .stop = STOP_REACHED, .seq = 8},
             {.worker = "w2", .id = "i/w2", .stop = STOP_NO_WORKER, .seq = 9}},
                          member;
-    struct text text = {0};
+    struct transcript text = {0};
     struct wire_error err;
     msgpack_packer pk;
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
@@ -583,12 +583,12 @@ static void a_summary_lists_its_members(void **state) {
         result_put_member(&pk, &members[i]);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text,
+    assert_true(transcript_is(&text,
         "{'target':'x','dst':null,'src':null,'protocol':'icmp','first_ttl':1,'max_ttl':30,"
         "'started_us':0,'finished_us':0,'probes_sent':0,'stop':'summary','hops':[],'members':["
         "{'worker':'w1','id':'i/w1','stop':'reached','seq':8},"
         "{'worker':'w2','id':'i/w2','stop':'no-worker','seq':9}]}"));
-    text_free(&text);
+    transcript_free(&text);
     assert_true(result_get_body(&read, &doc.root, &err));
     assert_int_equal(read.members->via.array.size, 2);
     assert_true(result_get_member(&member, &read.members->via.array.ptr[1], "", &err));
@@ -642,7 +642,7 @@ static void what_a_body_takes_from_its_trace(void **state) {
     trace.max_ttl = 9;
     result_from_trace(&body, &trace);
     (void)snprintf(body.error_code, sizeof body.error_code, "c");
-    struct text text = {0};
+    struct transcript text = {0};
     struct wire_error err;
     msgpack_packer pk;
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
@@ -650,11 +650,11 @@ static void what_a_body_takes_from_its_trace(void **state) {
     result_put_body(&pk, &body, NULL, 0);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 1000, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text,
+    assert_true(transcript_is(&text,
         "{'target':'x','dst':null,'src':null,'protocol':'udp','port':53,'flow':5,'first_ttl':2,"
         "'max_ttl':9,'started_us':0,'finished_us':0,'probes_sent':0,'stop':'reached',"
         "'error':{'code':'c','message':''},'hops':[]}"));
-    text_free(&text);
+    transcript_free(&text);
     assert_true(result_check_body(&doc.root, &err));
 }
 

@@ -322,7 +322,7 @@ static void fields_of_another_op_are_ignored(void **state) {
 }
 
 static void expect_put(const struct session_msg *msg, const char *expected) {
-    struct text text = {0};
+    struct transcript text = {0};
     struct wire_error err;
     struct session_msg again;
     msgpack_packer pk;
@@ -331,8 +331,8 @@ static void expect_put(const struct session_msg *msg, const char *expected) {
     session_put(&pk, msg);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, SESSION_MAX_VALUES, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text, expected));
-    text_free(&text);
+    assert_true(transcript_is(&text, expected));
+    transcript_free(&text);
     if (!session_get(&again, &doc, &err))
         fail_msg("we do not read what we write: %s", err.message);
     assert_int_equal(again.op, msg->op);

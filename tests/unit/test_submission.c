@@ -11,41 +11,41 @@
 #define T0 (1000 * SECOND)
 
 static struct submission *s;
-static struct text happened;
+static struct transcript happened;
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
 
 static void on_accepted(void *context, struct item *item) {
     (void)context;
-    text_add(&happened, "accepted %s\n", item->id);
+    transcript_add(&happened, "accepted %s\n", item->id);
 }
 
 static void on_refused(void *context, struct item *item, const char *message) {
     (void)context;
-    text_add(&happened, "refused %s: %s\n", item->target, message);
+    transcript_add(&happened, "refused %s: %s\n", item->target, message);
 }
 
 static void on_hop(void *context, struct item *item, const msgpack_object *hop) {
     (void)context;
     (void)hop;
-    text_add(&happened, "hop %s\n", item->id);
+    transcript_add(&happened, "hop %s\n", item->id);
 }
 
 static void on_result(void *context, struct item *item, const msgpack_object *result) {
     (void)context;
     (void)result;
-    text_add(&happened, "result %s\n", item->id);
+    transcript_add(&happened, "result %s\n", item->id);
 }
 
 static void on_lost(void *context, struct item *item) {
     (void)context;
-    text_add(&happened, "lost %s\n", item->id);
+    transcript_add(&happened, "lost %s\n", item->id);
 }
 
 static void on_part(void *context, struct item *item, const msgpack_object *result) {
     (void)context;
     const msgpack_object *id = wire_find(result, "id");
-    text_add(&happened, "part %s: %.*s\n", item->id, (int)id->via.str.size, id->via.str.ptr);
+    transcript_add(&happened, "part %s: %.*s\n", item->id, (int)id->via.str.size, id->via.str.ptr);
 }
 
 static const struct submission_events events = {
@@ -61,7 +61,7 @@ static void begin(bool notify) {
 
 static int set_up(void **state) {
     (void)state;
-    happened = (struct text){0};
+    happened = (struct transcript){0};
     msgpack_sbuffer_init(&bytes);
     return wire_doc_init(&doc) ? 0 : -1;
 }
@@ -79,7 +79,7 @@ static int tear_down(void **state) {
 static void expect(const char *text) {
     assert_string_equal(happened.at != NULL ? happened.at : "", text);
     free(happened.at);
-    happened = (struct text){0};
+    happened = (struct transcript){0};
 }
 
 /* What is sent now: "OP REQ COUNT", and "-" for nothing. */

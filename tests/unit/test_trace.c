@@ -316,7 +316,7 @@ static void defaults(void **state) {
 static void expect_put(const char *in, const char *expected) {
     struct trace trace;
     struct wire_error err;
-    struct text text = {0};
+    struct transcript text = {0};
     msgpack_sbuffer out;
     msgpack_packer pk;
     struct wire_doc again;
@@ -328,8 +328,8 @@ static void expect_put(const char *in, const char *expected) {
     trace_put_map(&pk, &trace);
     assert_true(wire_doc_read(&again, out.data, out.size, 1000, &err));
     wire_parse_add(&text, &again.root);
-    assert_true(text_is(&text, expected));
-    text_free(&text);
+    assert_true(transcript_is(&text, expected));
+    transcript_free(&text);
     msgpack_sbuffer_destroy(&out);
     wire_doc_free(&again);
 }
@@ -481,22 +481,22 @@ static void random_traces_survive_the_round_trip(void **state) {
     uint64_t rng = rng_seed("random_traces");
     unsigned accepted = 0;
     for (int run = 0; run < 5000; run++) {
-        struct text in = {0};
+        struct transcript in = {0};
         struct trace trace, again;
         struct wire_error err;
-        text_add(&in, "{'target': '%s', 'protocol': '%s'",
+        transcript_add(&in, "{'target': '%s', 'protocol': '%s'",
             rng_below(&rng, 2) ? "192.0.2.1" : "2001:db8::1", protocols[rng_below(&rng, 4)]);
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
             if (rng_below(&rng, 4) == 0) {
-                text_add(&in, ", ");
+                transcript_add(&in, ", ");
                 /* the format is one of the literals above */
                 char field[40];
                 (void)snprintf(field, sizeof field, "%s", rows[i]);
                 char *hole = strstr(field, "%u");
                 *hole = '\0';
-                text_add(&in, "%s%u%s", field, rng_below(&rng, 70), hole + 2);
+                transcript_add(&in, "%s%u%s", field, rng_below(&rng, 70), hole + 2);
             }
-        text_add(&in, "}");
+        transcript_add(&in, "}");
         if (get(&trace, in.at, "", &err)) {
             accepted++;
             msgpack_packer pk;
@@ -509,7 +509,7 @@ static void random_traces_survive_the_round_trip(void **state) {
             assert_memory_equal(&trace, &again, sizeof trace);
             msgpack_sbuffer_destroy(&out);
         }
-        text_free(&in);
+        transcript_free(&in);
     }
     assert_true(accepted > 200);
 }

@@ -11,7 +11,7 @@
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "tests/unit/text.h"
+#include "tests/unit/transcript.h"
 #include "worker/probing/tracer.h"
 
 #include <inttypes.h>
@@ -39,22 +39,22 @@ static const struct tracer_may NOW = {0};
 
 struct play {
     struct tracer *tracer;
-    struct text out;  /* the transcript */
-    struct text hops; /* what tracer_settled() gave */
+    struct transcript out;  /* the transcript */
+    struct transcript hops; /* what tracer_settled() gave */
     unsigned sent;
     bool end_shown;
 };
 
-static void show_probes(struct text *out, const struct hop_probe *probes, size_t count) {
+static void show_probes(struct transcript *out, const struct hop_probe *probes, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || probes[i].ttl != probes[i - 1].ttl)
-            text_add(out, "%shop %d:", i > 0 ? "\n" : "", probes[i].ttl);
-        text_add(out, " %d %s%s", probes[i].attempt, hop_verdict_name(&probes[i]),
+            transcript_add(out, "%shop %d:", i > 0 ? "\n" : "", probes[i].ttl);
+        transcript_add(out, " %d %s%s", probes[i].attempt, hop_verdict_name(&probes[i]),
             (probes[i].flags & HOP_OTHER_ADDRESS) != 0 ? "!" : "");
         if ((probes[i].addr.af != 0) != (probes[i].rtt_us >= 0))
-            text_add(out, " (address %d and time %d)", probes[i].addr.af, probes[i].rtt_us);
+            transcript_add(out, " (address %d and time %d)", probes[i].addr.af, probes[i].rtt_us);
     }
-    text_add(out, count > 0 ? "\n" : "");
+    transcript_add(out, count > 0 ? "\n" : "");
 }
 
 /* Shows what settled and how it ended, once each. */
@@ -69,18 +69,18 @@ static void show_news(struct play *p) {
         return;
     p->end_shown = true;
     struct result_body body = {.flow = -1};
-    struct text all = {0};
+    struct transcript all = {0};
     probes = tracer_result(p->tracer, &body, &count);
-    text_add(&p->out, "%s, %" PRId64 " sent", result_stop_names[body.stop], body.probes_sent);
+    transcript_add(&p->out, "%s, %" PRId64 " sent", result_stop_names[body.stop], body.probes_sent);
     if (body.error_code[0] != '\0')
-        text_add(&p->out, ", %s: %s", body.error_code, body.error_message);
-    text_add(&p->out, "\n");
+        transcript_add(&p->out, ", %s: %s", body.error_code, body.error_message);
+    transcript_add(&p->out, "\n");
     /* The result holds just the hops that were reported one by one. */
     show_probes(&all, probes, count);
     assert_int_equal(body.probes_sent, p->sent);
-    if (!text_is(&all, p->hops.at != NULL ? p->hops.at : ""))
+    if (!transcript_is(&all, p->hops.at != NULL ? p->hops.at : ""))
         fail_msg("the result differs from the hops that were reported");
-    text_free(&all);
+    transcript_free(&all);
 }
 
 static void ask(struct play *p, bool once) {
@@ -89,13 +89,13 @@ static void ask(struct play *p, bool once) {
     bool any = false;
     while (tracer_next(p->tracer, &NOW, &index, &ttl)) {
         assert_int_equal(index, p->sent);
-        text_add(&p->out, "%s %u:%d", any ? "" : "send", index, ttl);
+        transcript_add(&p->out, "%s %u:%d", any ? "" : "send", index, ttl);
         p->sent++;
         any = true;
         if (once)
             break;
     }
-    text_add(&p->out, any ? "\n" : "nothing to send\n");
+    transcript_add(&p->out, any ? "\n" : "nothing to send\n");
 }
 
 static struct mtr_reply reply_of(char what) {
@@ -175,11 +175,11 @@ static void expect(const struct trace *with, const char *script, const char *exp
     const struct addr dst = addr("192.0.2.1");
     struct play p = {.tracer = tracer_new(with, &dst, 0)};
     run(&p, script);
-    bool same = text_is(&p.out, expected);
+    bool same = transcript_is(&p.out, expected);
     tracer_destroy(&p.tracer);
     assert_null(p.tracer);
-    text_free(&p.out);
-    text_free(&p.hops);
+    transcript_free(&p.out);
+    transcript_free(&p.hops);
     assert_true(same);
 }
 
@@ -302,8 +302,8 @@ static void gap_limit(void **state) {
         assert_non_null(strstr(p.out.at, "gap-limit, "));
         assert_true(p.sent <= 4U + (unsigned)window);
         tracer_destroy(&p.tracer);
-        text_free(&p.out);
-        text_free(&p.hops);
+        transcript_free(&p.out);
+        transcript_free(&p.hops);
     }
 }
 
@@ -360,13 +360,13 @@ static void ended_from_outside(void **state) {
     tracer_end(p.tracer, STOP_CANCELLED, "other", "second");
     show_news(&p);
     run(&p, "1e 3r send"); /* too late */
-    assert_true(text_is(&p.out, "send 0:1 1:2 2:3 3:4 4:5 5:6\n"
-                                "hop 1: 1 ttl-expired\n"
-                                "deadline, 6 sent, code: why\n"
-                                "nothing to send\n"));
+    assert_true(transcript_is(&p.out, "send 0:1 1:2 2:3 3:4 4:5 5:6\n"
+                                      "hop 1: 1 ttl-expired\n"
+                                      "deadline, 6 sent, code: why\n"
+                                      "nothing to send\n"));
     tracer_destroy(&p.tracer);
-    text_free(&p.out);
-    text_free(&p.hops);
+    transcript_free(&p.out);
+    transcript_free(&p.hops);
 }
 
 static void ended_before_anything(void **state) {
@@ -376,11 +376,11 @@ static void ended_before_anything(void **state) {
     struct play p = {.tracer = tracer_new(&t, &dst, 0)};
     tracer_end(p.tracer, STOP_CANCELLED, NULL, "");
     show_news(&p);
-    assert_true(text_is(&p.out, "cancelled, 0 sent\n"));
+    assert_true(transcript_is(&p.out, "cancelled, 0 sent\n"));
     tracer_destroy(&p.tracer);
     tracer_destroy(&p.tracer);
-    text_free(&p.out);
-    text_free(&p.hops);
+    transcript_free(&p.out);
+    transcript_free(&p.hops);
 }
 
 /* ---- attempts --------------------------------------------------------------------------- */

@@ -8,15 +8,15 @@
  *   y, Y, o                e, r and no-reply whose time cannot be trusted
  *   g                      e while the prober lagged
  */
-#include "tests/unit/text.h"
 #include "tests/unit/tracer_rig.h"
+#include "tests/unit/transcript.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct play {
     struct tracer *tracer;
-    struct text out;
+    struct transcript out;
     unsigned sent, told[200];
     uint8_t ttl[200];
     int64_t rtt_us;
@@ -37,14 +37,14 @@ static void show(struct play *p) {
     size_t count;
     char flags[80];
     while ((probes = tracer_settled(p->tracer, &count)) != NULL) {
-        text_add(&p->out, "hop %d:", probes[0].ttl);
+        transcript_add(&p->out, "hop %d:", probes[0].ttl);
         for (size_t i = 0; i < count; i++) {
-            text_add(&p->out, " %d %s%s", probes[i].attempt, hop_verdict_name(&probes[i]),
+            transcript_add(&p->out, " %d %s%s", probes[i].attempt, hop_verdict_name(&probes[i]),
                 flags_of(&probes[i], flags));
             if (probes[i].addr.af != 0 && probes[i].rtt_us < 0)
-                text_add(&p->out, " (no time)");
+                transcript_add(&p->out, " (no time)");
         }
-        text_add(&p->out, "\n");
+        transcript_add(&p->out, "\n");
     }
 }
 
@@ -64,7 +64,7 @@ static void tell(struct play *p, unsigned index, char what) {
     else if (what == 'l')
         tracer_lost(p->tracer, index);
     else if (strchr("EURN", what) != NULL)
-        text_add(&p->out, "%s\n",
+        transcript_add(&p->out, "%s\n",
             tracer_late(p->tracer, index, &reply, HOP_PROBER_LAG) ? "taken" : "not taken");
     else if (strchr("yYo", what) != NULL)
         tracer_untimed(p->tracer, index, &reply);
@@ -79,11 +79,11 @@ static void run(struct play *p, const char *script) {
     while (*(script += strspn(script, " ")) != '\0') {
         if (strncmp(script, "send", 4) == 0) {
             while (tracer_next(p->tracer, &may, &index, &ttl)) {
-                text_add(&p->out, "%u:%d ", index, ttl);
+                transcript_add(&p->out, "%u:%d ", index, ttl);
                 p->ttl[index] = ttl;
                 p->sent = index + 1;
             }
-            text_add(&p->out, "sent\n");
+            transcript_add(&p->out, "sent\n");
             script += 4;
         } else {
             char *what;
@@ -99,7 +99,7 @@ static void run(struct play *p, const char *script) {
     struct result_body body = {.flow = -1};
     size_t count;
     (void)tracer_result(p->tracer, &body, &count);
-    text_add(&p->out, "%s, %zu probes\n", result_stop_names[body.stop], count);
+    transcript_add(&p->out, "%s, %zu probes\n", result_stop_names[body.stop], count);
 }
 
 static void expect_rtt(
@@ -107,9 +107,9 @@ static void expect_rtt(
     const struct addr dst = addr("192.0.2.1");
     struct play p = {.tracer = tracer_new(with, &dst, 0), .rtt_us = rtt_us};
     run(&p, script);
-    bool same = text_is(&p.out, expected);
+    bool same = transcript_is(&p.out, expected);
     tracer_destroy(&p.tracer);
-    text_free(&p.out);
+    transcript_free(&p.out);
     assert_true(same);
 }
 
@@ -242,12 +242,12 @@ static void untimed_answers(void **state) {
     struct trace t = two_hops();
     t.max_ttl = t.attempts = 1;
     expect(&t, "send 0y send 1e", "0:1 sent\n1:1 sent\nhop 1: 1 ttl-expired\nmax-ttl, 1 probes\n");
-    struct text script = {0};
+    struct transcript script = {0};
     for (int i = 0; i < TRACER_MAX_REPEATS; i++)
-        text_add(&script, "send %dy ", i);
-    struct text sent = {0};
+        transcript_add(&script, "send %dy ", i);
+    struct transcript sent = {0};
     for (int i = 0; i <= TRACER_MAX_REPEATS; i++)
-        text_add(&sent, "%d:1 sent\n", i);
+        transcript_add(&sent, "%d:1 sent\n", i);
     static const struct {
         const char *last, *expected;
     } cases[] = {
@@ -257,26 +257,26 @@ static void untimed_answers(void **state) {
         {"e", "hop 1: 1 ttl-expired\nmax-ttl, 1 probes\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct text with = {0}, expected = {0};
-        text_add(&with, "%s send %d%s", script.at, TRACER_MAX_REPEATS, cases[i].last);
-        text_add(&expected, "%s%s", sent.at, cases[i].expected);
+        struct transcript with = {0}, expected = {0};
+        transcript_add(&with, "%s send %d%s", script.at, TRACER_MAX_REPEATS, cases[i].last);
+        transcript_add(&expected, "%s%s", sent.at, cases[i].expected);
         expect(&t, with.at, expected.at);
-        text_free(&with);
-        text_free(&expected);
+        transcript_free(&with);
+        transcript_free(&expected);
     }
     /* each hop has its own */
     t.max_ttl = 2;
-    struct text with = {0};
+    struct transcript with = {0};
     const int last = TRACER_MAX_REPEATS;
-    text_add(&with, "%s send %de send %dy send", script.at, last, last + 1);
-    struct text expected = {0};
-    text_add(
+    transcript_add(&with, "%s send %de send %dy send", script.at, last, last + 1);
+    struct transcript expected = {0};
+    transcript_add(
         &expected, "%shop 1: 1 ttl-expired\n%d:2 sent\n%d:2 sent\n", sent.at, last + 1, last + 2);
     expect(&t, with.at, expected.at);
-    text_free(&with);
-    text_free(&expected);
-    text_free(&script);
-    text_free(&sent);
+    transcript_free(&with);
+    transcript_free(&expected);
+    transcript_free(&script);
+    transcript_free(&sent);
 }
 
 /* Silence that was told too early is not believed either. */

@@ -8,8 +8,8 @@
  *   NUMBER WHAT     what came of a probe: e a router answered, r the target, u unreachable,
  *                   t timeout, l lost with the prober, z an answer whose time cannot be trusted
  */
-#include "tests/unit/text.h"
 #include "tests/unit/tracer_rig.h"
+#include "tests/unit/transcript.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 
 struct play {
     struct tracer *tracer;
-    struct text out;
+    struct transcript out;
     struct tracer_may may;
     unsigned sent;
     uint8_t ttl[MAX_PROBES];
@@ -34,12 +34,12 @@ static void ask(struct play *p, bool ahead) {
     while (tracer_next(p->tracer, &p->may, &index, &ttl)) {
         assert_int_equal(index, p->sent);
         assert_true(p->sent < MAX_PROBES);
-        text_add(&p->out, "%s %u:%d", any ? "" : ahead ? "ahead" : "needed", index, ttl);
+        transcript_add(&p->out, "%s %u:%d", any ? "" : ahead ? "ahead" : "needed", index, ttl);
         p->ttl[p->sent] = ttl;
         p->sent_us[p->sent++] = p->may.at_us;
         any = true;
     }
-    text_add(&p->out, any ? "\n" : "nothing\n");
+    transcript_add(&p->out, any ? "\n" : "nothing\n");
 }
 
 static void tell(struct play *p, unsigned index, char what) {
@@ -61,7 +61,7 @@ static void show_end(struct play *p) {
     struct result_body body = {.flow = -1};
     size_t count;
     const struct hop_probe *probes = tracer_result(p->tracer, &body, &count);
-    text_add(&p->out, "%s at %d, %u beyond\n", result_stop_names[body.stop],
+    transcript_add(&p->out, "%s at %d, %u beyond\n", result_stop_names[body.stop],
         count > 0 ? probes[count - 1].ttl : 0, tracer_beyond(p->tracer));
 }
 
@@ -74,9 +74,10 @@ static const char *word(struct play *p, const char *at) {
     if (strncmp(at, "more?", 5) == 0) {
         int64_t more_us = tracer_more_us(p->tracer, p->may.at_us);
         if (more_us == INT64_MAX)
-            text_add(&p->out, "no more\n");
+            transcript_add(&p->out, "no more\n");
         else
-            text_add(&p->out, "more at %" PRId64 ".%" PRId64 "\n", more_us / MS, more_us % MS);
+            transcript_add(
+                &p->out, "more at %" PRId64 ".%" PRId64 "\n", more_us / MS, more_us % MS);
         return at + 5;
     }
     if (strncmp(at, "hold ", 5) == 0) {
@@ -108,9 +109,9 @@ static void expect_with(
     p = (struct play){.tracer = tracer_new(with, &dst, distance)};
     for (const char *at = script; *(at += strspn(at, " ")) != '\0';)
         at = word(&p, at);
-    bool same = text_is(&p.out, expected);
+    bool same = transcript_is(&p.out, expected);
     tracer_destroy(&p.tracer);
-    text_free(&p.out);
+    transcript_free(&p.out);
     assert_true(same);
 }
 
@@ -325,13 +326,14 @@ static void a_twin_is_no_extra_attempt(void **state) {
     static const char script[] = "ahead @9 0e 1e 2t 3r ahead 4r";
     for (const char *at = script; *(at += strspn(at, " ")) != '\0';)
         at = word(&p, at);
-    assert_true(text_is(&p.out, "ahead 0:1 1:1 2:2 3:2\nahead 4:2\nreached at 2, 0 beyond\n"));
+    assert_true(
+        transcript_is(&p.out, "ahead 0:1 1:1 2:2 3:2\nahead 4:2\nreached at 2, 0 beyond\n"));
     struct result_body body = {.flow = -1};
     size_t count;
     (void)tracer_result(p.tracer, &body, &count);
     assert_int_equal(count, 2 + 2);
     tracer_destroy(&p.tracer);
-    text_free(&p.out);
+    transcript_free(&p.out);
 }
 
 /* ---- near routers that are held --------------------------------------------------------- */

@@ -416,7 +416,7 @@ static void the_path_of_a_map_ends_without_a_dot(void **state) {
 
 static void expect_put(struct fixture *f, const struct sample *sample, const char *expected) {
     struct wire_error err;
-    struct text text = {0};
+    struct transcript text = {0};
     msgpack_packer pk;
     msgpack_sbuffer_clear(&f->bytes);
     msgpack_packer_init(&pk, &f->bytes, msgpack_sbuffer_write);
@@ -424,8 +424,8 @@ static void expect_put(struct fixture *f, const struct sample *sample, const cha
     wire_put(&pk, fields, FIELDS, sample, &plain);
     assert_true(wire_doc_read(&f->doc, f->bytes.data, f->bytes.size, 1000, &err));
     wire_parse_add(&text, &f->doc.root);
-    assert_true(text_is(&text, expected));
-    text_free(&text);
+    assert_true(transcript_is(&text, expected));
+    transcript_free(&text);
 }
 
 static void writing_leaves_out_what_is_default(void **state) {
@@ -504,7 +504,7 @@ static void messages_are_one_printable_line(void **state) {
 static void expect_error(const struct wire_error *error, const char *expected) {
     struct wire_doc doc;
     struct wire_error err;
-    struct text text = {0};
+    struct transcript text = {0};
     msgpack_sbuffer out;
     msgpack_packer pk;
     assert_true(wire_doc_init(&doc));
@@ -513,8 +513,8 @@ static void expect_error(const struct wire_error *error, const char *expected) {
     request_put_error(&pk, NULL, error);
     assert_true(wire_doc_read(&doc, out.data, out.size, 100, &err));
     wire_parse_add(&text, &doc.root);
-    assert_true(text_is(&text, expected));
-    text_free(&text);
+    assert_true(transcript_is(&text, expected));
+    transcript_free(&text);
     msgpack_sbuffer_destroy(&out);
     wire_doc_free(&doc);
 }

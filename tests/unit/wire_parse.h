@@ -10,7 +10,7 @@
 
 #include "common/protocol/wire.h"
 #include "common/protocol/wire_text.h"
-#include "tests/unit/text.h"
+#include "tests/unit/transcript.h"
 
 #include <inttypes.h>
 
@@ -176,7 +176,7 @@ static inline bool wire_parse_read(
 /* ---- to text ---------------------------------------------------------------------------- */
 
 /* Adds the value, however long it is. */
-static inline void wire_parse_add(struct text *text, const msgpack_object *o) {
+static inline void wire_parse_add(struct transcript *text, const msgpack_object *o) {
     size_t room = 4096;
     char *at = malloc(room);
     while (at != NULL && !wire_text_print(at, room, o)) {
@@ -186,7 +186,7 @@ static inline void wire_parse_add(struct text *text, const msgpack_object *o) {
     }
     if (at == NULL)
         abort();
-    text_add(text, "%s", at);
+    transcript_add(text, "%s", at);
     free(at);
 }
 

@@ -20,7 +20,7 @@
 #ifndef TEST_WORLD_H
 #define TEST_WORLD_H
 
-#include "tests/unit/text.h"
+#include "tests/unit/transcript.h"
 #include "worker/probing/mux.h"
 #include "worker/probing/pace.h"
 
@@ -325,30 +325,30 @@ static inline void world_add(struct world *w) {
 
 /* An answer, with a label that tells what it is the answer to. */
 static inline void world_answer_add(struct world *w, const struct world_probe *probe,
-    struct text *line, const char *word, const char *prefix, int last, int64_t rtt_us) {
+    struct transcript *line, const char *word, const char *prefix, int last, int64_t rtt_us) {
     if (w->answer_count == WORLD_ANSWERS) {
-        text_add(line, "no-reply");
+        transcript_add(line, "no-reply");
         return;
     }
     w->answers[w->answer_count] = (struct world_answer){
         probe->trace >= 0 ? w->traces[probe->trace].serial : 0, probe->ttl, false};
-    text_add(line, "%s ip-4 %s%d round-trip-time %" PRId64 " mpls %u,0,1,1", word, prefix, last,
-        rtt_us, w->answer_count++);
+    transcript_add(line, "%s ip-4 %s%d round-trip-time %" PRId64 " mpls %u,0,1,1", word, prefix,
+        last, rtt_us, w->answer_count++);
 }
 
 /* A line that fits a path of `distance` hops, or one of the others. */
 static inline void world_answer_text(
-    struct world *w, const struct world_probe *probe, unsigned kind, struct text *line) {
+    struct world *w, const struct world_probe *probe, unsigned kind, struct transcript *line) {
     const struct world_trace *trace = probe->trace >= 0 ? &w->traces[probe->trace] : NULL;
     bool there = trace == NULL || probe->ttl >= trace->distance;
     int64_t waited = w->now_us - probe->sent_us;
     static const char *const words[] = {"no-reply", "no-route", "probes-exhausted", "no-route-host",
         "unexpected-error errno 90", "invalid-argument", "permission-denied", "reply",
         "feature-support support ok", "wait-tcp-respone-timeout", "a-word-of-tomorrow"};
-    text_clear(line);
-    text_add(line, "%d ", probe->token);
+    transcript_clear(line);
+    transcript_add(line, "%d ", probe->token);
     if (w->limited && probe->ttl < 3 && kind % 2 == 0)
-        text_add(line, "no-reply");
+        transcript_add(line, "no-reply");
     else if (kind < 20 && there)
         world_answer_add(
             w, probe, line, "reply", "192.0.2.", trace != NULL ? trace->dst.bytes[3] : 1, waited);
@@ -360,17 +360,17 @@ static inline void world_answer_text(
     else if (kind == 22) /* the prober's wall clock was set */
         world_answer_add(w, probe, line, "reply", "192.0.2.", 7, waited + 2000);
     else
-        text_add(line, "%s", words[kind < 28 ? 0 : kind - 28 < 11 ? kind - 28 : 0]);
+        transcript_add(line, "%s", words[kind < 28 ? 0 : kind - 28 < 11 ? kind - 28 : 0]);
 }
 
 static inline void world_reply(struct world *w, unsigned at, unsigned kind) {
     struct world_probe probe = w->out[at];
-    struct text line = {0};
+    struct transcript line = {0};
     struct mtr_reply reply;
     struct mux_counters before = *mux_counters(w->mux);
     world_answer_text(w, &probe, kind, &line);
     WORLD_CHECK(mtr_line_parse(&reply, line.at, line.used));
-    text_free(&line);
+    transcript_free(&line);
     w->out[at] = w->out[--w->out_count];
     mux_reply(w->mux, &reply, w->now_us);
     const struct mux_counters *after = mux_counters(w->mux);

@@ -1,6 +1,6 @@
-/* text: a transcript that grows line by line and is compared as a whole. */
-#ifndef TEST_TEXT_H
-#define TEST_TEXT_H
+/* transcript: a transcript that grows line by line and is compared as a whole. */
+#ifndef TEST_TRANSCRIPT_H
+#define TEST_TRANSCRIPT_H
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct text {
+struct transcript {
     char *at;
     size_t used, room;
 };
 
-static inline void text_add(struct text *text, const char *format, ...)
+static inline void transcript_add(struct transcript *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static inline void text_add(struct text *text, const char *format, ...) {
+static inline void transcript_add(struct transcript *text, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
@@ -35,19 +35,19 @@ static inline void text_add(struct text *text, const char *format, ...) {
     text->used += (size_t)size;
 }
 
-static inline void text_clear(struct text *text) {
+static inline void transcript_clear(struct transcript *text) {
     text->used = 0;
     if (text->at != NULL)
         text->at[0] = '\0';
 }
 
-static inline void text_free(struct text *text) {
+static inline void transcript_free(struct transcript *text) {
     free(text->at);
     memset(text, 0, sizeof *text);
 }
 
 /* Both texts whole where they differ: cmocka cuts long strings. */
-static inline int text_is(struct text *text, const char *expected) {
+static inline int transcript_is(struct transcript *text, const char *expected) {
     const char *got = text->at != NULL ? text->at : "";
     if (strcmp(got, expected) == 0)
         return 1;

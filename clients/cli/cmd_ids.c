@@ -125,22 +125,22 @@ static bool print_state(
         {WIRE_NAME("position"), WIRE_INT, AT(position), 0, INT64_MAX, 0, NULL, false, false},
         {WIRE_NAME("worker"), WIRE_TEXT, AT(worker), 1, 64, 0, NULL, false, false},
     };
-    struct lines text = {0};
+    struct text text = {0};
     if (!wire_get(map, fields, sizeof fields / sizeof fields[0], &in, "", err))
         return false;
     cmd->unknown |= strcmp(in.state, "unknown") == 0;
     if (cmd->json) {
         json_line(&text, map, NULL);
     } else {
-        lines_add(&text, "%-24s %s", in.id, in.state);
+        text_add(&text, "%-24s %s", in.id, in.state);
         if (in.position >= 0)
-            lines_add(&text, ", place %lld", (long long)in.position);
+            text_add(&text, ", place %lld", (long long)in.position);
         if (in.worker[0] != '\0')
-            lines_add(&text, ", worker %s", in.worker);
-        lines_end(&text);
+            text_add(&text, ", worker %s", in.worker);
+        text_end(&text);
     }
-    output_lines(&text);
-    lines_free(&text);
+    output_text(&text);
+    text_free(&text);
     return true;
 }
 
@@ -148,18 +148,18 @@ static bool print_result(
     struct ids_command *cmd, const msgpack_object *map, struct wire_error *err) {
     struct result_head head;
     struct result_body body;
-    struct lines text = {0};
+    struct text text = {0};
     if (!result_get_head(&head, map, err) || !result_get_body(&body, map, err))
         return false;
     if (cmd->text && cmd->printed)
-        lines_end(&text);
+        text_end(&text);
     if (cmd->text)
         progress_whole(&text, &head, &body);
     else
         json_line(&text, map, NULL);
     cmd->printed = true;
-    output_lines(&text);
-    lines_free(&text);
+    output_text(&text);
+    text_free(&text);
     return true;
 }
 

@@ -48,16 +48,16 @@ static const struct argp ping_argp = {.options = options,
     .doc = "Ask the broker who it is, and whether it is there.\v" COMMAND_EXIT_HELP,
     .children = children};
 
-static void finish(struct stats_command *cmd, struct lines *text) {
-    output_lines(text);
-    lines_free(text);
+static void finish(struct stats_command *cmd, struct text *text) {
+    output_text(text);
+    text_free(text);
     dial_end(cmd->dial, output_failed() ? EX_IOERR : COMMAND_OK);
 }
 
 static void on_pong(
     void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
     struct stats_command *cmd = context;
-    struct lines text = {0};
+    struct text text = {0};
     if (cmd->json)
         json_line(&text, root, "req");
     else
@@ -83,7 +83,7 @@ static void ask_stats(
 
 static void on_message(void *context, const struct dial_message *message) {
     struct stats_command *cmd = context;
-    struct lines text = {0};
+    struct text text = {0};
     if (message->req != STATS_REQ)
         return;
     const msgpack_object *stats = wire_find(message->root, "stats");

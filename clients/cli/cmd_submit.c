@@ -82,24 +82,24 @@ static const struct argp argp = {
 };
 
 static void on_accepted(void *context, struct item *item) {
-    struct lines text = {0};
+    struct text text = {0};
     (void)context;
-    lines_add(&text, "%s %s", item->id, item->target);
-    lines_end(&text);
-    output_lines(&text);
-    lines_free(&text);
+    text_add(&text, "%s %s", item->id, item->target);
+    text_end(&text);
+    output_text(&text);
+    text_free(&text);
 }
 
 static void on_result(void *context, struct item *item, const struct result_head *head,
     const struct result_body *body, const msgpack_object *root) {
     struct submit_command *cmd = context;
-    struct lines text = {0};
+    struct text text = {0};
     (void)item;
     if (!cmd->json && !cmd->headed)
         render_columns(&text);
     cmd->headed = true;
-    output_lines(&text);
-    lines_free(&text);
+    output_text(&text);
+    text_free(&text);
     show_result(head, body, root, cmd->json);
 }
 

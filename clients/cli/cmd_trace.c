@@ -16,7 +16,7 @@
 struct page {
     TAILQ_ENTRY(page) link;
     struct progress progress;
-    struct lines text;
+    struct text text;
     bool begun, ended;
 };
 
@@ -79,7 +79,7 @@ static const struct argp argp = {
 
 static void page_free(struct trace_command *cmd, struct page *page) {
     TAILQ_REMOVE(&cmd->pages, page, link);
-    lines_free(&page->text);
+    text_free(&page->text);
     free(page);
 }
 
@@ -88,13 +88,13 @@ static void print(struct trace_command *cmd) {
     struct page *page, *next;
     TAILQ_FOREACH_SAFE(page, &cmd->pages, link, next) {
         if (!page->begun && cmd->printed) {
-            struct lines blank = {0};
-            lines_end(&blank);
-            output_lines(&blank);
-            lines_free(&blank);
+            struct text blank = {0};
+            text_end(&blank);
+            output_text(&blank);
+            text_free(&blank);
         }
         page->begun = cmd->printed = true;
-        output_lines(&page->text);
+        output_text(&page->text);
         if (!page->ended)
             return;
         page_free(cmd, page);

@@ -149,7 +149,7 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
     const msgpack_object *root = &cmd->doc.root, *probes;
     int64_t ttl;
     char prefix[256];
-    struct lines text = {0};
+    struct text text = {0};
     if (!wire_get(root, fields, 2, &in, "", err) || !hop_get(root, &ttl, &probes, "", err) ||
         !hop_check_probes(probes, "probes", err))
         return false;
@@ -158,8 +158,8 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
         json_line(&text, root, "req");
     else
         (void)render_hop(&text, prefix, ttl, probes, NULL);
-    output_lines(&text);
-    lines_free(&text);
+    output_text(&text);
+    text_free(&text);
     return true;
 }
 

@@ -104,12 +104,12 @@ static json_t *convert(const msgpack_object *value, const char *without) {
     return made != NULL ? made : json_null();
 }
 
-void json_line(struct lines *text, const msgpack_object *value, const char *without) {
+void json_line(struct text *text, const msgpack_object *value, const char *without) {
     json_t *made = convert(value, without);
     char *line = json_dumps(
         made, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    lines_add_raw(text, line != NULL ? line : "null", line != NULL ? strlen(line) : 4);
-    lines_end(text);
+    text_add_raw(text, line != NULL ? line : "null", line != NULL ? strlen(line) : 4);
+    text_end(text);
     free(line);
     json_decref(made);
 }

@@ -6,11 +6,11 @@
 #ifndef HOPMQ_CLIENT_JSON_H
 #define HOPMQ_CLIENT_JSON_H
 
-#include "clients/cli/lines.h"
+#include "clients/cli/text.h"
 #include "common/protocol/wire.h"
 
 /* Adds the line for any value of at most WIRE_MAX_DEPTH levels. A map's key `without` (NULL: none)
  * is left out at the top. */
-void json_line(struct lines *text, const msgpack_object *value, const char *without);
+void json_line(struct text *text, const msgpack_object *value, const char *without);
 
 #endif

@@ -7,14 +7,14 @@
 
 static bool failed;
 
-void output_lines(struct lines *text) {
+void output_text(struct text *text) {
     if (!failed && text->size > 0 &&
         (fwrite(text->bytes, 1, text->size, stdout) != text->size || fflush(stdout) != 0)) {
         failed = true;
         if (errno != EPIPE)
             output_warn("standard output: %s", strerror(errno));
     }
-    lines_clear(text);
+    text_clear(text);
 }
 
 bool output_failed(void) { return failed; }
@@ -25,9 +25,9 @@ void output_warn(const char *format, ...) {
     va_start(args, format);
     (void)vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    struct lines line = {0};
-    lines_add(&line, "hopmq: %s", message);
-    lines_end(&line);
+    struct text line = {0};
+    text_add(&line, "hopmq: %s", message);
+    text_end(&line);
     (void)fwrite(line.bytes, 1, line.size, stderr);
-    lines_free(&line);
+    text_free(&line);
 }

@@ -2,12 +2,12 @@
 #ifndef HOPMQ_CLIENT_OUTPUT_H
 #define HOPMQ_CLIENT_OUTPUT_H
 
-#include "clients/cli/lines.h"
+#include "clients/cli/text.h"
 
 #include <stdbool.h>
 
 /* Writes the text to standard output, at once, and empties it. */
-void output_lines(struct lines *text);
+void output_text(struct text *text);
 
 /* True if standard output cannot be written to; the first failure is reported, unless it is a
  * reader that has gone. */

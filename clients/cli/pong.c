@@ -88,16 +88,16 @@ bool pong_results(
     return first[0] != '\0' && replace_host(first, dialled, endpoint);
 }
 
-void pong_render(struct lines *text, const struct pong *pong, const char *dialled, int64_t rtt_us) {
+void pong_render(struct text *text, const struct pong *pong, const char *dialled, int64_t rtt_us) {
     char results[PONG_ENDPOINT_BYTES + 1];
-    lines_add(text, "%s at %s answers in %.3f ms: hopmq %s, protocol %" PRId64 "..%" PRId64,
+    text_add(text, "%s at %s answers in %.3f ms: hopmq %s, protocol %" PRId64 "..%" PRId64,
         pong->broker, dialled, (double)rtt_us / 1000.0, pong->version, pong->version_min,
         pong->version_max);
-    lines_add(text, ", epoch %" PRId64 ", %" PRId64 " result%s", pong->epoch, pong->seq,
+    text_add(text, ", epoch %" PRId64 ", %" PRId64 " result%s", pong->epoch, pong->seq,
         pong->seq == 1 ? "" : "s");
     if (pong->origin != pong->epoch)
-        lines_add(text, " since %" PRId64, pong->origin);
+        text_add(text, " since %" PRId64, pong->origin);
     if (pong_results(pong, dialled, results))
-        lines_add(text, ", published at %s", results);
-    lines_end(text);
+        text_add(text, ", published at %s", results);
+    text_end(text);
 }

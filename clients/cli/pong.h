@@ -2,7 +2,7 @@
 #ifndef HOPMQ_CLIENT_PONG_H
 #define HOPMQ_CLIENT_PONG_H
 
-#include "clients/cli/lines.h"
+#include "clients/cli/text.h"
 #include "common/protocol/wire.h"
 
 #define PONG_ENDPOINT_BYTES 255
@@ -23,6 +23,6 @@ bool pong_results(
     const struct pong *pong, const char *dialled, char endpoint[PONG_ENDPOINT_BYTES + 1]);
 
 /* One line for people. */
-void pong_render(struct lines *text, const struct pong *pong, const char *dialled, int64_t rtt_us);
+void pong_render(struct text *text, const struct pong *pong, const char *dialled, int64_t rtt_us);
 
 #endif

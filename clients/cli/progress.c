@@ -5,19 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
-void progress_begin(struct progress *progress, struct lines *text, const struct trace *trace) {
+void progress_begin(struct progress *progress, struct text *text, const struct trace *trace) {
     *progress = (struct progress){trace->first_ttl, trace->first_ttl, 1};
     render_header(text, trace);
 }
 
-static void start_again(struct progress *progress, struct lines *text) {
-    lines_add(text, "worker lost, the trace starts again");
-    lines_end(text);
+static void start_again(struct progress *progress, struct text *text) {
+    text_add(text, "worker lost, the trace starts again");
+    text_end(text);
     progress->next_ttl = progress->first_ttl;
     progress->run++;
 }
 
-void progress_hop(struct progress *progress, struct lines *text, const msgpack_object *hop) {
+void progress_hop(struct progress *progress, struct text *text, const msgpack_object *hop) {
     struct wire_error err;
     const msgpack_object *probes;
     int64_t ttl;
@@ -33,7 +33,7 @@ void progress_hop(struct progress *progress, struct lines *text, const msgpack_o
 }
 
 /* The hops from first_ttl on, and how it ended. */
-static void add_rest(struct lines *text, const struct result_head *head,
+static void add_rest(struct text *text, const struct result_head *head,
     const struct result_body *body, int64_t first_ttl) {
     uint32_t count = body->hops->via.array.size;
     for (uint32_t i = 0; i < count; i++) {
@@ -46,7 +46,7 @@ static void add_rest(struct lines *text, const struct result_head *head,
     render_summary(text, head, body);
 }
 
-void progress_end(struct progress *progress, struct lines *text, const struct result_head *head,
+void progress_end(struct progress *progress, struct text *text, const struct result_head *head,
     const struct result_body *body) {
     if (progress->next_ttl > progress->first_ttl && head->run > progress->run)
         start_again(progress, text);
@@ -54,15 +54,15 @@ void progress_end(struct progress *progress, struct lines *text, const struct re
 }
 
 void progress_part(
-    struct lines *text, const struct result_head *head, const struct result_body *body) {
+    struct text *text, const struct result_head *head, const struct result_body *body) {
     const char *slash = strchr(head->id, '/');
-    lines_add(text, "at %s:", slash != NULL ? slash + 1 : head->id);
-    lines_end(text);
+    text_add(text, "at %s:", slash != NULL ? slash + 1 : head->id);
+    text_end(text);
     add_rest(text, head, body, 0);
 }
 
 void progress_whole(
-    struct lines *text, const struct result_head *head, const struct result_body *body) {
+    struct text *text, const struct result_head *head, const struct result_body *body) {
     struct trace trace;
     struct progress progress;
     trace_defaults(&trace);

@@ -15,21 +15,21 @@ struct progress {
 };
 
 /* Adds the header. */
-void progress_begin(struct progress *progress, struct lines *text, const struct trace *trace);
+void progress_begin(struct progress *progress, struct text *text, const struct trace *trace);
 
 /* Adds what a `hop` message brings. A malformed one adds nothing. */
-void progress_hop(struct progress *progress, struct lines *text, const msgpack_object *hop);
+void progress_hop(struct progress *progress, struct text *text, const msgpack_object *hop);
 
 /* Adds the hops that were not printed yet, and the summary. */
-void progress_end(struct progress *progress, struct lines *text, const struct result_head *head,
+void progress_end(struct progress *progress, struct text *text, const struct result_head *head,
     const struct result_body *body);
 
 /* Adds the result of one part of a fanout, under the name of its worker. */
 void progress_part(
-    struct lines *text, const struct result_head *head, const struct result_body *body);
+    struct text *text, const struct result_head *head, const struct result_body *body);
 
 /* Adds a whole result at once, its header from the result itself. */
 void progress_whole(
-    struct lines *text, const struct result_head *head, const struct result_body *body);
+    struct text *text, const struct result_head *head, const struct result_body *body);
 
 #endif

@@ -16,23 +16,23 @@
 static const char *plural(int64_t count) { return count == 1 ? "" : "s"; }
 
 static void add_trace_kind(
-    struct lines *text, int protocol, int64_t port, int64_t flow, int64_t first, int64_t max) {
-    lines_add(text, ", %s", trace_protocol_names[protocol]);
+    struct text *text, int protocol, int64_t port, int64_t flow, int64_t first, int64_t max) {
+    text_add(text, ", %s", trace_protocol_names[protocol]);
     if (port > 0)
-        lines_add(text, " port %" PRId64, port);
+        text_add(text, " port %" PRId64, port);
     if (flow >= 0)
-        lines_add(text, " flow %" PRId64, flow);
+        text_add(text, " flow %" PRId64, flow);
     if (first > 1)
-        lines_add(text, ", hops %" PRId64 " to %" PRId64, first, max);
+        text_add(text, ", hops %" PRId64 " to %" PRId64, first, max);
     else
-        lines_add(text, ", %" PRId64 " hop%s at most", max, plural(max));
-    lines_end(text);
+        text_add(text, ", %" PRId64 " hop%s at most", max, plural(max));
+    text_end(text);
 }
 
-void render_header(struct lines *text, const struct trace *trace) {
-    lines_add(text, "trace to %s", trace->target);
+void render_header(struct text *text, const struct trace *trace) {
+    text_add(text, "trace to %s", trace->target);
     if (trace->af != 0 && strchr(trace->target, ':') == NULL)
-        lines_add(text, " (IPv%d)", (int)trace->af);
+        text_add(text, " (IPv%d)", (int)trace->af);
     add_trace_kind(
         text, trace->protocol, trace->port, trace->flow, trace->first_ttl, trace->max_ttl);
 }
@@ -56,19 +56,19 @@ static bool read_hop(struct hop *hop, const msgpack_object *probes) {
     return true;
 }
 
-static void add_time(struct lines *text, const struct hop_probe *probe) {
+static void add_time(struct text *text, const struct hop_probe *probe) {
     static const char marks[] = "ALSPC"; /* by bit of enum hop_flag */
     if (probe->rtt_us >= 0)
-        lines_add(text, "  %8.3f ms", probe->rtt_us / 1000.0);
+        text_add(text, "  %8.3f ms", probe->rtt_us / 1000.0);
     else
-        lines_add(text, "  %8s   ", probe->addr.af != 0 ? "?" : "*");
+        text_add(text, "  %8s   ", probe->addr.af != 0 ? "?" : "*");
     if (probe->verdict == HOP_UNREACHABLE)
-        lines_add(text, " !U");
+        text_add(text, " !U");
     else if (probe->verdict == HOP_OTHER)
-        lines_add(text, " !%s", probe->word);
+        text_add(text, " !%s", probe->word);
     for (unsigned bit = 0; marks[bit] != '\0'; bit++)
         if ((probe->flags >> bit & 1) != 0)
-            lines_add(text, " !%c", marks[bit]);
+            text_add(text, " !%c", marks[bit]);
 }
 
 static bool same_labels(const struct hop_probe *a, const struct hop_probe *b) {
@@ -83,7 +83,7 @@ static bool same_labels(const struct hop_probe *a, const struct hop_probe *b) {
 
 /* The label stacks of the address of probe `first`, each once. */
 static void add_labels(
-    struct lines *text, const char *prefix, const struct hop *hop, unsigned first) {
+    struct text *text, const char *prefix, const struct hop *hop, unsigned first) {
     for (unsigned i = first; i < hop->count; i++) {
         const struct hop_probe *probe = &hop->probes[i];
         bool seen = !addr_equal(&probe->addr, &hop->probes[first].addr);
@@ -91,9 +91,9 @@ static void add_labels(
             seen = addr_equal(&hop->probes[j].addr, &probe->addr) &&
                    same_labels(&hop->probes[j], probe);
         for (unsigned k = 0; k < probe->mpls_count && !seen; k++) {
-            lines_add(text, "%s" LEVEL "[MPLS: Lbl %" PRIu32 " TC %u S %u TTL %u]", prefix,
+            text_add(text, "%s" LEVEL "[MPLS: Lbl %" PRIu32 " TC %u S %u TTL %u]", prefix,
                 probe->mpls[k].label, probe->mpls[k].tc, probe->mpls[k].s, probe->mpls[k].ttl);
-            lines_end(text);
+            text_end(text);
         }
     }
 }
@@ -110,7 +110,7 @@ static int column_width(const struct addr *addr, const msgpack_object *names) {
     return (int)width;
 }
 
-static void add_name(struct lines *text, const struct addr *addr, const msgpack_object *names) {
+static void add_name(struct text *text, const struct addr *addr, const msgpack_object *names) {
     char number[ADDR_TEXT], both[RESULT_NAME_BYTES + ADDR_TEXT + 4];
     const msgpack_object *name = NULL;
     (void)addr_print(addr, number);
@@ -119,11 +119,11 @@ static void add_name(struct lines *text, const struct addr *addr, const msgpack_
     if (name != NULL)
         (void)snprintf(
             both, sizeof both, "%.*s (%s)", (int)name->via.str.size, name->via.str.ptr, number);
-    lines_add(text, "%-*s", column_width(addr, names), name != NULL ? both : number);
+    text_add(text, "%-*s", column_width(addr, names), name != NULL ? both : number);
 }
 
 /* One address with its times; silence shows on the first line, in its place. */
-static void add_address(struct lines *text, const char *prefix, const struct hop *hop,
+static void add_address(struct text *text, const char *prefix, const struct hop *hop,
     unsigned first, bool top, const msgpack_object *names) {
     const struct addr *addr = &hop->probes[first].addr;
     add_name(text, addr, names);
@@ -132,26 +132,26 @@ static void add_address(struct lines *text, const char *prefix, const struct hop
         if (other->af != 0 ? addr_equal(other, addr) : top)
             add_time(text, &hop->probes[i]);
     }
-    lines_end(text);
+    text_end(text);
     add_labels(text, prefix, hop, first);
 }
 
-static void add_silence(struct lines *text, const struct hop *hop) {
+static void add_silence(struct text *text, const struct hop *hop) {
     for (unsigned i = 0; i < hop->count; i++) {
-        lines_add(text, "%s*", i > 0 ? " " : "");
+        text_add(text, "%s*", i > 0 ? " " : "");
         if (hop->probes[i].verdict == HOP_OTHER)
-            lines_add(text, " !%s", hop->probes[i].word);
+            text_add(text, " !%s", hop->probes[i].word);
     }
-    lines_end(text);
+    text_end(text);
 }
 
-bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpack_object *probes,
+bool render_hop(struct text *text, const char *prefix, int64_t ttl, const msgpack_object *probes,
     const msgpack_object *names) {
     struct hop hop;
     if (!read_hop(&hop, probes))
         return false;
     bool top = true;
-    lines_add(text, "%s%2d  ", prefix, (int)ttl);
+    text_add(text, "%s%2d  ", prefix, (int)ttl);
     for (unsigned i = 0; i < hop.count; i++) {
         bool seen = hop.probes[i].addr.af == 0;
         for (unsigned j = 0; j < i && !seen; j++)
@@ -159,7 +159,7 @@ bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpa
         if (seen)
             continue;
         if (!top)
-            lines_add(text, "%s" LEVEL, prefix);
+            text_add(text, "%s" LEVEL, prefix);
         add_address(text, prefix, &hop, i, top, names);
         top = false;
     }
@@ -224,7 +224,7 @@ static const char *gloss(const struct result_body *body, char *buffer, size_t si
 }
 
 /* "3 parts: 2 reached, 1 worker-lost" */
-static void add_parts(struct lines *text, const msgpack_object *members) {
+static void add_parts(struct text *text, const msgpack_object *members) {
     unsigned counts[RESULT_STOPS] = {0};
     uint32_t count = members != NULL ? members->via.array.size : 0;
     const char *between = ": ";
@@ -234,47 +234,47 @@ static void add_parts(struct lines *text, const msgpack_object *members) {
         if (result_get_member(&member, &members->via.array.ptr[i], "", &err))
             counts[member.stop]++;
     }
-    lines_add(text, "%u part%s", count, plural(count));
+    text_add(text, "%u part%s", count, plural(count));
     for (int stop = 0; stop < RESULT_STOPS; stop++)
         if (counts[stop] > 0) {
-            lines_add(text, "%s%u %s", between, counts[stop], result_stop_names[stop]);
+            text_add(text, "%s%u %s", between, counts[stop], result_stop_names[stop]);
             between = ", ";
         }
 }
 
 void render_summary(
-    struct lines *text, const struct result_head *head, const struct result_body *body) {
+    struct text *text, const struct result_head *head, const struct result_body *body) {
     char buffer[80];
     unsigned hops = body->hops->via.array.size;
     int64_t from_us = body->stop == STOP_SUMMARY ? head->accepted_us : body->started_us;
     int64_t took_us = body->finished_us > from_us ? body->finished_us - from_us : 0;
     if (body->stop == STOP_SUMMARY) {
         add_parts(text, body->members);
-        lines_add(text, ", %.1f s", (double)took_us / 1e6);
-        lines_end(text);
+        text_add(text, ", %.1f s", (double)took_us / 1e6);
+        text_end(text);
         return;
     }
-    lines_add(text, "%s", result_stop_names[body->stop]);
+    text_add(text, "%s", result_stop_names[body->stop]);
     if (body->stop == STOP_REACHED) {
         if (body->dst[0] != '\0' && strcmp(body->dst, body->target) != 0)
-            lines_add(text, " %s", body->dst);
-        lines_add(text, " in %" PRId64 " hop%s", body->first_ttl - 1 + hops,
+            text_add(text, " %s", body->dst);
+        text_add(text, " in %" PRId64 " hop%s", body->first_ttl - 1 + hops,
             plural(body->first_ttl - 1 + hops));
     } else {
-        lines_add(text, ": %s; %u hop%s", gloss(body, buffer, sizeof buffer), hops, plural(hops));
+        text_add(text, ": %s; %u hop%s", gloss(body, buffer, sizeof buffer), hops, plural(hops));
     }
-    lines_add(text, ", %.1f s, %" PRId64 " probe%s", (double)took_us / 1e6, body->probes_sent,
+    text_add(text, ", %.1f s, %" PRId64 " probe%s", (double)took_us / 1e6, body->probes_sent,
         plural(body->probes_sent));
     if (head->worker[0] != '\0')
-        lines_add(text, ", worker %s", head->worker);
+        text_add(text, ", worker %s", head->worker);
     if (head->run > 1)
-        lines_add(text, ", run %" PRId64, head->run);
+        text_add(text, ", run %" PRId64, head->run);
     if (head->shared[0] != '\0')
-        lines_add(text, ", probed by %s", head->shared);
-    lines_end(text);
+        text_add(text, ", probed by %s", head->shared);
+    text_end(text);
 }
 
-static void add_last_rtt(struct lines *text, const msgpack_object *hops) {
+static void add_last_rtt(struct text *text, const msgpack_object *hops) {
     struct hop hop;
     uint32_t count = hops->via.array.size;
     const msgpack_object *probes =
@@ -282,36 +282,36 @@ static void add_last_rtt(struct lines *text, const msgpack_object *hops) {
     if (probes != NULL && read_hop(&hop, probes))
         for (unsigned i = 0; i < hop.count; i++)
             if (hop.probes[i].rtt_us >= 0) {
-                lines_add(text, " %9.3f ms", hop.probes[i].rtt_us / 1000.0);
+                text_add(text, " %9.3f ms", hop.probes[i].rtt_us / 1000.0);
                 return;
             }
-    lines_add(text, " %9s   ", "*");
+    text_add(text, " %9s   ", "*");
 }
 
-void render_columns(struct lines *text) {
-    lines_add(text, "%-20s %-10s %-16s %-24s %-12s %4s %12s", "FINISHED", "STREAM", "ID", "TARGET",
+void render_columns(struct text *text) {
+    text_add(text, "%-20s %-10s %-16s %-24s %-12s %4s %12s", "FINISHED", "STREAM", "ID", "TARGET",
         "STOP", "HOPS", "LAST RTT");
-    lines_end(text);
+    text_end(text);
 }
 
 void render_line(
-    struct lines *text, const struct result_head *head, const struct result_body *body) {
+    struct text *text, const struct result_head *head, const struct result_body *body) {
     char stamp[32] = "?";
     time_t seconds = (time_t)(body->finished_us / 1000000);
     struct tm utc;
     if (gmtime_r(&seconds, &utc) != NULL)
         (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    lines_add(text, "%-20s %-10s %-16s %-24s %-12s ", stamp, head->stream, head->id, body->target,
+    text_add(text, "%-20s %-10s %-16s %-24s %-12s ", stamp, head->stream, head->id, body->target,
         result_stop_names[body->stop]);
     if (body->stop == STOP_SUMMARY) {
         add_parts(text, body->members);
     } else {
-        lines_add(text, "%4u", body->hops->via.array.size);
+        text_add(text, "%4u", body->hops->via.array.size);
         add_last_rtt(text, body->hops);
     }
     if (head->shared[0] != '\0')
-        lines_add(text, "  probed by %s", head->shared);
+        text_add(text, "  probed by %s", head->shared);
     if (body->error_message[0] != '\0')
-        lines_add(text, "  %s", body->error_message);
-    lines_end(text);
+        text_add(text, "  %s", body->error_message);
+    text_end(text);
 }

@@ -6,7 +6,7 @@
 #ifndef HOPMQ_CLIENT_RENDER_H
 #define HOPMQ_CLIENT_RENDER_H
 
-#include "clients/cli/lines.h"
+#include "clients/cli/text.h"
 #include "common/protocol/result.h"
 #include "common/protocol/trace.h"
 
@@ -20,20 +20,19 @@
     "else the prober said."
 
 /* "trace to 192.0.2.1, icmp, 30 hops at most" */
-void render_header(struct lines *text, const struct trace *trace);
+void render_header(struct text *text, const struct trace *trace);
 
 /* The lines of one hop, each behind `prefix`; `probes` is an array of probes, `names` the map that
  * result_get_body() checked, or NULL. False, and nothing is added, if a probe is malformed. */
-bool render_hop(struct lines *text, const char *prefix, int64_t ttl, const msgpack_object *probes,
+bool render_hop(struct text *text, const char *prefix, int64_t ttl, const msgpack_object *probes,
     const msgpack_object *names);
 
 /* How the trace ended: "reached in 5 hops, 0.3 s, 17 probes, worker ams1" */
 void render_summary(
-    struct lines *text, const struct result_head *head, const struct result_body *body);
+    struct text *text, const struct result_head *head, const struct result_body *body);
 
 /* One line for the whole result, its columns those of render_columns(). */
-void render_line(
-    struct lines *text, const struct result_head *head, const struct result_body *body);
-void render_columns(struct lines *text);
+void render_line(struct text *text, const struct result_head *head, const struct result_body *body);
+void render_columns(struct text *text);
 
 #endif

@@ -8,13 +8,13 @@
 
 void show_result(const struct result_head *head, const struct result_body *body,
     const msgpack_object *map, bool json) {
-    struct lines text = {0};
+    struct text text = {0};
     if (json)
         json_line(&text, map, "req");
     else
         render_line(&text, head, body);
-    output_lines(&text);
-    lines_free(&text);
+    output_text(&text);
+    text_free(&text);
 }
 
 void show_lost(int64_t from, int64_t to, const char *stream) {

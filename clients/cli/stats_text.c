@@ -41,44 +41,44 @@ static bool is_array(const msgpack_object *value) {
     return value != NULL && value->type == MSGPACK_OBJECT_ARRAY;
 }
 
-static void add_duration(struct lines *text, int64_t ms) {
+static void add_duration(struct text *text, int64_t ms) {
     int64_t s = ms / 1000;
     if (s >= 86400)
-        lines_add(text, "%" PRId64 " d %" PRId64 " h", s / 86400, s % 86400 / 3600);
+        text_add(text, "%" PRId64 " d %" PRId64 " h", s / 86400, s % 86400 / 3600);
     else if (s >= 3600)
-        lines_add(text, "%" PRId64 " h %" PRId64 " min", s / 3600, s % 3600 / 60);
+        text_add(text, "%" PRId64 " h %" PRId64 " min", s / 3600, s % 3600 / 60);
     else if (s >= 60)
-        lines_add(text, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
+        text_add(text, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
     else
-        lines_add(text, "%" PRId64 " s", s);
+        text_add(text, "%" PRId64 " s", s);
 }
 
-static void add_summary(struct lines *text, const msgpack_object *stats) {
+static void add_summary(struct text *text, const msgpack_object *stats) {
     static const msgpack_object none = {.type = MSGPACK_OBJECT_NIL};
     const msgpack_object *queue = wire_find(stats, "queue"), *rates = wire_find(stats, "rates");
     queue = queue != NULL ? queue : &none;
     rates = rates != NULL ? rates : &none;
-    lines_add(text, "up       ");
+    text_add(text, "up       ");
     add_duration(text, number(stats, "uptime_ms"));
-    lines_end(text);
-    lines_add(text,
+    text_end(text);
+    text_add(text,
         "traces   %" PRId64 " queued (at most %" PRId64 "), %" PRId64 " running, %" PRId64
         " results kept (at most %" PRId64 ")",
         number(queue, "queued"), number(queue, "max_queued"), number(queue, "running"),
         number(queue, "kept"), number(queue, "keep_results"));
-    lines_end(text);
-    lines_add(text, "rates    %.1f accepted/s, %.1f results/s, over the last 10 s",
+    text_end(text);
+    text_add(text, "rates    %.1f accepted/s, %.1f results/s, over the last 10 s",
         rate(rates, "accepted_per_s"), rate(rates, "results_per_s"));
-    lines_end(text);
+    text_end(text);
 }
 
-static void add_labels(struct lines *text, const msgpack_object *labels) {
+static void add_labels(struct text *text, const msgpack_object *labels) {
     if (labels == NULL || labels->type != MSGPACK_OBJECT_MAP)
         return;
     for (uint32_t i = 0; i < labels->via.map.size; i++) {
         struct piece name = piece(&labels->via.map.ptr[i].key);
         struct piece value = piece(&labels->via.map.ptr[i].val);
-        lines_add(text, " %.*s=%.*s", name.size, name.bytes, value.size, value.bytes);
+        text_add(text, " %.*s=%.*s", name.size, name.bytes, value.size, value.bytes);
     }
 }
 
@@ -98,7 +98,7 @@ static void join(char *out, size_t size, const msgpack_object *list) {
     }
 }
 
-static void add_worker(struct lines *text, const msgpack_object *worker) {
+static void add_worker(struct text *text, const msgpack_object *worker) {
     char protocols[80], families[16], load[48];
     struct piece name = piece(wire_find(worker, "name"));
     struct piece prober = piece(wire_find(worker, "prober"));
@@ -107,48 +107,48 @@ static void add_worker(struct lines *text, const msgpack_object *worker) {
     join(families, sizeof families, wire_find(worker, "af"));
     (void)snprintf(load, sizeof load, "%" PRId64 "/%" PRId64, number(worker, "running"),
         number(worker, "capacity"));
-    lines_add(text, "%-16.*s %13s %6.1f s  %-4s %-18s %-18.*s", name.size, name.bytes, load,
+    text_add(text, "%-16.*s %13s %6.1f s  %-4s %-18s %-18.*s", name.size, name.bytes, load,
         (double)number(worker, "seen_ms") / 1000.0, families, protocols, prober.size, prober.bytes);
     add_labels(text, wire_find(worker, "labels"));
     if (draining != NULL && draining->type == MSGPACK_OBJECT_BOOLEAN && draining->via.boolean)
-        lines_add(text, " (draining)");
-    lines_end(text);
+        text_add(text, " (draining)");
+    text_end(text);
     struct piece trouble = text_of(wire_find(worker, "trouble"), 200);
     if (trouble.size == 0)
         return;
-    lines_add(text, "  takes no traces: %.*s", trouble.size, trouble.bytes);
-    lines_end(text);
+    text_add(text, "  takes no traces: %.*s", trouble.size, trouble.bytes);
+    text_end(text);
 }
 
-static void add_workers(struct lines *text, const msgpack_object *workers) {
-    lines_end(text);
+static void add_workers(struct text *text, const msgpack_object *workers) {
+    text_end(text);
     if (!is_array(workers) || workers->via.array.size == 0) {
-        lines_add(text, "no workers: nothing runs until one dials in");
-        lines_end(text);
+        text_add(text, "no workers: nothing runs until one dials in");
+        text_end(text);
         return;
     }
-    lines_add(text, "%-16s %13s %8s  %-4s %-18s %-18s %s", "WORKER", "RUNNING", "SEEN", "IPv",
+    text_add(text, "%-16s %13s %8s  %-4s %-18s %-18s %s", "WORKER", "RUNNING", "SEEN", "IPv",
         "PROTOCOLS", "PROBER", "LABELS");
-    lines_end(text);
+    text_end(text);
     for (uint32_t i = 0; i < workers->via.array.size; i++)
         add_worker(text, &workers->via.array.ptr[i]);
 }
 
-static void add_counters(struct lines *text, const msgpack_object *counters) {
+static void add_counters(struct text *text, const msgpack_object *counters) {
     if (counters == NULL || counters->type != MSGPACK_OBJECT_MAP)
         return;
-    lines_end(text);
+    text_end(text);
     for (uint32_t i = 0; i < counters->via.map.size; i++) {
         struct piece name = piece(&counters->via.map.ptr[i].key);
         const msgpack_object *value = &counters->via.map.ptr[i].val;
         if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
             continue;
-        lines_add(text, "%-*.*s %12" PRIu64, NAME_WIDTH, name.size, name.bytes, value->via.u64);
-        lines_end(text);
+        text_add(text, "%-*.*s %12" PRIu64, NAME_WIDTH, name.size, name.bytes, value->via.u64);
+        text_end(text);
     }
 }
 
-void stats_text(struct lines *text, const msgpack_object *stats) {
+void stats_text(struct text *text, const msgpack_object *stats) {
     add_summary(text, stats);
     add_workers(text, wire_find(stats, "workers"));
     add_counters(text, wire_find(stats, "counters"));

@@ -13,7 +13,7 @@
 
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
-static struct lines out;
+static struct text out;
 
 static int set_up(void **state) {
     (void)state;
@@ -25,7 +25,7 @@ static int tear_down(void **state) {
     (void)state;
     wire_doc_free(&doc);
     msgpack_sbuffer_destroy(&bytes);
-    lines_free(&out);
+    text_free(&out);
     return 0;
 }
 
@@ -42,7 +42,7 @@ static void expect(const char *text) {
     assert_non_null(got);
     if (out.size > 0)
         memcpy(got, out.bytes, out.size);
-    lines_clear(&out);
+    text_clear(&out);
     assert_string_equal(got, text);
     free(got);
 }
@@ -200,7 +200,7 @@ static void live_traces(void **state) {
     /* A run of which no hop came. */
     progress_begin(&progress, &out, &trace);
     progress_hop(&progress, &out, read_map(ONE));
-    lines_clear(&out);
+    text_clear(&out);
     read_result("{" HEAD(3) "," BODY("192.0.2.1", "'192.0.2.1'", "reached", ONE, "") "}");
     progress_end(&progress, &out, &head, &body);
     expect("worker lost, the trace starts again\n 1  10.0.0.1            0.412 ms\n"
@@ -250,7 +250,7 @@ static void fanouts(void **state) {
     trace_defaults(&trace);
     memcpy(trace.target, "192.0.2.1", sizeof "192.0.2.1");
     progress_begin(&progress, &out, &trace);
-    lines_clear(&out);
+    text_clear(&out);
     read_result(
         "{" HEAD(1) ", 'id': 'one/w1', " BODY("192.0.2.1", "null", "gap-limit", ONE, "") "}");
     progress_part(&out, &head, &body);

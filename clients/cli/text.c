@@ -1,4 +1,4 @@
-#include "clients/cli/lines.h"
+#include "clients/cli/text.h"
 
 #include "common/mem.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Makes room for so many more bytes and returns where they go. */
-static char *reserve(struct lines *text, size_t size) {
+static char *reserve(struct text *text, size_t size) {
     if (text->room - text->size < size) {
         text->room = 2 * text->room + size + 128;
         text->bytes = mem_grow(text->bytes, text->room, 1);
@@ -16,7 +16,7 @@ static char *reserve(struct lines *text, size_t size) {
     return text->bytes + text->size;
 }
 
-void lines_add(struct lines *text, const char *format, ...) {
+void text_add(struct text *text, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
@@ -33,23 +33,23 @@ void lines_add(struct lines *text, const char *format, ...) {
     va_end(again);
 }
 
-void lines_add_raw(struct lines *text, const char *bytes, size_t size) {
+void text_add_raw(struct text *text, const char *bytes, size_t size) {
     if (size == 0)
         return;
     memcpy(reserve(text, size), bytes, size);
     text->size += size;
 }
 
-void lines_end(struct lines *text) {
+void text_end(struct text *text) {
     while (text->size > 0 && text->bytes[text->size - 1] == ' ')
         text->size--;
     *reserve(text, 1) = '\n';
     text->size++;
 }
 
-void lines_clear(struct lines *text) { text->size = 0; }
+void text_clear(struct text *text) { text->size = 0; }
 
-void lines_free(struct lines *text) {
+void text_free(struct text *text) {
     free(text->bytes);
-    *text = (struct lines){0};
+    *text = (struct text){0};
 }

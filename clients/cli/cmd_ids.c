@@ -1,11 +1,11 @@
 /* hopmq status, cancel, fetch: requests that name traces by id, up to 1,000 in each message. */
 #include "clients/cli/command.h"
 #include "clients/cli/dial.h"
-#include "clients/cli/item.h"
 #include "clients/cli/json.h"
 #include "clients/cli/output.h"
 #include "clients/cli/progress.h"
 #include "clients/cli/refusal.h"
+#include "clients/cli/submission_item.h"
 
 #include <bsd/stdlib.h>
 #include <stdlib.h>
@@ -85,7 +85,8 @@ static const struct argp fetch_argp = {text_options, parse, "ID...",
 static void send_request(struct ids_command *cmd) {
     msgpack_sbuffer bytes;
     msgpack_sbuffer_init(&bytes);
-    item_put_ids(&bytes, cmd->op, ++cmd->req, cmd->ids + cmd->next, (uint32_t)cmd->asked);
+    submission_item_put_ids(
+        &bytes, cmd->op, ++cmd->req, cmd->ids + cmd->next, (uint32_t)cmd->asked);
     dial_send(cmd->dial, &bytes);
     cmd->again_us = INT64_MAX;
 }

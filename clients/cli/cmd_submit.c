@@ -81,7 +81,7 @@ static const struct argp argp = {
     .children = children,
 };
 
-static void on_accepted(void *context, struct item *item) {
+static void on_accepted(void *context, struct submission_item *item) {
     struct text text = {0};
     (void)context;
     text_add(&text, "%s %s", item->id, item->target);
@@ -90,7 +90,7 @@ static void on_accepted(void *context, struct item *item) {
     text_free(&text);
 }
 
-static void on_result(void *context, struct item *item, const struct result_head *head,
+static void on_result(void *context, struct submission_item *item, const struct result_head *head,
     const struct result_body *body, const msgpack_object *root) {
     struct submit_command *cmd = context;
     struct text text = {0};

@@ -101,7 +101,7 @@ static void print(struct trace_command *cmd) {
     }
 }
 
-static void on_added(void *context, struct item *item) {
+static void on_added(void *context, struct submission_item *item) {
     struct trace_command *cmd = context;
     struct trace trace = cmd->trace.trace;
     struct page *page = mem_new(1, sizeof *page);
@@ -111,23 +111,23 @@ static void on_added(void *context, struct item *item) {
     item->data = page;
 }
 
-static void on_accepted(void *context, struct item *item) {
+static void on_accepted(void *context, struct submission_item *item) {
     (void)item;
     print(context);
 }
 
-static void on_hop(void *context, struct item *item, const msgpack_object *hop) {
+static void on_hop(void *context, struct submission_item *item, const msgpack_object *hop) {
     struct page *page = item->data;
     progress_hop(&page->progress, &page->text, hop);
     print(context);
 }
 
-static void on_failed(void *context, struct item *item) {
+static void on_failed(void *context, struct submission_item *item) {
     page_free(context, item->data);
     print(context);
 }
 
-static void on_result(void *context, struct item *item, const struct result_head *head,
+static void on_result(void *context, struct submission_item *item, const struct result_head *head,
     const struct result_body *body, const msgpack_object *root) {
     struct page *page = item->data;
     (void)root;
@@ -136,7 +136,7 @@ static void on_result(void *context, struct item *item, const struct result_head
     print(context);
 }
 
-static void on_part(void *context, struct item *item, const struct result_head *head,
+static void on_part(void *context, struct submission_item *item, const struct result_head *head,
     const struct result_body *body, const msgpack_object *root) {
     struct page *page = item->data;
     (void)root;
@@ -144,7 +144,7 @@ static void on_part(void *context, struct item *item, const struct result_head *
     print(context);
 }
 
-static void on_json(void *context, struct item *item, const struct result_head *head,
+static void on_json(void *context, struct submission_item *item, const struct result_head *head,
     const struct result_body *body, const msgpack_object *root) {
     (void)context;
     (void)item;

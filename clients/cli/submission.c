@@ -31,12 +31,12 @@ struct submission *submission_new(const struct trace *trace, const char *prefix,
     return s;
 }
 
-void submission_free(struct submission *s, struct item *item) {
-    item_remove(&s->ids, item);
+void submission_free(struct submission *s, struct submission_item *item) {
+    submission_item_remove(&s->ids, item);
     if (item->held)
         TAILQ_REMOVE(&s->held, item, by_held);
     s->items--;
-    item_free(item);
+    submission_item_free(item);
 }
 
 void submission_destroy(struct submission **submission) {
@@ -57,12 +57,12 @@ size_t submission_room(const struct submission *s) {
     return s->items < limit ? limit - s->items : 0;
 }
 
-struct item *submission_add(
+struct submission_item *submission_add(
     struct submission *s, const char *target, const char *id, unsigned line) {
     char made[TRACE_ID_BYTES + 1];
     (void)snprintf(made, sizeof made, "%s-%" PRIu64, s->prefix, ++s->made);
-    struct item *item = item_new(target, id != NULL ? id : made, line);
-    (void)item_insert(&s->ids, item);
+    struct submission_item *item = submission_item_new(target, id != NULL ? id : made, line);
+    (void)submission_item_insert(&s->ids, item);
     TAILQ_INSERT_TAIL(&s->pending, item, link);
     s->pending_count++;
     s->items++;
@@ -79,21 +79,21 @@ bool submission_gave_up(const struct submission *s) { return s->gave_up; }
 
 /* Moves what fits from pending into a free batch, or takes a batch that was not answered again. */
 static void send_batch(
-    struct submission *s, struct batch *batch, int64_t now_us, msgpack_sbuffer *out) {
+    struct submission *s, struct submission_batch *batch, int64_t now_us, msgpack_sbuffer *out) {
     msgpack_sbuffer traces;
     msgpack_packer pk;
-    struct item *item;
+    struct submission_item *item;
     uint32_t count = 0;
     msgpack_sbuffer_init(&traces);
     msgpack_packer_init(&pk, &traces, msgpack_sbuffer_write);
     TAILQ_FOREACH(item, &batch->items, link) {
-        item_put_trace(&pk, item, &s->trace);
+        submission_item_put_trace(&pk, item, &s->trace);
         count++;
     }
     while (
         batch->req == 0 && count < REQUEST_MAX_ITEMS && (item = TAILQ_FIRST(&s->pending)) != NULL) {
         size_t before = traces.size;
-        item_put_trace(&pk, item, &s->trace);
+        submission_item_put_trace(&pk, item, &s->trace);
         if (traces.size > BATCH_BYTES) {
             traces.size = before;
             break;
@@ -101,13 +101,13 @@ static void send_batch(
         TAILQ_REMOVE(&s->pending, item, link);
         TAILQ_INSERT_TAIL(&batch->items, item, link);
         s->pending_count--;
-        item->state = ITEM_SENT;
+        item->state = SUBMISSION_ITEM_SENT;
         count++;
     }
     if (batch->req == 0)
         batch->req = ++s->last_req;
     batch->sent_us = now_us;
-    item_put_submit(out, batch->req, s->notify, &traces, count);
+    submission_item_put_submit(out, batch->req, s->notify, &traces, count);
     msgpack_sbuffer_destroy(&traces);
 }
 
@@ -115,7 +115,7 @@ static void send_batch(
 static bool poll_fetch(struct submission *s, int64_t now_us, msgpack_sbuffer *out) {
     const char *late[REQUEST_MAX_ITEMS];
     uint32_t count = 0;
-    struct item *item;
+    struct submission_item *item;
     TAILQ_FOREACH(item, &s->waiting, link) {
         if (item->due_us - FETCH_BEFORE_US > now_us || count == REQUEST_MAX_ITEMS)
             break;
@@ -125,7 +125,7 @@ static bool poll_fetch(struct submission *s, int64_t now_us, msgpack_sbuffer *ou
         late[count++] = item->id;
     }
     if (count > 0)
-        item_put_ids(out, "fetch", ++s->last_req, late, count);
+        submission_item_put_ids(out, "fetch", ++s->last_req, late, count);
     return count > 0;
 }
 
@@ -139,12 +139,12 @@ static bool poll_cancel(struct submission *s, msgpack_sbuffer *out) {
         s->cancel_next = TAILQ_NEXT(s->cancel_next, link);
     }
     if (count > 0)
-        item_put_ids(out, "cancel", ++s->last_req, ids, count);
+        submission_item_put_ids(out, "cancel", ++s->last_req, ids, count);
     return count > 0;
 }
 
 static void give_up_late(struct submission *s, int64_t now_us) {
-    struct item *item;
+    struct submission_item *item;
     while ((item = TAILQ_FIRST(&s->waiting)) != NULL && item->due_us <= now_us) {
         if (item->held) {
             submission_let_go(s, item);
@@ -160,7 +160,7 @@ static void give_up_late(struct submission *s, int64_t now_us) {
 }
 
 static void give_up_busy(struct submission *s) {
-    struct item *item;
+    struct submission_item *item;
     char message[96];
     (void)snprintf(message, sizeof message, "the broker was busy for %d s",
         (int)(s->busy_timeout_us / 1000000));
@@ -173,10 +173,10 @@ static void give_up_busy(struct submission *s) {
     }
 }
 
-static struct batch *batch_to_send(struct submission *s, int64_t now_us) {
-    struct batch *unused = NULL;
+static struct submission_batch *batch_to_send(struct submission *s, int64_t now_us) {
+    struct submission_batch *unused = NULL;
     for (size_t i = 0; i < SUBMISSION_BATCHES; i++) {
-        struct batch *batch = &s->batches[i];
+        struct submission_batch *batch = &s->batches[i];
         if (batch->req != 0 && batch->sent_us + RESEND_US <= now_us)
             return batch;
         if (batch->req == 0)
@@ -192,7 +192,7 @@ bool submission_poll(struct submission *s, int64_t now_us, msgpack_sbuffer *out)
         give_up_busy(s);
     if (poll_cancel(s, out) || poll_fetch(s, now_us, out) || submission_poll_held(s, now_us, out))
         return true;
-    struct batch *batch = batch_to_send(s, now_us);
+    struct submission_batch *batch = batch_to_send(s, now_us);
     if (batch != NULL)
         send_batch(s, batch, now_us, out);
     return batch != NULL;
@@ -202,7 +202,7 @@ static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int64_t submission_next(const struct submission *s) {
     int64_t next = submission_next_held(s);
-    const struct item *item;
+    const struct submission_item *item;
     bool unused = false;
     for (size_t i = 0; i < SUBMISSION_BATCHES; i++) {
         if (s->batches[i].req != 0)
@@ -225,7 +225,7 @@ int64_t submission_next(const struct submission *s) {
 }
 
 void submission_restarted(struct submission *s) {
-    struct item *item;
+    struct submission_item *item;
     TAILQ_FOREACH(item, &s->held, by_held)
     item->fetch_req = 0;
     for (size_t i = 0; i < SUBMISSION_BATCHES; i++)
@@ -237,7 +237,7 @@ void submission_restarted(struct submission *s) {
     while ((item = TAILQ_FIRST(&s->waiting)) != NULL) {
         TAILQ_REMOVE(&s->waiting, item, link);
         s->waiting_count--;
-        item->state = ITEM_PENDING;
+        item->state = SUBMISSION_ITEM_PENDING;
         item->fetched = false;
         TAILQ_INSERT_TAIL(&s->pending, item, link);
         s->pending_count++;
@@ -245,7 +245,7 @@ void submission_restarted(struct submission *s) {
 }
 
 void submission_cancel(struct submission *s) {
-    struct item *item;
+    struct submission_item *item;
     if (s->cancelled)
         return;
     s->cancelled = true;

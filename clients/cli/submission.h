@@ -9,7 +9,7 @@
 #ifndef HOPMQ_CLIENT_SUBMISSION_H
 #define HOPMQ_CLIENT_SUBMISSION_H
 
-#include "clients/cli/item.h"
+#include "clients/cli/submission_item.h"
 
 #define SUBMISSION_BATCHES 4    /* messages without an answer yet */
 #define SUBMISSION_WAITING 5000 /* traces without a result yet; the broker queues 10,000 for us */
@@ -20,13 +20,14 @@
  * item is no more. */
 struct submission_events {
     void *context;
-    void (*accepted)(void *context, struct item *item);
-    void (*refused)(void *context, struct item *item, const char *message);
-    void (*hop)(void *context, struct item *item, const msgpack_object *hop);
-    void (*result)(void *context, struct item *item, const msgpack_object *result);
-    void (*lost)(void *context, struct item *item); /* no result in time, nor at `fetch` */
+    void (*accepted)(void *context, struct submission_item *item);
+    void (*refused)(void *context, struct submission_item *item, const char *message);
+    void (*hop)(void *context, struct submission_item *item, const msgpack_object *hop);
+    void (*result)(void *context, struct submission_item *item, const msgpack_object *result);
+    void (*lost)(
+        void *context, struct submission_item *item); /* no result in time, nor at `fetch` */
     /* The result of one part of a fanout; the item goes on. */
-    void (*part)(void *context, struct item *item, const msgpack_object *result);
+    void (*part)(void *context, struct submission_item *item, const msgpack_object *result);
 };
 
 struct submission;
@@ -42,7 +43,7 @@ void submission_destroy(struct submission **submission);
 size_t submission_room(const struct submission *submission);
 
 /* Adds a trace; id NULL makes one. */
-struct item *submission_add(
+struct submission_item *submission_add(
     struct submission *submission, const char *target, const char *id, unsigned line);
 
 /* Puts the next message to be sent into *out, which is empty; false if there is none now. To be

@@ -7,20 +7,20 @@
 #define BACKOFF_MIN_US INT64_C(100000)
 #define BACKOFF_MAX_US INT64_C(2000000)
 
-static void busy(struct submission *s, struct item *item, int64_t now_us) {
+static void busy(struct submission *s, struct submission_item *item, int64_t now_us) {
     if (s->cancelled) {
         submission_free(s, item);
         return;
     }
     if (s->busy_since_us == 0)
         s->busy_since_us = now_us;
-    item->state = ITEM_PENDING;
+    item->state = SUBMISSION_ITEM_PENDING;
     TAILQ_INSERT_TAIL(&s->pending, item, link);
     s->pending_count++;
 }
 
-static void refuse(
-    struct submission *s, struct item *item, const msgpack_object *error, int64_t now_us) {
+static void refuse(struct submission *s, struct submission_item *item, const msgpack_object *error,
+    int64_t now_us) {
     struct refusal refusal;
     refusal_get(&refusal, error);
     if (refusal_is_busy(&refusal) && !s->gave_up) {
@@ -33,14 +33,14 @@ static void refuse(
     submission_free(s, item);
 }
 
-static void accepted(struct submission *s, struct item *item, int64_t now_us) {
+static void accepted(struct submission *s, struct submission_item *item, int64_t now_us) {
     s->busy_since_us = s->backoff_us = 0;
     s->events.accepted(s->events.context, item);
     if (!s->notify) {
         submission_free(s, item);
         return;
     }
-    item->state = ITEM_WAITING;
+    item->state = SUBMISSION_ITEM_WAITING;
     item->due_us = now_us + s->trace.deadline_ms * 1000 + SUBMISSION_GRACE_US;
     TAILQ_INSERT_TAIL(&s->waiting, item, link);
     s->waiting_count++;
@@ -49,15 +49,15 @@ static void accepted(struct submission *s, struct item *item, int64_t now_us) {
 }
 
 /* `ids` is the array of `accepted`, or NULL where `error` stands for all. */
-static void settle_batch(struct submission *s, struct batch *batch, const msgpack_object *ids,
-    const msgpack_object *error, int64_t now_us) {
-    struct item *item;
+static void settle_batch(struct submission *s, struct submission_batch *batch,
+    const msgpack_object *ids, const msgpack_object *error, int64_t now_us) {
+    struct submission_item *item;
     size_t before = s->pending_count;
     s->retry_ms = 0;
     for (uint32_t i = 0; (item = TAILQ_FIRST(&batch->items)) != NULL; i++) {
         const msgpack_object *answer = ids != NULL ? &ids->via.array.ptr[i] : error;
         TAILQ_REMOVE(&batch->items, item, link);
-        if (item->state == ITEM_DONE)
+        if (item->state == SUBMISSION_ITEM_DONE)
             submission_free(s, item);
         else if (answer->type == MSGPACK_OBJECT_STR)
             accepted(s, item, now_us);
@@ -74,17 +74,17 @@ static void settle_batch(struct submission *s, struct batch *batch, const msgpac
         now_us + (s->retry_ms > 0 ? refusal_wait_us(s->retry_ms, s->chance) : s->backoff_us);
 }
 
-static struct batch *find_batch(struct submission *s, int64_t req) {
+static struct submission_batch *find_batch(struct submission *s, int64_t req) {
     for (size_t i = 0; req > 0 && i < SUBMISSION_BATCHES; i++)
         if (s->batches[i].req == req)
             return &s->batches[i];
     return NULL;
 }
 
-static bool on_accepted(struct submission *s, struct batch *batch, const msgpack_object *root,
-    int64_t now_us, struct wire_error *err) {
+static bool on_accepted(struct submission *s, struct submission_batch *batch,
+    const msgpack_object *root, int64_t now_us, struct wire_error *err) {
     const msgpack_object *ids = wire_find(root, "ids");
-    const struct item *item;
+    const struct submission_item *item;
     uint32_t count = 0;
     TAILQ_FOREACH(item, &batch->items, link) {
         bool wrong = ids == NULL || ids->type != MSGPACK_OBJECT_ARRAY ||
@@ -101,26 +101,28 @@ static bool on_accepted(struct submission *s, struct batch *batch, const msgpack
     return true;
 }
 
-static void on_part(struct submission *s, struct item *item, const msgpack_object *root) {
+static void on_part(
+    struct submission *s, struct submission_item *item, const msgpack_object *root) {
     const msgpack_object *seq = wire_find(root, "seq");
     bool fresh = seq != NULL && seq->type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-                 item_add_part(item, (int64_t)seq->via.u64);
+                 submission_item_add_part(item, (int64_t)seq->via.u64);
     if (fresh && s->events.part != NULL)
         s->events.part(s->events.context, item, root);
 }
 
-void submission_end(struct submission *s, struct item *item, const msgpack_object *result) {
+void submission_end(
+    struct submission *s, struct submission_item *item, const msgpack_object *result) {
     s->events.result(s->events.context, item, result);
     if (item->held)
         TAILQ_REMOVE(&s->held, item, by_held);
     item->held = false;
-    if (item->state == ITEM_SENT) {
-        item->state = ITEM_DONE;
+    if (item->state == SUBMISSION_ITEM_SENT) {
+        item->state = SUBMISSION_ITEM_DONE;
         return;
     }
     if (item == s->cancel_next)
         s->cancel_next = TAILQ_NEXT(item, link);
-    if (item->state == ITEM_WAITING) {
+    if (item->state == SUBMISSION_ITEM_WAITING) {
         TAILQ_REMOVE(&s->waiting, item, link);
         s->waiting_count--;
     } else {
@@ -132,8 +134,8 @@ void submission_end(struct submission *s, struct item *item, const msgpack_objec
 
 static void on_result(struct submission *s, const msgpack_object *root) {
     bool part;
-    struct item *item = item_find(&s->ids, root, &part);
-    if (item == NULL || !s->notify || item->state == ITEM_DONE)
+    struct submission_item *item = submission_item_find(&s->ids, root, &part);
+    if (item == NULL || !s->notify || item->state == SUBMISSION_ITEM_DONE)
         return;
     if (part) {
         on_part(s, item, root);
@@ -145,13 +147,13 @@ static void on_result(struct submission *s, const msgpack_object *root) {
 
 bool submission_message(struct submission *s, int64_t now_us, const char *op, int64_t req,
     const msgpack_object *root, struct wire_error *err) {
-    struct batch *batch = find_batch(s, req);
+    struct submission_batch *batch = find_batch(s, req);
     if (strcmp(op, "result") == 0) {
         on_result(s, root);
     } else if (strcmp(op, "hop") == 0) {
         bool part;
-        struct item *item = item_find(&s->ids, root, &part);
-        if (item != NULL && !part && item->state != ITEM_DONE && s->events.hop != NULL)
+        struct submission_item *item = submission_item_find(&s->ids, root, &part);
+        if (item != NULL && !part && item->state != SUBMISSION_ITEM_DONE && s->events.hop != NULL)
             s->events.hop(s->events.context, item, root);
     } else if (strcmp(op, "accepted") == 0 && batch != NULL) {
         return on_accepted(s, batch, root, now_us, err);

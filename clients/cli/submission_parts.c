@@ -10,7 +10,7 @@
 #define FETCH_US INT64_C(10000000)
 
 /* The members whose results did not come, as many as fit into `out`, which may be NULL. */
-static uint32_t lacking(const struct item *item, const msgpack_object *summary,
+static uint32_t lacking(const struct submission_item *item, const msgpack_object *summary,
     struct result_member *out, uint32_t room) {
     const msgpack_object *members = wire_find(summary, "members");
     uint32_t count = 0;
@@ -20,7 +20,7 @@ static uint32_t lacking(const struct item *item, const msgpack_object *summary,
         struct result_member member;
         struct wire_error err;
         if (!result_get_member(&member, &members->via.array.ptr[i], "", &err) ||
-            item_has_part(item, member.seq))
+            submission_item_has_part(item, member.seq))
             continue;
         if (out != NULL)
             out[count] = member;
@@ -29,7 +29,8 @@ static uint32_t lacking(const struct item *item, const msgpack_object *summary,
     return count;
 }
 
-bool submission_hold(struct submission *s, struct item *item, const msgpack_object *root) {
+bool submission_hold(
+    struct submission *s, struct submission_item *item, const msgpack_object *root) {
     msgpack_packer pk;
     if (item->held)
         return true;
@@ -43,18 +44,20 @@ bool submission_hold(struct submission *s, struct item *item, const msgpack_obje
     return true;
 }
 
-static const msgpack_object *read_summary(struct submission *s, const struct item *item) {
+static const msgpack_object *read_summary(
+    struct submission *s, const struct submission_item *item) {
     struct wire_error err;
     if (!wire_doc_read(&s->doc, item->summary.data, item->summary.size, UINT32_MAX, &err))
         abort(); /* we packed it */
     return &s->doc.root;
 }
 
-void submission_let_go(struct submission *s, struct item *item) {
+void submission_let_go(struct submission *s, struct submission_item *item) {
     submission_end(s, item, read_summary(s, item));
 }
 
-static void fetch(struct submission *s, struct item *item, int64_t now_us, msgpack_sbuffer *out) {
+static void fetch(
+    struct submission *s, struct submission_item *item, int64_t now_us, msgpack_sbuffer *out) {
     struct result_member *members = mem_new(REQUEST_MAX_ITEMS, sizeof *members);
     const char *ids[REQUEST_MAX_ITEMS];
     uint32_t count = lacking(item, read_summary(s, item), members, REQUEST_MAX_ITEMS);
@@ -62,12 +65,12 @@ static void fetch(struct submission *s, struct item *item, int64_t now_us, msgpa
         ids[i] = members[i].id;
     item->fetch_req = ++s->last_req;
     item->held_until_us = now_us + FETCH_US;
-    item_put_ids(out, "fetch", item->fetch_req, ids, count);
+    submission_item_put_ids(out, "fetch", item->fetch_req, ids, count);
     free(members);
 }
 
 bool submission_poll_held(struct submission *s, int64_t now_us, msgpack_sbuffer *out) {
-    struct item *item, *next;
+    struct submission_item *item, *next;
     TAILQ_FOREACH_SAFE(item, &s->held, by_held, next) {
         if (item->fetch_req == 0 && lacking(item, read_summary(s, item), NULL, 1) > 0) {
             fetch(s, item, now_us, out);
@@ -81,7 +84,7 @@ bool submission_poll_held(struct submission *s, int64_t now_us, msgpack_sbuffer 
 
 int64_t submission_next_held(const struct submission *s) {
     int64_t next = INT64_MAX;
-    const struct item *item;
+    const struct submission_item *item;
     TAILQ_FOREACH(item, &s->held, by_held) {
         int64_t at = item->fetch_req == 0 ? 0 : item->held_until_us;
         next = at < next ? at : next;
@@ -91,7 +94,7 @@ int64_t submission_next_held(const struct submission *s) {
 
 void submission_fetched(struct submission *s, int64_t req, const msgpack_object *root) {
     const msgpack_object *more = wire_find(root, "more");
-    struct item *item;
+    struct submission_item *item;
     TAILQ_FOREACH(item, &s->held, by_held)
     if (item->fetch_req == req)
         break;

@@ -49,7 +49,7 @@ static void add(struct run *run, const char *target, unsigned line) {
         run->refused = true;
         return;
     }
-    struct item *item =
+    struct submission_item *item =
         submission_add(run->submission, target, trace->id_given ? trace->trace.id : NULL, line);
     if (run->plan->added != NULL)
         run->plan->added(run->plan->context, item);
@@ -111,13 +111,13 @@ static void pump(struct run *run) {
 
 /* ---- what became of the traces ---------------------------------------------------------- */
 
-static void accepted(void *context, struct item *item) {
+static void accepted(void *context, struct submission_item *item) {
     struct run *run = context;
     if (run->plan->accepted != NULL)
         run->plan->accepted(run->plan->context, item);
 }
 
-static void complain(struct run *run, struct item *item, const char *message) {
+static void complain(struct run *run, struct submission_item *item, const char *message) {
     if (item->line > 0)
         output_warn(
             "%s:%u: %s: %s", targets_file(run->plan->targets), item->line, item->target, message);
@@ -127,38 +127,39 @@ static void complain(struct run *run, struct item *item, const char *message) {
         run->plan->failed(run->plan->context, item);
 }
 
-static void refused(void *context, struct item *item, const char *message) {
+static void refused(void *context, struct submission_item *item, const char *message) {
     struct run *run = context;
     run->refused = true;
     complain(run, item, message);
 }
 
-static void lost(void *context, struct item *item) {
+static void lost(void *context, struct submission_item *item) {
     struct run *run = context;
     run->lost = true;
     complain(run, item, "no result came in time, and the broker does not have it");
 }
 
-static void hop(void *context, struct item *item, const msgpack_object *message) {
+static void hop(void *context, struct submission_item *item, const msgpack_object *message) {
     struct run *run = context;
     if (run->plan->hop != NULL)
         run->plan->hop(run->plan->context, item, message);
 }
 
 /* A summary lists results of parts that were lost on the way here. */
-static void tell_missing(struct run *run, const struct item *item, const msgpack_object *members) {
+static void tell_missing(
+    struct run *run, const struct submission_item *item, const msgpack_object *members) {
     for (uint32_t i = 0; members != NULL && i < members->via.array.size; i++) {
         struct result_member member;
         struct wire_error err;
         if (!result_get_member(&member, &members->via.array.ptr[i], "", &err) ||
-            item_has_part(item, member.seq))
+            submission_item_has_part(item, member.seq))
             continue;
         run->lost = true;
         output_warn("%s: the result did not come here; `hopmq fetch' may have it", member.id);
     }
 }
 
-static void result(void *context, struct item *item, const msgpack_object *root) {
+static void result(void *context, struct submission_item *item, const msgpack_object *root) {
     struct run *run = context;
     struct result_head head;
     struct result_body body;
@@ -174,7 +175,7 @@ static void result(void *context, struct item *item, const msgpack_object *root)
     tell_missing(run, item, body.members);
 }
 
-static void part(void *context, struct item *item, const msgpack_object *root) {
+static void part(void *context, struct submission_item *item, const msgpack_object *root) {
     struct run *run = context;
     struct result_head head;
     struct result_body body;

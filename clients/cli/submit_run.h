@@ -19,17 +19,18 @@ struct submit_plan {
     int64_t busy_timeout_us;
     void *context;
     /* A trace was read and is about to be sent; may be NULL. */
-    void (*added)(void *context, struct item *item);
-    void (*accepted)(void *context, struct item *item);                       /* may be NULL */
-    void (*hop)(void *context, struct item *item, const msgpack_object *hop); /* may be NULL */
+    void (*added)(void *context, struct submission_item *item);
+    void (*accepted)(void *context, struct submission_item *item); /* may be NULL */
+    void (*hop)(
+        void *context, struct submission_item *item, const msgpack_object *hop); /* may be NULL */
     /* The result was checked. */
-    void (*result)(void *context, struct item *item, const struct result_head *head,
+    void (*result)(void *context, struct submission_item *item, const struct result_head *head,
         const struct result_body *body, const msgpack_object *root);
     /* The result of one part of a fanout was checked; may be NULL. */
-    void (*part)(void *context, struct item *item, const struct result_head *head,
+    void (*part)(void *context, struct submission_item *item, const struct result_head *head,
         const struct result_body *body, const msgpack_object *root);
     /* There will be no result; why was said on standard error. */
-    void (*failed)(void *context, struct item *item); /* may be NULL */
+    void (*failed)(void *context, struct submission_item *item); /* may be NULL */
 };
 
 /* Runs until all is done and returns the exit code. */

@@ -15,34 +15,34 @@ static struct transcript happened;
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
 
-static void on_accepted(void *context, struct item *item) {
+static void on_accepted(void *context, struct submission_item *item) {
     (void)context;
     transcript_add(&happened, "accepted %s\n", item->id);
 }
 
-static void on_refused(void *context, struct item *item, const char *message) {
+static void on_refused(void *context, struct submission_item *item, const char *message) {
     (void)context;
     transcript_add(&happened, "refused %s: %s\n", item->target, message);
 }
 
-static void on_hop(void *context, struct item *item, const msgpack_object *hop) {
+static void on_hop(void *context, struct submission_item *item, const msgpack_object *hop) {
     (void)context;
     (void)hop;
     transcript_add(&happened, "hop %s\n", item->id);
 }
 
-static void on_result(void *context, struct item *item, const msgpack_object *result) {
+static void on_result(void *context, struct submission_item *item, const msgpack_object *result) {
     (void)context;
     (void)result;
     transcript_add(&happened, "result %s\n", item->id);
 }
 
-static void on_lost(void *context, struct item *item) {
+static void on_lost(void *context, struct submission_item *item) {
     (void)context;
     transcript_add(&happened, "lost %s\n", item->id);
 }
 
-static void on_part(void *context, struct item *item, const msgpack_object *result) {
+static void on_part(void *context, struct submission_item *item, const msgpack_object *result) {
     (void)context;
     const msgpack_object *id = wire_find(result, "id");
     transcript_add(&happened, "part %s: %.*s\n", item->id, (int)id->via.str.size, id->via.str.ptr);

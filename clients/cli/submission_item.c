@@ -1,4 +1,4 @@
-#include "clients/cli/item.h"
+#include "clients/cli/submission_item.h"
 
 #include "common/mem.h"
 
@@ -6,34 +6,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(struct item *a, struct item *b) { return strcmp(a->id, b->id); }
+static int compare(struct submission_item *a, struct submission_item *b) {
+    return strcmp(a->id, b->id);
+}
 
 /* RB_GENERATE_STATIC of libbsd needs an attribute macro that glibc does not have. */
-RB_GENERATE_INTERNAL(item_tree, item, node, compare, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(
+    submission_item_tree, submission_item, node, compare, __attribute__((unused)) static)
 
-struct item *item_new(const char *target, const char *id, unsigned line) {
+struct submission_item *submission_item_new(const char *target, const char *id, unsigned line) {
     size_t size = strlen(target) + 1;
-    struct item *item = mem_new(1, sizeof *item + size);
+    struct submission_item *item = mem_new(1, sizeof *item + size);
     memcpy(item->target, target, size);
     (void)snprintf(item->id, sizeof item->id, "%s", id);
     item->line = line;
     return item;
 }
 
-void item_free(struct item *item) {
+void submission_item_free(struct submission_item *item) {
     free(item->parts);
     msgpack_sbuffer_destroy(&item->summary);
     free(item);
 }
 
-bool item_insert(struct item_tree *tree, struct item *item) {
-    return RB_INSERT(item_tree, tree, item) == NULL;
+bool submission_item_insert(struct submission_item_tree *tree, struct submission_item *item) {
+    return RB_INSERT(submission_item_tree, tree, item) == NULL;
 }
 
-void item_remove(struct item_tree *tree, struct item *item) { RB_REMOVE(item_tree, tree, item); }
+void submission_item_remove(struct submission_item_tree *tree, struct submission_item *item) {
+    RB_REMOVE(submission_item_tree, tree, item);
+}
 
-struct item *item_find(struct item_tree *tree, const msgpack_object *message, bool *part) {
-    struct item key = {.line = 0};
+struct submission_item *submission_item_find(
+    struct submission_item_tree *tree, const msgpack_object *message, bool *part) {
+    struct submission_item key = {.line = 0};
     const msgpack_object *id = wire_find(message, "id");
     if (id == NULL || id->type != MSGPACK_OBJECT_STR)
         return NULL;
@@ -44,25 +50,26 @@ struct item *item_find(struct item_tree *tree, const msgpack_object *message, bo
     memcpy(key.id, id->via.str.ptr, size);
     key.id[size] = '\0';
     *part = slash != NULL;
-    return RB_FIND(item_tree, tree, &key);
+    return RB_FIND(submission_item_tree, tree, &key);
 }
 
-bool item_has_part(const struct item *item, int64_t seq) {
+bool submission_item_has_part(const struct submission_item *item, int64_t seq) {
     for (size_t i = item->part_count; i > 0; i--)
         if (item->parts[i - 1] == seq)
             return true;
     return false;
 }
 
-bool item_add_part(struct item *item, int64_t seq) {
-    if (item_has_part(item, seq))
+bool submission_item_add_part(struct submission_item *item, int64_t seq) {
+    if (submission_item_has_part(item, seq))
         return false;
     item->parts = mem_grow(item->parts, item->part_count + 1, sizeof *item->parts);
     item->parts[item->part_count++] = seq;
     return true;
 }
 
-void item_put_trace(msgpack_packer *pk, const struct item *item, const struct trace *common) {
+void submission_item_put_trace(
+    msgpack_packer *pk, const struct submission_item *item, const struct trace *common) {
     struct trace trace = *common;
     (void)snprintf(trace.target, sizeof trace.target, "%s", item->target);
     (void)snprintf(trace.id, sizeof trace.id, "%s", item->id);
@@ -74,7 +81,7 @@ static void put_head(msgpack_packer *pk, const char *op, int64_t req, uint32_t p
     request_put_head(pk, op, &number, pairs);
 }
 
-void item_put_submit(
+void submission_item_put_submit(
     msgpack_sbuffer *out, int64_t req, bool notify, const msgpack_sbuffer *traces, uint32_t count) {
     msgpack_packer pk;
     msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
@@ -88,7 +95,7 @@ void item_put_submit(
     (void)msgpack_sbuffer_write(out, traces->data, traces->size);
 }
 
-void item_put_ids(
+void submission_item_put_ids(
     msgpack_sbuffer *out, const char *op, int64_t req, const char *const *ids, uint32_t count) {
     msgpack_packer pk;
     msgpack_packer_init(&pk, out, msgpack_sbuffer_write);

@@ -1,6 +1,6 @@
 /* hopmq status, cancel, fetch: requests that name traces by id, up to 1,000 in each message. */
 #include "clients/cli/command.h"
-#include "clients/cli/dial.h"
+#include "clients/cli/connection.h"
 #include "clients/cli/json.h"
 #include "clients/cli/output.h"
 #include "clients/cli/progress.h"
@@ -25,7 +25,7 @@ struct ids_command {
     int64_t req;
     int64_t again_us; /* the broker is busy, the request is sent again then; INT64_MAX: no */
     bool unknown;
-    struct dial *dial;
+    struct connection *connection;
 };
 
 enum { KEY_JSON = 'j', KEY_TEXT = 't' };
@@ -87,19 +87,19 @@ static void send_request(struct ids_command *cmd) {
     msgpack_sbuffer_init(&bytes);
     submission_item_put_ids(
         &bytes, cmd->op, ++cmd->req, cmd->ids + cmd->next, (uint32_t)cmd->asked);
-    dial_send(cmd->dial, &bytes);
+    connection_send(cmd->connection, &bytes);
     cmd->again_us = INT64_MAX;
 }
 
 static void ask(struct ids_command *cmd) {
     size_t left = cmd->count - cmd->next;
     if (left == 0) {
-        dial_end(cmd->dial, cmd->unknown ? COMMAND_OTHERWISE : COMMAND_OK);
+        connection_end(cmd->connection, cmd->unknown ? COMMAND_OTHERWISE : COMMAND_OK);
         return;
     }
     cmd->asked = left < REQUEST_MAX_ITEMS ? left : REQUEST_MAX_ITEMS;
     send_request(cmd);
-    dial_give_up_after(cmd->dial, ANSWER_US, "the broker does not answer this request");
+    connection_give_up_after(cmd->connection, ANSWER_US, "the broker does not answer this request");
 }
 
 static void on_up(
@@ -224,13 +224,13 @@ static bool on_answer(struct ids_command *cmd, const msgpack_object *root, struc
     return !fetch || sort_out(cmd, root, err);
 }
 
-static void on_error(struct ids_command *cmd, const struct dial_message *message) {
+static void on_error(struct ids_command *cmd, const struct connection_message *message) {
     struct refusal refusal;
     refusal_get(&refusal, message->root);
     if (refusal_is_busy(&refusal) && refusal.retry_ms > 0)
         cmd->again_us = reactor_now().mono_us + refusal_wait_us(refusal.retry_ms, arc4random());
     else
-        dial_end(cmd->dial, dial_refused(message));
+        connection_end(cmd->connection, connection_refused(message));
 }
 
 static int64_t on_next(void *context) {
@@ -244,7 +244,7 @@ static void on_tick(void *context, int64_t now_us) {
         send_request(cmd);
 }
 
-static void on_message(void *context, const struct dial_message *message) {
+static void on_message(void *context, const struct connection_message *message) {
     struct ids_command *cmd = context;
     struct wire_error err;
     if (message->req != cmd->req)
@@ -254,8 +254,8 @@ static void on_message(void *context, const struct dial_message *message) {
     } else if (strcmp(message->op, cmd->reply) != 0 || !on_answer(cmd, message->root, &err)) {
         if (strcmp(message->op, cmd->reply) != 0)
             wire_fail(&err, "bad-request", "op", "%s: not an answer to %s", message->op, cmd->op);
-        dial_nonsense(&err);
-        dial_end(cmd->dial, EX_UNAVAILABLE);
+        connection_nonsense(&err);
+        connection_end(cmd->connection, EX_UNAVAILABLE);
     } else {
         cmd->next += cmd->asked;
         ask(cmd);
@@ -263,16 +263,16 @@ static void on_message(void *context, const struct dial_message *message) {
 }
 
 static int run(struct ids_command *cmd, const struct argp *argp, int argc, char **argv) {
-    const struct dial_events events = {
+    const struct connection_events events = {
         .context = cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
     cmd->again_us = INT64_MAX;
     cmd->ids = calloc((size_t)argc + 1, sizeof *cmd->ids);
     if (cmd->ids == NULL)
         return EX_SOFTWARE;
     command_parse(argp, argc, argv, cmd);
-    cmd->dial = dial_new(cmd->common, &events);
-    int code = dial_run(cmd->dial);
-    dial_destroy(&cmd->dial);
+    cmd->connection = connection_new(cmd->common, &events);
+    int code = connection_run(cmd->connection);
+    connection_destroy(&cmd->connection);
     free(cmd->ids);
     return code;
 }

@@ -97,7 +97,7 @@ static void on_replay(struct replay_command *cmd, const struct replay *replay) {
     struct wire_error err;
     if (cmd->origin != 0 && replay->origin != cmd->origin) {
         output_warn("the broker has begun to count again; the results that it had are gone");
-        dial_end(cmd->request.dial, EX_UNAVAILABLE);
+        connection_end(cmd->request.connection, EX_UNAVAILABLE);
         return;
     }
     cmd->origin = replay->origin;
@@ -106,18 +106,18 @@ static void on_replay(struct replay_command *cmd, const struct replay *replay) {
         cmd->lost = true;
     }
     if (!print(cmd, replay, &err)) {
-        dial_nonsense(&err);
-        dial_end(cmd->request.dial, EX_UNAVAILABLE);
+        connection_nonsense(&err);
+        connection_end(cmd->request.connection, EX_UNAVAILABLE);
     } else if (output_failed()) {
-        dial_end(cmd->request.dial, EX_IOERR);
+        connection_end(cmd->request.connection, EX_IOERR);
     } else if (replay->more && cmd->left > 0) {
         replay_request_send(&cmd->request, cmd->after, cmd->left);
     } else {
-        dial_end(cmd->request.dial, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
+        connection_end(cmd->request.connection, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
     }
 }
 
-static void on_message(void *context, const struct dial_message *message) {
+static void on_message(void *context, const struct connection_message *message) {
     struct replay_command *cmd = context;
     struct replay replay;
     switch (replay_request_message(&cmd->request, message, &replay)) {
@@ -125,10 +125,10 @@ static void on_message(void *context, const struct dial_message *message) {
         on_replay(cmd, &replay);
         break;
     case REPLAY_REQUEST_REFUSED:
-        dial_end(cmd->request.dial, dial_refused(message));
+        connection_end(cmd->request.connection, connection_refused(message));
         break;
     case REPLAY_REQUEST_NONSENSE:
-        dial_end(cmd->request.dial, EX_UNAVAILABLE);
+        connection_end(cmd->request.connection, EX_UNAVAILABLE);
         break;
     case REPLAY_REQUEST_NOTHING:
         break;
@@ -152,15 +152,15 @@ static void on_tick(void *context, int64_t now_us) {
 
 int command_replay(struct command_options *common, int argc, char **argv) {
     struct replay_command cmd = {.common = common, .left = INT64_MAX};
-    const struct dial_events events = {.context = &cmd,
+    const struct connection_events events = {.context = &cmd,
         .up = on_up,
         .message = on_message,
         .restarted = on_restart,
         .next = on_next,
         .tick = on_tick};
     command_parse(&argp, argc, argv, &cmd);
-    cmd.request.dial = dial_new(common, &events);
-    int code = dial_run(cmd.request.dial);
-    dial_destroy(&cmd.request.dial);
+    cmd.request.connection = connection_new(common, &events);
+    int code = connection_run(cmd.request.connection);
+    connection_destroy(&cmd.request.connection);
     return code;
 }

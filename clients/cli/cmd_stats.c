@@ -1,6 +1,6 @@
 /* hopmq stats, ping: questions about the broker itself. */
 #include "clients/cli/command.h"
-#include "clients/cli/dial.h"
+#include "clients/cli/connection.h"
 #include "clients/cli/json.h"
 #include "clients/cli/output.h"
 #include "clients/cli/stats_text.h"
@@ -14,7 +14,7 @@
 struct stats_command {
     struct command_options *common;
     bool json;
-    struct dial *dial;
+    struct connection *connection;
 };
 
 enum { KEY_JSON = 'j' };
@@ -51,7 +51,7 @@ static const struct argp ping_argp = {.options = options,
 static void finish(struct stats_command *cmd, struct text *text) {
     output_text(text);
     text_free(text);
-    dial_end(cmd->dial, output_failed() ? EX_IOERR : COMMAND_OK);
+    connection_end(cmd->connection, output_failed() ? EX_IOERR : COMMAND_OK);
 }
 
 static void on_pong(
@@ -77,24 +77,24 @@ static void ask_stats(
     msgpack_sbuffer_init(&bytes);
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
     request_put_head(&pk, "stats", &req, 0);
-    dial_send(cmd->dial, &bytes);
-    dial_give_up_after(cmd->dial, ANSWER_US, "the broker does not answer this request");
+    connection_send(cmd->connection, &bytes);
+    connection_give_up_after(cmd->connection, ANSWER_US, "the broker does not answer this request");
 }
 
-static void on_message(void *context, const struct dial_message *message) {
+static void on_message(void *context, const struct connection_message *message) {
     struct stats_command *cmd = context;
     struct text text = {0};
     if (message->req != STATS_REQ)
         return;
     const msgpack_object *stats = wire_find(message->root, "stats");
     if (strcmp(message->op, "error") == 0) {
-        dial_end(cmd->dial, dial_refused(message));
+        connection_end(cmd->connection, connection_refused(message));
     } else if (strcmp(message->op, "stats") != 0 || stats == NULL ||
                stats->type != MSGPACK_OBJECT_MAP) {
         struct wire_error err;
         wire_fail(&err, "bad-request", "stats", "must be a map");
-        dial_nonsense(&err);
-        dial_end(cmd->dial, EX_UNAVAILABLE);
+        connection_nonsense(&err);
+        connection_end(cmd->connection, EX_UNAVAILABLE);
     } else {
         if (cmd->json)
             json_line(&text, stats, NULL);
@@ -106,25 +106,26 @@ static void on_message(void *context, const struct dial_message *message) {
 
 int command_stats(struct command_options *common, int argc, char **argv) {
     struct stats_command cmd = {.common = common};
-    const struct dial_events events = {.context = &cmd, .up = ask_stats, .message = on_message};
+    const struct connection_events events = {
+        .context = &cmd, .up = ask_stats, .message = on_message};
     command_parse(&stats_argp, argc, argv, &cmd);
-    cmd.dial = dial_new(common, &events);
-    int code = dial_run(cmd.dial);
-    dial_destroy(&cmd.dial);
+    cmd.connection = connection_new(common, &events);
+    int code = connection_run(cmd.connection);
+    connection_destroy(&cmd.connection);
     return code;
 }
 
-static void ignore(void *context, const struct dial_message *message) {
+static void ignore(void *context, const struct connection_message *message) {
     (void)context;
     (void)message;
 }
 
 int command_ping(struct command_options *common, int argc, char **argv) {
     struct stats_command cmd = {.common = common};
-    const struct dial_events events = {.context = &cmd, .up = on_pong, .message = ignore};
+    const struct connection_events events = {.context = &cmd, .up = on_pong, .message = ignore};
     command_parse(&ping_argp, argc, argv, &cmd);
-    cmd.dial = dial_new(common, &events);
-    int code = dial_run(cmd.dial);
-    dial_destroy(&cmd.dial);
+    cmd.connection = connection_new(common, &events);
+    int code = connection_run(cmd.connection);
+    connection_destroy(&cmd.connection);
     return code;
 }

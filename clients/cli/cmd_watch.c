@@ -31,7 +31,7 @@ struct watch_command {
     bool lost;  /* some result will never be shown */
     struct feed feed;
     struct replay_request request;
-    struct dial *dial;
+    struct connection *connection;
     zsock_t *socket;
     struct wire_doc doc;
     char endpoint[PONG_ENDPOINT_BYTES + 1];
@@ -104,7 +104,7 @@ static void show(struct watch_command *cmd, const struct result_head *head,
     show_result(head, body, map, cmd->json);
     cmd->seen++;
     if (full(cmd))
-        dial_end(cmd->dial, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
+        connection_end(cmd->connection, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
 }
 
 static void tell_changes(struct watch_command *cmd) {
@@ -169,7 +169,7 @@ static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
     if (!feed_alive(&cmd->feed, &cmd->doc.root, reactor_now().mono_us, &verdict, err))
         return false;
     tell_changes(cmd);
-    dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
+    connection_give_up_after(cmd->connection, SILENCE_US, GIVE_UP);
     if (!cmd->alive)
         output_warn(
             "watching %s at %s", cmd->stream != NULL ? cmd->stream : "all streams", cmd->endpoint);
@@ -194,14 +194,14 @@ static void on_publication(struct watch_command *cmd, const struct sock_message 
             good = on_alive(cmd, &err);
     }
     if (!good)
-        dial_nonsense(&err);
+        connection_nonsense(&err);
 }
 
 static void on_socket(void *context);
 
 static void watch_on(struct watch_command *cmd) {
-    reactor_socket(dial_reactor(cmd->dial), cmd->socket, on_socket, cmd);
-    dial_give_up_after(cmd->dial, SILENCE_US, GIVE_UP);
+    reactor_socket(connection_reactor(cmd->connection), cmd->socket, on_socket, cmd);
+    connection_give_up_after(cmd->connection, SILENCE_US, GIVE_UP);
 }
 
 static void on_socket(void *context) {
@@ -215,9 +215,9 @@ static void on_socket(void *context) {
         sock_message_close(&message);
     }
     if (output_failed())
-        dial_end(cmd->dial, EX_IOERR);
+        connection_end(cmd->connection, EX_IOERR);
     else if (cmd->request.waiting)
-        reactor_socket_end(dial_reactor(cmd->dial), cmd->socket);
+        reactor_socket_end(connection_reactor(cmd->connection), cmd->socket);
 }
 
 /* ---- replays ---------------------------------------------------------------------------- */
@@ -260,14 +260,14 @@ static bool on_replay(
 }
 
 /* Without a replay there is a gap; what comes behind it is still shown. */
-static void on_refusal(struct watch_command *cmd, const struct dial_message *message) {
+static void on_refusal(struct watch_command *cmd, const struct connection_message *message) {
     int64_t missed = feed_give_up(&cmd->feed);
-    (void)dial_refused(message);
+    (void)connection_refused(message);
     output_warn("missed %" PRId64 " result%s", missed, missed == 1 ? "" : "s");
     cmd->lost = true;
 }
 
-static void on_message(void *context, const struct dial_message *message) {
+static void on_message(void *context, const struct connection_message *message) {
     struct watch_command *cmd = context;
     struct replay replay;
     struct wire_error err;
@@ -278,13 +278,13 @@ static void on_message(void *context, const struct dial_message *message) {
         on_refusal(cmd, message);
     bool good = got != REPLAY_REQUEST_NONSENSE;
     if (got == REPLAY_REQUEST_ANSWER && !on_replay(cmd, &replay, &err)) {
-        dial_nonsense(&err);
+        connection_nonsense(&err);
         good = false;
     }
     if (!good)
-        dial_end(cmd->dial, EX_UNAVAILABLE);
+        connection_end(cmd->connection, EX_UNAVAILABLE);
     else if (output_failed())
-        dial_end(cmd->dial, EX_IOERR);
+        connection_end(cmd->connection, EX_IOERR);
     else if (!cmd->request.waiting && !full(cmd))
         watch_on(cmd);
 }
@@ -307,14 +307,14 @@ static void on_up(
         cmd->socket = sock_new_connected(ZMQ_SUB, cmd->endpoint);
     if (cmd->socket == NULL) {
         output_warn("%s: the broker does not say where it publishes", cmd->common->broker);
-        dial_end(cmd->dial, EX_UNAVAILABLE);
+        connection_end(cmd->connection, EX_UNAVAILABLE);
         return;
     }
     subscribe(cmd, "result");
     if (cmd->hops)
         subscribe(cmd, "hop");
     zsock_set_subscribe(cmd->socket, "alive.");
-    dial_stop_pings(cmd->dial);
+    connection_stop_pings(cmd->connection);
     watch_on(cmd);
 }
 
@@ -333,19 +333,19 @@ static void on_tick(void *context, int64_t now_us) {
 
 int command_watch(struct command_options *common, int argc, char **argv) {
     struct watch_command cmd = {.common = common, .feed = {.after = -1}};
-    const struct dial_events events = {
+    const struct connection_events events = {
         .context = &cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
     command_parse(&argp, argc, argv, &cmd);
-    cmd.dial = dial_new(common, &events);
+    cmd.connection = connection_new(common, &events);
     cmd.feed.stream = cmd.request.stream = cmd.stream;
-    cmd.request.dial = cmd.dial;
+    cmd.request.connection = cmd.connection;
     if (!wire_doc_init(&cmd.doc))
         abort();
-    int code = dial_run(cmd.dial);
+    int code = connection_run(cmd.connection);
     if (cmd.socket != NULL)
-        reactor_socket_end(dial_reactor(cmd.dial), cmd.socket);
+        reactor_socket_end(connection_reactor(cmd.connection), cmd.socket);
     sock_destroy(&cmd.socket, 0);
-    dial_destroy(&cmd.dial);
+    connection_destroy(&cmd.connection);
     wire_doc_free(&cmd.doc);
     return code;
 }

@@ -14,7 +14,7 @@ static void send_now(struct replay_request *request) {
     msgpack_sbuffer bytes;
     msgpack_sbuffer_init(&bytes);
     replay_put(&bytes, request->req, request->after, request->stream, request->limit);
-    dial_send(request->dial, &bytes);
+    connection_send(request->connection, &bytes);
     request->send_us = reactor_now().mono_us + RESEND_US;
 }
 
@@ -23,7 +23,7 @@ void replay_request_send(struct replay_request *request, int64_t after, int64_t 
     request->after = after;
     request->limit = limit < REQUEST_MAX_ITEMS ? limit : REQUEST_MAX_ITEMS;
     request->waiting = true;
-    dial_give_up_after(request->dial, ANSWER_US, SILENT);
+    connection_give_up_after(request->connection, ANSWER_US, SILENT);
     send_now(request);
 }
 
@@ -38,12 +38,12 @@ static enum replay_request_got on_error(
     int64_t retry_ms = refusal.retry_ms > 0 ? refusal.retry_ms : BUSY_MS;
     int64_t wait_us = refusal_wait_us(retry_ms, arc4random());
     request->send_us = reactor_now().mono_us + wait_us;
-    dial_give_up_after(request->dial, wait_us + ANSWER_US, SILENT);
+    connection_give_up_after(request->connection, wait_us + ANSWER_US, SILENT);
     return REPLAY_REQUEST_NOTHING;
 }
 
-enum replay_request_got replay_request_message(
-    struct replay_request *request, const struct dial_message *message, struct replay *replay) {
+enum replay_request_got replay_request_message(struct replay_request *request,
+    const struct connection_message *message, struct replay *replay) {
     struct wire_error err;
     if (!request->waiting || message->req != request->req)
         return REPLAY_REQUEST_NOTHING;
@@ -55,7 +55,7 @@ enum replay_request_got replay_request_message(
         wire_fail(&err, "bad-request", "op", "%s: not an answer to replay", message->op);
     if (good && replay_get(replay, message->root, &err))
         return REPLAY_REQUEST_ANSWER;
-    dial_nonsense(&err);
+    connection_nonsense(&err);
     return REPLAY_REQUEST_NONSENSE;
 }
 

@@ -4,12 +4,12 @@
 #ifndef HOPMQ_CLIENT_REPLAY_REQUEST_H
 #define HOPMQ_CLIENT_REPLAY_REQUEST_H
 
-#include "clients/cli/dial.h"
+#include "clients/cli/connection.h"
 #include "clients/cli/replay.h"
 
-/* Start from {.dial, .stream = NULL for all}. */
+/* Start from {.connection, .stream = NULL for all}. */
 struct replay_request {
-    struct dial *dial;
+    struct connection *connection;
     const char *stream;
     bool waiting;
     int64_t req, after, limit, send_us; /* while waiting: when it is sent again */
@@ -25,8 +25,8 @@ enum replay_request_got {
 void replay_request_send(struct replay_request *request, int64_t after, int64_t limit);
 
 /* Takes a message from the broker; an answer borrows from it. */
-enum replay_request_got replay_request_message(
-    struct replay_request *request, const struct dial_message *message, struct replay *replay);
+enum replay_request_got replay_request_message(struct replay_request *request,
+    const struct connection_message *message, struct replay *replay);
 
 /* When replay_request_tick() is wanted; INT64_MAX: never. */
 int64_t replay_request_next(const struct replay_request *request);

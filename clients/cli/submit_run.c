@@ -1,6 +1,6 @@
 #include "clients/cli/submit_run.h"
 
-#include "clients/cli/dial.h"
+#include "clients/cli/connection.h"
 #include "clients/cli/output.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 struct run {
     const struct submit_plan *plan;
-    struct dial *dial;
+    struct connection *connection;
     struct submission *submission;
     int fd; /* watched by the reactor for more lines; -1: none */
     bool input_ended, interrupted;
@@ -32,9 +32,9 @@ static void watch_input(struct run *run, int fd) {
     if (fd == run->fd)
         return;
     if (run->fd >= 0)
-        reactor_fd_end(dial_reactor(run->dial), run->fd);
+        reactor_fd_end(connection_reactor(run->connection), run->fd);
     if (fd >= 0)
-        reactor_fd(dial_reactor(run->dial), fd, ZMQ_POLLIN, on_input, run);
+        reactor_fd(connection_reactor(run->connection), fd, ZMQ_POLLIN, on_input, run);
     run->fd = fd;
 }
 
@@ -78,7 +78,7 @@ static void read_input(struct run *run) {
 static void finish(struct run *run) {
     int code = COMMAND_OK;
     if (run->interrupted)
-        code = DIAL_STOPPED;
+        code = CONNECTION_STOPPED;
     else if (run->lost)
         code = EX_UNAVAILABLE;
     else if (run->input_broken)
@@ -87,7 +87,7 @@ static void finish(struct run *run) {
         code = COMMAND_REFUSED;
     else if (run->otherwise)
         code = COMMAND_OTHERWISE;
-    dial_end(run->dial, code);
+    connection_end(run->connection, code);
 }
 
 static void pump(struct run *run) {
@@ -98,7 +98,7 @@ static void pump(struct run *run) {
         msgpack_sbuffer_init(&bytes);
         if (!submission_poll(run->submission, reactor_now().mono_us, &bytes))
             break;
-        dial_send(run->dial, &bytes);
+        connection_send(run->connection, &bytes);
     }
     msgpack_sbuffer_destroy(&bytes);
     if (submission_gave_up(run->submission)) {
@@ -200,12 +200,12 @@ static void on_up(
     pump(context);
 }
 
-static void on_message(void *context, const struct dial_message *message) {
+static void on_message(void *context, const struct connection_message *message) {
     struct run *run = context;
     struct wire_error err;
     if (!submission_message(
             run->submission, reactor_now().mono_us, message->op, message->req, message->root, &err))
-        dial_nonsense(&err);
+        connection_nonsense(&err);
     pump(run);
 }
 
@@ -255,14 +255,14 @@ int submit_run(const struct submit_plan *plan) {
     char prefix[11];
     struct run run = {.plan = plan, .fd = -1};
     const struct submission_events results = {&run, accepted, refused, hop, result, lost, part};
-    const struct dial_events events = {
+    const struct connection_events events = {
         &run, on_up, on_message, on_restart, on_next, on_tick, on_interrupt};
     make_prefix(prefix);
-    run.dial = dial_new(plan->options, &events);
+    run.connection = connection_new(plan->options, &events);
     run.submission = submission_new(
         &plan->trace->trace, prefix, plan->wait, plan->busy_timeout_us, arc4random(), &results);
-    int code = dial_run(run.dial);
+    int code = connection_run(run.connection);
     submission_destroy(&run.submission);
-    dial_destroy(&run.dial);
+    connection_destroy(&run.connection);
     return code;
 }

@@ -44,7 +44,7 @@ PURE_CLI := feed submission_item json text progress pong refusal render replay s
 	submission_answer submission_parts
 PURE := $(patsubst %.c,%,$(wildcard $(PURE_FOLDERS:%=%/*.c))) \
 	broker/metrics broker/store/batch broker/store/columns broker/store/store_memory \
-	worker/metrics worker/host/doctor $(PURE_CLI:%=clients/cli/%)
+	worker/metrics worker/host/check $(PURE_CLI:%=clients/cli/%)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # What only daemons have.

@@ -6,7 +6,7 @@
 #include "common/runtime/sock.h"
 #include "common/runtime/status_tick.h"
 #include "common/runtime/wire_log.h"
-#include "worker/host/checkup.h"
+#include "worker/host/check_facts.h"
 #include "worker/host/locate.h"
 #include "worker/host/prober.h"
 #include "worker/host/resolver.h"
@@ -452,7 +452,7 @@ int daemon_run(const struct daemon_config *config) {
         reactor_on_tick(d->reactor, next, tick, d);
         log_event(LOG_LEVEL_INFO, "start", "name=%s version=%s pps=%" PRId64 " capacity=%" PRId64,
             config->agent.name, HOPMQ_VERSION, config->pps, config->agent.capacity);
-        checkup_log();
+        check_facts_log();
         prober_start(d->prober);
         reactor_run(d->reactor);
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);

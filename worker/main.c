@@ -2,7 +2,7 @@
 #include "common/runtime/listen.h"
 #include "common/runtime/option.h"
 #include "worker/daemon.h"
-#include "worker/host/checkup.h"
+#include "worker/host/check_facts.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -142,7 +142,7 @@ int main(int argc, char **argv) {
     default_name(&config->agent);
     (void)argp_parse(&argp, argc, argv, 0, NULL, &command);
     if (command.check)
-        return checkup_run(config->pps);
+        return check_facts_run(config->pps);
     if (config->broker_count == 0)
         config->brokers[config->broker_count++] = DEFAULT_BROKER;
     return daemon_run(config);

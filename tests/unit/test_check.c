@@ -1,8 +1,8 @@
-/* doctor: what facts about a host come to. */
+/* check: what facts about a host come to. */
 #include "tests/unit/check.h"
 
 #include "common/protocol/trace.h"
-#include "worker/host/doctor.h"
+#include "worker/host/check.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +10,9 @@
 #define PATH "/usr/bin/mtr-packet"
 
 /* A host with nothing to mend. */
-static struct doctor_facts right(void) {
-    return (struct doctor_facts){
-        .stage = DOCTOR_ANSWERED,
+static struct check_facts right(void) {
+    return (struct check_facts){
+        .stage = CHECK_ANSWERED,
         .path = PATH,
         .trouble = "",
         .said = {.version = "0.95",
@@ -35,33 +35,33 @@ static struct doctor_facts right(void) {
     };
 }
 
-static const struct doctor_check *named(const struct doctor_report *report, const char *name) {
-    const struct doctor_check *found = NULL;
+static const struct check_finding *named(const struct check_report *report, const char *name) {
+    const struct check_finding *found = NULL;
     for (int i = 0; i < report->count; i++)
-        if (strcmp(report->checks[i].name, name) == 0) {
+        if (strcmp(report->findings[i].name, name) == 0) {
             assert_null(found);
-            found = &report->checks[i];
+            found = &report->findings[i];
         }
     return found;
 }
 
 /* `text` is what the check's text contains; NULL: there is no such check. */
-static void expect(const struct doctor_facts *facts, const char *name, enum doctor_verdict verdict,
+static void expect(const struct check_facts *facts, const char *name, enum check_verdict verdict,
     const char *text) {
-    struct doctor_report report;
-    doctor_judge(&report, facts);
-    const struct doctor_check *check = named(&report, name);
+    struct check_report report;
+    check_judge(&report, facts);
+    const struct check_finding *finding = named(&report, name);
     if (text == NULL) {
-        assert_null(check);
+        assert_null(finding);
         return;
     }
-    assert_non_null(check);
-    if (check->verdict != verdict || strstr(check->text, text) == NULL)
-        fail_msg("%s: verdict %d, not %d, or not `%s' in `%s'", name, check->verdict, verdict, text,
-            check->text);
-    assert_true((strstr(check->text, "mend") != NULL) == (verdict != DOCTOR_OK));
-    if (verdict == DOCTOR_FAIL)
-        assert_false(doctor_fit(&report));
+    assert_non_null(finding);
+    if (finding->verdict != verdict || strstr(finding->text, text) == NULL)
+        fail_msg("%s: verdict %d, not %d, or not `%s' in `%s'", name, finding->verdict, verdict,
+            text, finding->text);
+    assert_true((strstr(finding->text, "mend") != NULL) == (verdict != CHECK_OK));
+    if (verdict == CHECK_FAIL)
+        assert_false(check_passed(&report));
 }
 
 static void a_right_host(void **state) {
@@ -82,15 +82,15 @@ static void a_right_host(void **state) {
         "ok    IPv4 route      from 192.0.2.7\n",
         "ok    IPv6 route      from 2001:db8::7\n",
     };
-    struct doctor_facts facts = right();
-    struct doctor_report report;
-    doctor_judge(&report, &facts);
-    assert_true(doctor_fit(&report));
+    struct check_facts facts = right();
+    struct check_report report;
+    check_judge(&report, &facts);
+    assert_true(check_passed(&report));
     assert_int_equal(report.count, sizeof lines / sizeof lines[0]);
-    assert_int_equal(report.count, DOCTOR_MAX_CHECKS);
+    assert_int_equal(report.count, CHECK_MAX_FINDINGS);
     for (int i = 0; i < report.count; i++) {
-        char line[DOCTOR_LINE_BYTES];
-        assert_int_equal(doctor_line(line, &report.checks[i]), strlen(lines[i]));
+        char line[CHECK_LINE_BYTES];
+        assert_int_equal(check_line(line, &report.findings[i]), strlen(lines[i]));
         assert_string_equal(line, lines[i]);
     }
 }
@@ -99,24 +99,24 @@ static void versions(void **state) {
     (void)state;
     static const struct {
         const char *version;
-        enum doctor_verdict verdict;
+        enum check_verdict verdict;
         const char *text;
     } cases[] = {
-        {"0.88", DOCTOR_WARN, "0.88: has no constant flow; mend: install mtr 0.95"},
-        {"0.92", DOCTOR_WARN, "has no constant flow"},
-        {"0.93", DOCTOR_WARN, "UDP over IPv6 does not work; mend: install mtr 0.95 or later"},
-        {"0.94", DOCTOR_OK, "no constant flow over IPv6 before 0.96"},
-        {"0.95-12-gabcdef", DOCTOR_OK, "takes 1024 probes"},
-        {"0.96", DOCTOR_OK, "takes 10240 probes at a time, a worker sends 2000"},
-        {"0.97", DOCTOR_OK, "newer than the newest that was measured, 0.96"},
-        {"1.0", DOCTOR_OK, "newer than the newest"},
-        {"", DOCTOR_OK, "version not told: unknown, treated as one before 0.93"},
-        {"unknown", DOCTOR_OK, "version unknown: unknown"},
-        {"0.", DOCTOR_OK, "unknown"},
-        {"0.87", DOCTOR_OK, "unknown"},
+        {"0.88", CHECK_WARN, "0.88: has no constant flow; mend: install mtr 0.95"},
+        {"0.92", CHECK_WARN, "has no constant flow"},
+        {"0.93", CHECK_WARN, "UDP over IPv6 does not work; mend: install mtr 0.95 or later"},
+        {"0.94", CHECK_OK, "no constant flow over IPv6 before 0.96"},
+        {"0.95-12-gabcdef", CHECK_OK, "takes 1024 probes"},
+        {"0.96", CHECK_OK, "takes 10240 probes at a time, a worker sends 2000"},
+        {"0.97", CHECK_OK, "newer than the newest that was measured, 0.96"},
+        {"1.0", CHECK_OK, "newer than the newest"},
+        {"", CHECK_OK, "version not told: unknown, treated as one before 0.93"},
+        {"unknown", CHECK_OK, "version unknown: unknown"},
+        {"0.", CHECK_OK, "unknown"},
+        {"0.87", CHECK_OK, "unknown"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct doctor_facts facts = right();
+        struct check_facts facts = right();
         (void)snprintf(facts.said.version, sizeof facts.said.version, "%s", cases[i].version);
         expect(&facts, "mtr-packet", cases[i].verdict, cases[i].text);
     }
@@ -125,30 +125,29 @@ static void versions(void **state) {
 static void probers_that_do_not_answer(void **state) {
     (void)state;
     static const struct {
-        enum doctor_stage stage;
+        enum check_stage stage;
         const char *trouble, *mend, *text;
     } cases[] = {
-        {DOCTOR_NOT_FOUND, "not found in PATH", "install it",
-            "not found in PATH; mend: install it"},
-        {DOCTOR_NOT_STARTED, "Exec format error", NULL,
+        {CHECK_NOT_FOUND, "not found in PATH", "install it", "not found in PATH; mend: install it"},
+        {CHECK_NOT_STARTED, "Exec format error", NULL,
             PATH " cannot be started: Exec format error; mend: apt-get install --reinstall"},
-        {DOCTOR_NOT_STARTED, "Too many open files", "ulimit -n 1024", "mend: ulimit -n 1024"},
-        {DOCTOR_ENDED, "with status 1", NULL,
+        {CHECK_NOT_STARTED, "Too many open files", "ulimit -n 1024", "mend: ulimit -n 1024"},
+        {CHECK_ENDED, "with status 1", NULL,
             PATH " ended with status 1 before it had answered; mend: apt-get"},
-        {DOCTOR_HUNG, "5 s", NULL, PATH " did not answer within 5 s; mend: apt-get"},
+        {CHECK_HUNG, "5 s", NULL, PATH " did not answer within 5 s; mend: apt-get"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct doctor_facts facts = right();
+        struct check_facts facts = right();
         facts.stage = cases[i].stage;
         facts.trouble = cases[i].trouble;
         facts.mend = cases[i].mend;
         facts.id = -1;
-        expect(&facts, "mtr-packet", DOCTOR_FAIL, cases[i].text);
-        expect(&facts, "protocols", DOCTOR_OK, NULL);
-        expect(&facts, "raw sockets", DOCTOR_OK, NULL);
-        expect(&facts, "open files", DOCTOR_OK, NULL);
-        expect(&facts, "ICMP id", DOCTOR_OK, NULL);
-        expect(&facts, "ports", DOCTOR_OK, "ends below 33000");
+        expect(&facts, "mtr-packet", CHECK_FAIL, cases[i].text);
+        expect(&facts, "protocols", CHECK_OK, NULL);
+        expect(&facts, "raw sockets", CHECK_OK, NULL);
+        expect(&facts, "open files", CHECK_OK, NULL);
+        expect(&facts, "ICMP id", CHECK_OK, NULL);
+        expect(&facts, "ports", CHECK_OK, "ends below 33000");
     }
 }
 
@@ -157,19 +156,19 @@ static void protocols(void **state) {
     const unsigned usual = 1 << TRACE_ICMP | 1 << TRACE_UDP | 1 << TRACE_TCP;
     const struct {
         unsigned protocols, families;
-        enum doctor_verdict verdict;
+        enum check_verdict verdict;
         const char *text;
     } cases[] = {
-        {usual, 1 << 4 | 1 << 6, DOCTOR_OK, "has icmp udp tcp ip-4 ip-6"},
-        {usual, 1 << 4, DOCTOR_WARN, "only icmp udp tcp ip-4; mend: boot without ipv6.disable=1"},
-        {usual, 1 << 6, DOCTOR_WARN, "only icmp udp tcp ip-6; mend: install"},
-        {1 << TRACE_ICMP, 1 << 4 | 1 << 6, DOCTOR_WARN, "only icmp ip-4 ip-6; mend: install"},
-        {usual, 0, DOCTOR_FAIL, "only icmp udp tcp; mend"},
-        {0, 1 << 4, DOCTOR_FAIL, "only ip-4; mend"},
-        {0, 0, DOCTOR_FAIL, "has none; mend"},
+        {usual, 1 << 4 | 1 << 6, CHECK_OK, "has icmp udp tcp ip-4 ip-6"},
+        {usual, 1 << 4, CHECK_WARN, "only icmp udp tcp ip-4; mend: boot without ipv6.disable=1"},
+        {usual, 1 << 6, CHECK_WARN, "only icmp udp tcp ip-6; mend: install"},
+        {1 << TRACE_ICMP, 1 << 4 | 1 << 6, CHECK_WARN, "only icmp ip-4 ip-6; mend: install"},
+        {usual, 0, CHECK_FAIL, "only icmp udp tcp; mend"},
+        {0, 1 << 4, CHECK_FAIL, "only ip-4; mend"},
+        {0, 0, CHECK_FAIL, "has none; mend"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct doctor_facts facts = right();
+        struct check_facts facts = right();
         facts.said.protocols = cases[i].protocols;
         facts.said.families = cases[i].families;
         expect(&facts, "protocols", cases[i].verdict, cases[i].text);
@@ -196,7 +195,7 @@ static void raw_sockets(void **state) {
         {"user namespace", .bounded = true, .ambient = true, .no_new_privs = true},
     };
     for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
-        struct doctor_facts facts = right();
+        struct check_facts facts = right();
         facts.loopback = (struct mtr_reply){.class = MTR_SILENT, .word = "no-reply"};
         facts.root = lost[i].root;
         facts.ambient = lost[i].ambient;
@@ -204,127 +203,126 @@ static void raw_sockets(void **state) {
         facts.no_new_privs = lost[i].no_new_privs;
         facts.file_right = lost[i].file_right;
         facts.file_nosuid = lost[i].nosuid;
-        expect(&facts, "raw sockets", DOCTOR_FAIL, lost[i].text);
+        expect(&facts, "raw sockets", CHECK_FAIL, lost[i].text);
 
         /* One that finds no socket at all ends: the cause is named if there is one. */
         bool unknown = strcmp(lost[i].text, "user namespace") == 0;
-        facts.stage = DOCTOR_ENDED;
-        expect(&facts, "raw sockets", DOCTOR_FAIL, unknown ? NULL : lost[i].text);
-        expect(&facts, "mtr-packet", DOCTOR_FAIL, unknown ? "apt-get" : "mend: see raw sockets");
+        facts.stage = CHECK_ENDED;
+        expect(&facts, "raw sockets", CHECK_FAIL, unknown ? NULL : lost[i].text);
+        expect(&facts, "mtr-packet", CHECK_FAIL, unknown ? "apt-get" : "mend: see raw sockets");
 
         /* What was answered is right, whatever the facts. */
-        facts.stage = DOCTOR_ANSWERED;
+        facts.stage = CHECK_ANSWERED;
         facts.loopback.class = MTR_REPLY;
-        expect(&facts, "raw sockets", DOCTOR_OK, "was answered");
+        expect(&facts, "raw sockets", CHECK_OK, "was answered");
     }
-    struct doctor_facts facts = right();
+    struct check_facts facts = right();
     facts.root = true;
-    expect(&facts, "raw sockets", DOCTOR_OK, "we are root");
+    expect(&facts, "raw sockets", CHECK_OK, "we are root");
     facts.root = false;
     facts.ambient = true;
-    expect(&facts, "raw sockets", DOCTOR_OK, "CAP_NET_RAW is ambient");
+    expect(&facts, "raw sockets", CHECK_OK, "CAP_NET_RAW is ambient");
     facts.loopback = (struct mtr_reply){.class = MTR_NO_ROUTE, .word = "no-route"};
-    expect(&facts, "raw sockets", DOCTOR_WARN, "ended with no-route, which does not tell; mend");
+    expect(&facts, "raw sockets", CHECK_WARN, "ended with no-route, which does not tell; mend");
     facts.loopback = (struct mtr_reply){.class = MTR_SILENT, .word = "no-reply"};
     facts.loopback_up = false;
-    expect(&facts, "raw sockets", DOCTOR_FAIL, "loopback is down; mend: ip link set lo up");
+    expect(&facts, "raw sockets", CHECK_FAIL, "loopback is down; mend: ip link set lo up");
 }
 
 static void numbers(void **state) {
     (void)state;
-    struct doctor_facts facts = right();
+    struct check_facts facts = right();
     facts.files = 1025;
-    expect(&facts, "open files", DOCTOR_WARN, "abort above 1024; mend: ulimit -n 1024");
+    expect(&facts, "open files", CHECK_WARN, "abort above 1024; mend: ulimit -n 1024");
     facts.files = 1023;
-    expect(&facts, "open files", DOCTOR_WARN, "systemd: LimitNOFILE=1024");
+    expect(&facts, "open files", CHECK_WARN, "systemd: LimitNOFILE=1024");
     facts.files = 25;
-    expect(&facts, "open files", DOCTOR_FAIL, "25, a worker takes 26");
+    expect(&facts, "open files", CHECK_FAIL, "25, a worker takes 26");
 
     facts.receive_bytes = 212991;
-    expect(&facts, "receive buffer", DOCTOR_WARN, "sysctl -w net.core.rmem_default=212992");
+    expect(&facts, "receive buffer", CHECK_WARN, "sysctl -w net.core.rmem_default=212992");
     facts.receive_bytes = 212992;
     facts.pps = 10000;
-    expect(&facts, "receive buffer", DOCTOR_OK, "277 answers, 27 ms at --pps 10000");
+    expect(&facts, "receive buffer", CHECK_OK, "277 answers, 27 ms at --pps 10000");
     facts.pps = 10001;
-    expect(&facts, "receive buffer", DOCTOR_WARN, "sysctl -w net.core.rmem_default=4194304");
+    expect(&facts, "receive buffer", CHECK_WARN, "sysctl -w net.core.rmem_default=4194304");
     facts.pps = 0;
-    expect(&facts, "receive buffer", DOCTOR_WARN, "277 answers at --pps max; mend");
+    expect(&facts, "receive buffer", CHECK_WARN, "277 answers at --pps max; mend");
     facts.receive_bytes = 4194304;
-    expect(&facts, "receive buffer", DOCTOR_OK, "5461 answers at --pps max");
+    expect(&facts, "receive buffer", CHECK_OK, "5461 answers at --pps max");
     facts.widened_bytes = 425984;
-    expect(&facts, "receive buffer", DOCTOR_WARN, "sysctl -w net.core.rmem_max=4194304");
+    expect(&facts, "receive buffer", CHECK_WARN, "sysctl -w net.core.rmem_max=4194304");
     facts.widened_bytes = 8388608;
-    expect(&facts, "receive buffer", DOCTOR_OK, "widened by the worker to 8388608 holds 10922");
+    expect(&facts, "receive buffer", CHECK_OK, "widened by the worker to 8388608 holds 10922");
     facts.widened_bytes = 0;
     facts.receive_bytes = -1;
-    expect(&facts, "receive buffer", DOCTOR_OK, "cannot be told here");
+    expect(&facts, "receive buffer", CHECK_OK, "cannot be told here");
 
     static const char mend[] = "mend: sysctl -w net.ipv4.ip_local_port_range='10000 32767'";
     facts.port_max = 32999;
-    expect(&facts, "ports", DOCTOR_OK, "10000 32999 ends below 33000");
+    expect(&facts, "ports", CHECK_OK, "10000 32999 ends below 33000");
     facts.port_max = 33000;
-    expect(&facts, "ports", DOCTOR_WARN, mend);
+    expect(&facts, "ports", CHECK_WARN, mend);
     memcpy(facts.said.version, "0.96", sizeof "0.96");
     facts.port_max = 33433;
-    expect(&facts, "ports", DOCTOR_OK, "ends below 33434");
+    expect(&facts, "ports", CHECK_OK, "ends below 33434");
     facts.port_max = 33434;
-    expect(&facts, "ports", DOCTOR_WARN, mend);
+    expect(&facts, "ports", CHECK_WARN, mend);
     facts.port_min = facts.port_max = -1;
-    expect(&facts, "ports", DOCTOR_OK, "cannot be read here; it should end below 33434");
+    expect(&facts, "ports", CHECK_OK, "cannot be read here; it should end below 33434");
 }
 
 static void other_workers(void **state) {
     (void)state;
-    struct doctor_facts facts = right();
+    struct check_facts facts = right();
     facts.slices = 3;
     facts.workers = 3;
-    expect(&facts, "slices", DOCTOR_OK, "5 of 8 are free; other workers here: 3");
+    expect(&facts, "slices", CHECK_OK, "5 of 8 are free; other workers here: 3");
     facts.slices = 8;
     facts.workers = 7;
-    expect(&facts, "slices", DOCTOR_OK, "other workers here: 7, one gives half");
+    expect(&facts, "slices", CHECK_OK, "other workers here: 7, one gives half");
     facts.workers = 8;
-    expect(&facts, "slices", DOCTOR_FAIL, "8 workers trace in this network namespace already");
+    expect(&facts, "slices", CHECK_FAIL, "8 workers trace in this network namespace already");
     facts.id_taken = true;
-    expect(&facts, "ICMP id", DOCTOR_WARN, "4711 is another worker's");
+    expect(&facts, "ICMP id", CHECK_WARN, "4711 is another worker's");
     facts.slices_known = false;
-    expect(&facts, "slices", DOCTOR_OK, "cannot be told here");
-    expect(&facts, "ICMP id", DOCTOR_OK, NULL);
+    expect(&facts, "slices", CHECK_OK, "cannot be told here");
+    expect(&facts, "ICMP id", CHECK_OK, NULL);
 }
 
 static void routes(void **state) {
     (void)state;
     static const char unreachable[] = "Network is unreachable";
-    struct doctor_facts facts = right();
-    facts.ipv6 = (struct doctor_route){.why = "Network is unreachable"};
-    expect(&facts, "IPv4 route", DOCTOR_OK, "from 192.0.2.7");
-    expect(&facts, "IPv6 route", DOCTOR_WARN,
+    struct check_facts facts = right();
+    facts.ipv6 = (struct check_route){.why = "Network is unreachable"};
+    expect(&facts, "IPv4 route", CHECK_OK, "from 192.0.2.7");
+    expect(&facts, "IPv6 route", CHECK_WARN,
         "none: Network is unreachable; mend: ip -6 route add default via GATEWAY");
     facts = right();
     facts.networks = false;
-    facts.ipv4 = (struct doctor_route){.why = "Network is unreachable"};
-    expect(&facts, "IPv4 route", DOCTOR_WARN,
+    facts.ipv4 = (struct check_route){.why = "Network is unreachable"};
+    expect(&facts, "IPv4 route", CHECK_WARN,
         "none: Network is unreachable; mend: ip route add default via GATEWAY");
     /* Neither: a lab without default route can be traced, mere loopback is not worth it. */
     facts.ipv6 = facts.ipv4;
-    expect(
-        &facts, "IPv4 route", DOCTOR_FAIL, "only this host itself can be traced; mend: ip route");
-    expect(&facts, "IPv6 route", DOCTOR_FAIL, unreachable);
+    expect(&facts, "IPv4 route", CHECK_FAIL, "only this host itself can be traced; mend: ip route");
+    expect(&facts, "IPv6 route", CHECK_FAIL, unreachable);
     facts.networks = true;
-    expect(&facts, "IPv4 route", DOCTOR_WARN, "only the networks of this host's interfaces");
-    expect(&facts, "IPv6 route", DOCTOR_WARN, unreachable);
+    expect(&facts, "IPv4 route", CHECK_WARN, "only the networks of this host's interfaces");
+    expect(&facts, "IPv6 route", CHECK_WARN, unreachable);
 }
 
 /* A long path is cut, and the line keeps its newline. */
 static void long_lines(void **state) {
     (void)state;
-    char path[2 * DOCTOR_TEXT_BYTES], line[DOCTOR_LINE_BYTES];
+    char path[2 * CHECK_TEXT_BYTES], line[CHECK_LINE_BYTES];
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = '\0';
-    struct doctor_facts facts = right();
-    struct doctor_report report;
+    struct check_facts facts = right();
+    struct check_report report;
     facts.path = path;
-    doctor_judge(&report, &facts);
-    size_t size = doctor_line(line, &report.checks[0]);
+    check_judge(&report, &facts);
+    size_t size = check_line(line, &report.findings[0]);
     assert_int_equal(size, strlen(line));
     assert_int_equal(line[size - 1], '\n');
 }

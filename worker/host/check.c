@@ -1,4 +1,4 @@
-#include "worker/host/doctor.h"
+#include "worker/host/check.h"
 
 #include "common/protocol/trace.h"
 #include "worker/host/child.h"
@@ -26,38 +26,38 @@ static const char *const verdicts[] = {"ok", "WARN", "FAIL"};
 static const char program[] = "mtr-packet", rights[] = "raw sockets";
 static const char newer[] = "install mtr 0.95 or later";
 
-__attribute__((format(printf, 4, 5))) static void add(struct doctor_report *report,
-    enum doctor_verdict verdict, const char *name, const char *format, ...) {
-    struct doctor_check *check = &report->checks[report->count++];
-    check->verdict = verdict;
-    check->name = name;
+__attribute__((format(printf, 4, 5))) static void add(struct check_report *report,
+    enum check_verdict verdict, const char *name, const char *format, ...) {
+    struct check_finding *finding = &report->findings[report->count++];
+    finding->verdict = verdict;
+    finding->name = name;
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(check->text, sizeof check->text, format, args);
+    (void)vsnprintf(finding->text, sizeof finding->text, format, args);
     va_end(args);
 }
 
 /* ---- mtr-packet ------------------------------------------------------------------------- */
 
-static void judge_version(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_version(struct check_report *report, const struct check_facts *facts) {
     const char *version = facts->said.version, *path = facts->path;
     int minor = mtr_minor(version);
     if (minor < 88)
-        add(report, DOCTOR_OK, program, "%s, version %s: unknown, treated as one before 0.93", path,
+        add(report, CHECK_OK, program, "%s, version %s: unknown, treated as one before 0.93", path,
             version[0] != '\0' ? version : "not told");
     else if (minor < 93)
-        add(report, DOCTOR_WARN, program, "%s, version %s: has no constant flow; mend: %s", path,
+        add(report, CHECK_WARN, program, "%s, version %s: has no constant flow; mend: %s", path,
             version, newer);
     else if (minor == 93)
-        add(report, DOCTOR_WARN, program, "%s, version %s: UDP over IPv6 does not work; mend: %s",
+        add(report, CHECK_WARN, program, "%s, version %s: UDP over IPv6 does not work; mend: %s",
             path, version, newer);
     else if (minor < 96)
-        add(report, DOCTOR_OK, program,
+        add(report, CHECK_OK, program,
             "%s, version %s: takes 1024 probes at a time, a worker sends %d; no constant flow over "
             "IPv6 before 0.96",
             path, version, SLOTS_BEFORE_0_96);
     else
-        add(report, DOCTOR_OK, program,
+        add(report, CHECK_OK, program,
             "%s, version %s: takes 10240 probes at a time, a worker sends %d%s", path, version,
             SLOTS_MAX, minor == 96 ? "" : "; newer than the newest that was measured, 0.96");
 }
@@ -72,8 +72,8 @@ enum cause {
     CAUSE_MOUNT,
 };
 
-static enum cause cause_of(const struct doctor_facts *facts) {
-    if (facts->stage == DOCTOR_ANSWERED && !facts->loopback_up)
+static enum cause cause_of(const struct check_facts *facts) {
+    if (facts->stage == CHECK_ANSWERED && !facts->loopback_up)
         return CAUSE_LOOPBACK;
     if (!facts->bounded)
         return CAUSE_BOUNDED;
@@ -86,38 +86,38 @@ static enum cause cause_of(const struct doctor_facts *facts) {
     return facts->file_nosuid ? CAUSE_MOUNT : CAUSE_UNKNOWN;
 }
 
-static void blame(struct doctor_report *report, const struct doctor_facts *facts) {
+static void blame(struct check_report *report, const struct check_facts *facts) {
     switch (cause_of(facts)) {
     case CAUSE_LOOPBACK:
-        add(report, DOCTOR_FAIL, rights,
+        add(report, CHECK_FAIL, rights,
             "a UDP probe to 127.0.0.1 was not answered, as loopback is down; mend: ip link set lo "
             "up");
         break;
     case CAUSE_BOUNDED:
-        add(report, DOCTOR_FAIL, rights,
+        add(report, CHECK_FAIL, rights,
             "none: CAP_NET_RAW is not in this process's bounding set; mend: Docker: --cap-add "
             "NET_RAW, systemd: CapabilityBoundingSet=CAP_NET_RAW and "
             "AmbientCapabilities=CAP_NET_RAW");
         break;
     case CAUSE_NO_NEW_PRIVS:
-        add(report, DOCTOR_FAIL, rights,
+        add(report, CHECK_FAIL, rights,
             "none: NoNewPrivileges defeats file capabilities; mend: systemd: "
             "AmbientCapabilities=CAP_NET_RAW, a root shell: setpriv --reuid USER --clear-groups "
             "--inh-caps +net_raw --ambient-caps +net_raw hopmq-worker");
         break;
     case CAUSE_FILE:
-        add(report, DOCTOR_FAIL, rights, "none: no file capability; mend: setcap cap_net_raw+ep %s",
+        add(report, CHECK_FAIL, rights, "none: no file capability; mend: setcap cap_net_raw+ep %s",
             facts->path);
         break;
     case CAUSE_MOUNT:
-        add(report, DOCTOR_FAIL, rights,
+        add(report, CHECK_FAIL, rights,
             "none: its file is on a nosuid mount, which defeats file capabilities; mend: mount -o "
             "remount,suid \"$(findmnt -no TARGET -T %s)\"",
             facts->path);
         break;
     case CAUSE_UNKNOWN:
-        if (facts->stage == DOCTOR_ANSWERED)
-            add(report, DOCTOR_FAIL, rights,
+        if (facts->stage == CHECK_ANSWERED)
+            add(report, CHECK_FAIL, rights,
                 "none, though nothing here takes the right away: look for seccomp, a security "
                 "module, a user namespace; mend: start it as root where this network namespace was "
                 "made");
@@ -125,60 +125,60 @@ static void blame(struct doctor_report *report, const struct doctor_facts *facts
     }
 }
 
-static void judge_rights(struct doctor_report *report, const struct doctor_facts *facts) {
-    if (facts->stage == DOCTOR_NOT_ASKED || facts->stage == DOCTOR_NOT_FOUND ||
-        facts->stage == DOCTOR_HUNG)
+static void judge_rights(struct check_report *report, const struct check_facts *facts) {
+    if (facts->stage == CHECK_NOT_ASKED || facts->stage == CHECK_NOT_FOUND ||
+        facts->stage == CHECK_HUNG)
         return;
-    if (facts->stage != DOCTOR_ANSWERED || facts->loopback.class == MTR_SILENT)
+    if (facts->stage != CHECK_ANSWERED || facts->loopback.class == MTR_SILENT)
         blame(report, facts);
     else if (facts->loopback.class == MTR_REPLY)
-        add(report, DOCTOR_OK, rights, "a UDP probe to 127.0.0.1 was answered; %s",
+        add(report, CHECK_OK, rights, "a UDP probe to 127.0.0.1 was answered; %s",
             facts->root         ? "we are root"
             : facts->ambient    ? "CAP_NET_RAW is ambient"
             : facts->file_right ? "by the capability of mtr-packet's file"
                                 : "by other means");
     else
-        add(report, DOCTOR_WARN, rights,
+        add(report, CHECK_WARN, rights,
             "a UDP probe to 127.0.0.1 ended with %s, which does not tell; mend: ip link set lo up",
             facts->loopback.word);
 }
 
-static void judge_prober(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_prober(struct check_report *report, const struct check_facts *facts) {
     const char *again =
         "apt-get install --reinstall mtr-tiny, or set MTR_PACKET to the path of mtr-packet";
     if (facts->mend != NULL)
         again = facts->mend;
-    else if (facts->stage != DOCTOR_HUNG && cause_of(facts) != CAUSE_UNKNOWN)
+    else if (facts->stage != CHECK_HUNG && cause_of(facts) != CAUSE_UNKNOWN)
         again = "see raw sockets";
     switch (facts->stage) {
-    case DOCTOR_NOT_FOUND:
-        add(report, DOCTOR_FAIL, program, "%s; mend: %s", facts->trouble, again);
+    case CHECK_NOT_FOUND:
+        add(report, CHECK_FAIL, program, "%s; mend: %s", facts->trouble, again);
         break;
-    case DOCTOR_NOT_STARTED:
-        add(report, DOCTOR_FAIL, program, "%s cannot be started: %s; mend: %s", facts->path,
+    case CHECK_NOT_STARTED:
+        add(report, CHECK_FAIL, program, "%s cannot be started: %s; mend: %s", facts->path,
             facts->trouble, again);
         break;
-    case DOCTOR_ENDED:
-        add(report, DOCTOR_FAIL, program, "%s ended %s before it had answered; mend: %s",
+    case CHECK_ENDED:
+        add(report, CHECK_FAIL, program, "%s ended %s before it had answered; mend: %s",
             facts->path, facts->trouble, again);
         break;
-    case DOCTOR_HUNG:
-        add(report, DOCTOR_FAIL, program, "%s did not answer within %s; mend: %s", facts->path,
+    case CHECK_HUNG:
+        add(report, CHECK_FAIL, program, "%s did not answer within %s; mend: %s", facts->path,
             facts->trouble, again);
         break;
-    case DOCTOR_ANSWERED:
+    case CHECK_ANSWERED:
         judge_version(report, facts);
         break;
-    case DOCTOR_NOT_ASKED:
+    case CHECK_NOT_ASKED:
         break;
     }
 }
 
-static void judge_protocols(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_protocols(struct check_report *report, const struct check_facts *facts) {
     char has[64] = "";
     size_t used = 0;
     unsigned families = facts->said.families, protocols = facts->said.protocols;
-    if (facts->stage != DOCTOR_ANSWERED)
+    if (facts->stage != CHECK_ANSWERED)
         return;
     for (int i = 0; trace_protocol_names[i] != NULL; i++)
         if ((protocols >> i & 1) != 0)
@@ -188,38 +188,38 @@ static void judge_protocols(struct doctor_report *report, const struct doctor_fa
             used += (size_t)snprintf(has + used, sizeof has - used, " ip-%d", ip);
     const unsigned wanted = 1U << TRACE_ICMP | 1U << TRACE_UDP | 1U << TRACE_TCP;
     if (families == 0 || protocols == 0)
-        add(report, DOCTOR_FAIL, "protocols", "mtr-packet has %s%s; mend: %s",
+        add(report, CHECK_FAIL, "protocols", "mtr-packet has %s%s; mend: %s",
             used > 0 ? "only" : "none", has, newer);
     else if ((families >> 4 & 1) == 0 || (protocols & wanted) != wanted)
-        add(report, DOCTOR_WARN, "protocols", "mtr-packet has only%s; mend: %s", has, newer);
+        add(report, CHECK_WARN, "protocols", "mtr-packet has only%s; mend: %s", has, newer);
     else if ((families >> 6 & 1) == 0)
-        add(report, DOCTOR_WARN, "protocols",
+        add(report, CHECK_WARN, "protocols",
             "mtr-packet has only%s; mend: boot without ipv6.disable=1", has);
     else
-        add(report, DOCTOR_OK, "protocols", "mtr-packet has%s", has);
+        add(report, CHECK_OK, "protocols", "mtr-packet has%s", has);
 }
 
 /* ---- what the kernel grants ------------------------------------------------------------- */
 
-static void judge_files(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_files(struct check_report *report, const struct check_facts *facts) {
     if (facts->id < 0)
         return;
     if (facts->files > CHILD_NOFILE)
-        add(report, DOCTOR_WARN, "open files",
+        add(report, CHECK_WARN, "open files",
             "%" PRId64 " for mtr-packet, which TCP probes make abort above %d; mend: ulimit -n %d, "
             "systemd: LimitNOFILE=%d",
             facts->files, CHILD_NOFILE, CHILD_NOFILE, CHILD_NOFILE);
     else if (facts->files < CHILD_NOFILE)
-        add(report, facts->files < FILES_LEAST ? DOCTOR_FAIL : DOCTOR_WARN, "open files",
+        add(report, facts->files < FILES_LEAST ? CHECK_FAIL : CHECK_WARN, "open files",
             "%" PRId64 ", a worker takes %d and each TCP probe one; mend: ulimit -n %d, "
             "systemd: LimitNOFILE=%d, Docker: --ulimit nofile=%d",
             facts->files, FILES_LEAST, CHILD_NOFILE, CHILD_NOFILE, CHILD_NOFILE);
     else
-        add(report, DOCTOR_OK, "open files", "%d for mtr-packet, as many as it can watch",
+        add(report, CHECK_OK, "open files", "%d for mtr-packet, as many as it can watch",
             CHILD_NOFILE);
 }
 
-static void judge_receive(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_receive(struct check_report *report, const struct check_facts *facts) {
     static const char name[] = "receive buffer";
     bool widened = facts->widened_bytes > 0;
     int64_t bytes = widened ? facts->widened_bytes : facts->receive_bytes;
@@ -231,15 +231,15 @@ static void judge_receive(struct doctor_report *report, const struct doctor_fact
         (void)snprintf(rate, sizeof rate, ", %" PRId64 " ms at --pps %" PRId64,
             answers * 1000 / facts->pps, facts->pps);
     if (bytes < 0)
-        add(report, DOCTOR_OK, name, "net.core.rmem_default cannot be told here");
+        add(report, CHECK_OK, name, "net.core.rmem_default cannot be told here");
     else if (bytes < RECEIVE_DEFAULT_BYTES || (fast && bytes < RECEIVE_AMPLE_BYTES))
-        add(report, DOCTOR_WARN, name,
+        add(report, CHECK_WARN, name,
             "%s %" PRId64 " holds %" PRId64
             " answers%s; mend, on the host, before the worker starts: sysctl -w %s=%d",
             what, bytes, answers, rate, widened ? "net.core.rmem_max" : "net.core.rmem_default",
             fast ? RECEIVE_AMPLE_BYTES : RECEIVE_DEFAULT_BYTES);
     else
-        add(report, DOCTOR_OK, name, "%s %" PRId64 " holds %" PRId64 " answers%s", what, bytes,
+        add(report, CHECK_OK, name, "%s %" PRId64 " holds %" PRId64 " answers%s", what, bytes,
             answers, rate);
 }
 
@@ -247,20 +247,20 @@ static void judge_receive(struct doctor_report *report, const struct doctor_fact
  * mtr-packet tries the next, and everything else waits. And an ICMP error about another program's
  * TCP connection is taken for the answer to the probe, of any protocol, whose number is that port.
  */
-static void judge_ports(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_ports(struct check_report *report, const struct check_facts *facts) {
     int first = mtr_minor(facts->said.version) >= 96 ? 33434 : 33000;
     if (facts->port_max < 0)
-        add(report, DOCTOR_OK, "ports",
+        add(report, CHECK_OK, "ports",
             "net.ipv4.ip_local_port_range cannot be read here; it should end below %d", first);
     else if (facts->port_max >= first)
-        add(report, DOCTOR_WARN, "ports",
+        add(report, CHECK_WARN, "ports",
             "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives others ports that "
             "number our probes, %d to 65535: ICMP errors about their connections can pose as "
             "hops; mend: sysctl -w "
             "net.ipv4.ip_local_port_range='10000 32767'",
             facts->port_min, facts->port_max, first);
     else
-        add(report, DOCTOR_OK, "ports",
+        add(report, CHECK_OK, "ports",
             "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " ends below %d, where TCP probes "
             "come from",
             facts->port_min, facts->port_max, first);
@@ -268,31 +268,31 @@ static void judge_ports(struct doctor_report *report, const struct doctor_facts 
 
 /* ---- other workers ---------------------------------------------------------------------- */
 
-static void judge_id(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_id(struct check_report *report, const struct check_facts *facts) {
     if (facts->id < 0 || !facts->slices_known)
         return;
     if (facts->id_taken)
-        add(report, DOCTOR_WARN, "ICMP id",
+        add(report, CHECK_WARN, "ICMP id",
             "%d is another worker's, so that a worker would start mtr-packet again; mend: check "
             "again, each start has another",
             facts->id);
     else
-        add(report, DOCTOR_OK, "ICMP id", "%d is no other worker's", facts->id);
+        add(report, CHECK_OK, "ICMP id", "%d is no other worker's", facts->id);
 }
 
-static void judge_slices(struct doctor_report *report, const struct doctor_facts *facts) {
+static void judge_slices(struct check_report *report, const struct check_facts *facts) {
     unsigned vacant = SEQUENCE_SLICES - facts->slices;
     if (!facts->slices_known)
-        add(report, DOCTOR_OK, "slices", "cannot be told here: /proc/self/net/unix is not there");
+        add(report, CHECK_OK, "slices", "cannot be told here: /proc/self/net/unix is not there");
     else if (vacant > 0)
-        add(report, DOCTOR_OK, "slices", "%u of %d are free; other workers here: %u", vacant,
+        add(report, CHECK_OK, "slices", "%u of %d are free; other workers here: %u", vacant,
             SEQUENCE_SLICES, facts->workers);
     else if (facts->workers < SEQUENCE_SLICES)
-        add(report, DOCTOR_OK, "slices",
+        add(report, CHECK_OK, "slices",
             "none is free; other workers here: %u, one gives half of its own away when asked",
             facts->workers);
     else
-        add(report, DOCTOR_FAIL, "slices",
+        add(report, CHECK_FAIL, "slices",
             "%d workers trace in this network namespace already; mend: ip netns add NAME, give it "
             "a route, ip netns exec NAME hopmq-worker",
             SEQUENCE_SLICES);
@@ -300,13 +300,13 @@ static void judge_slices(struct doctor_report *report, const struct doctor_facts
 
 /* ---- routes ----------------------------------------------------------------------------- */
 
-static void judge_route(struct doctor_report *report, const struct doctor_facts *facts,
-    const char *name, const char *ip, const struct doctor_route *route) {
+static void judge_route(struct check_report *report, const struct check_facts *facts,
+    const char *name, const char *ip, const struct check_route *route) {
     bool neither = facts->ipv4.source[0] == '\0' && facts->ipv6.source[0] == '\0';
     if (route->source[0] != '\0')
-        add(report, DOCTOR_OK, name, "from %s", route->source);
+        add(report, CHECK_OK, name, "from %s", route->source);
     else
-        add(report, neither && !facts->networks ? DOCTOR_FAIL : DOCTOR_WARN, name,
+        add(report, neither && !facts->networks ? CHECK_FAIL : CHECK_WARN, name,
             "none: %s%s; mend: %s route add default via GATEWAY", route->why,
             !neither          ? ""
             : facts->networks ? ", only the networks of this host's interfaces can be traced"
@@ -314,7 +314,7 @@ static void judge_route(struct doctor_report *report, const struct doctor_facts 
             ip);
 }
 
-void doctor_judge(struct doctor_report *report, const struct doctor_facts *facts) {
+void check_judge(struct check_report *report, const struct check_facts *facts) {
     report->count = 0;
     judge_prober(report, facts);
     judge_protocols(report, facts);
@@ -328,14 +328,14 @@ void doctor_judge(struct doctor_report *report, const struct doctor_facts *facts
     judge_route(report, facts, "IPv6 route", "ip -6", &facts->ipv6);
 }
 
-bool doctor_fit(const struct doctor_report *report) {
+bool check_passed(const struct check_report *report) {
     for (int i = 0; i < report->count; i++)
-        if (report->checks[i].verdict == DOCTOR_FAIL)
+        if (report->findings[i].verdict == CHECK_FAIL)
             return false;
     return true;
 }
 
-size_t doctor_line(char line[DOCTOR_LINE_BYTES], const struct doctor_check *check) {
-    return (size_t)snprintf(line, DOCTOR_LINE_BYTES, "%-4s  %-14s  %s\n", verdicts[check->verdict],
-        check->name, check->text);
+size_t check_line(char line[CHECK_LINE_BYTES], const struct check_finding *finding) {
+    return (size_t)snprintf(line, CHECK_LINE_BYTES, "%-4s  %-14s  %s\n", verdicts[finding->verdict],
+        finding->name, finding->text);
 }

@@ -1,8 +1,8 @@
-#include "worker/host/checkup.h"
+#include "worker/host/check_facts.h"
 
 #include "common/runtime/log.h"
+#include "worker/host/check.h"
 #include "worker/host/child.h"
-#include "worker/host/doctor.h"
 #include "worker/host/prober.h"
 #include "worker/host/slices.h"
 
@@ -34,8 +34,8 @@
 #define SOMEWHERE_6 "2001:db8::1"
 #define ANY_PORT 9
 
-struct checkup {
-    struct doctor_facts facts;
+struct reading {
+    struct check_facts facts;
     pid_t pid;                 /* of the mtr-packet that is asked */
     char why[CHILD_WHY_BYTES]; /* facts.trouble */
 };
@@ -43,7 +43,7 @@ struct checkup {
 /* ---- mtr-packet ------------------------------------------------------------------------- */
 
 /* Takes lines until the last answer, the end of the output, or the end of our patience. */
-static enum doctor_stage listen_to(struct doctor_facts *facts, int out) {
+static enum check_stage listen_to(struct check_facts *facts, int out) {
     struct mtr_framer framer = {0};
     int64_t give_up_us = reactor_now().mono_us + PROBER_START_US, left_us;
     while ((left_us = give_up_us - reactor_now().mono_us) > 0) {
@@ -53,7 +53,7 @@ static enum doctor_stage listen_to(struct doctor_facts *facts, int out) {
             continue;
         ssize_t got = read(out, data, sizeof data);
         if (got <= 0)
-            return DOCTOR_ENDED;
+            return CHECK_ENDED;
         const char *at = data, *line;
         size_t left = (size_t)got, size;
         while ((line = mtr_framer_next(&framer, &at, &left, &size)) != NULL) {
@@ -64,11 +64,11 @@ static enum doctor_stage listen_to(struct doctor_facts *facts, int out) {
                 (void)interview_feature(&facts->said, &reply);
             } else if (reply.token == INTERVIEW_RIGHTS_TOKEN) {
                 facts->loopback = reply;
-                return DOCTOR_ANSWERED;
+                return CHECK_ANSWERED;
             }
         }
     }
-    return DOCTOR_HUNG;
+    return CHECK_HUNG;
 }
 
 /* The limit that the child got, or, if we may not see that, the one that it inherited. */
@@ -79,7 +79,7 @@ static int64_t files_of(pid_t pid) {
     return files.rlim_cur < INT32_MAX ? (int64_t)files.rlim_cur : INT32_MAX;
 }
 
-static void ask(struct checkup *c, int in, int out) {
+static void ask(struct reading *c, int in, int out) {
     char questions[INTERVIEW_BYTES] = "";
     size_t size = interview_ask(questions);
     int status = 0;
@@ -87,12 +87,12 @@ static void ask(struct checkup *c, int in, int out) {
     c->facts.id = c->pid % SLICES_ICMP_IDS;
     /* They fit into the pipe: this does not block. */
     c->facts.stage =
-        write(in, questions, size) == (ssize_t)size ? listen_to(&c->facts, out) : DOCTOR_ENDED;
+        write(in, questions, size) == (ssize_t)size ? listen_to(&c->facts, out) : CHECK_ENDED;
     c->facts.widened_bytes = child_widen(c->pid);
     (void)kill(c->pid, SIGKILL);
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (c->facts.stage == DOCTOR_HUNG)
+    if (c->facts.stage == CHECK_HUNG)
         (void)snprintf(c->why, sizeof c->why, "%d s", PROBER_START_US / 1000000);
     else if (WIFSIGNALED(status))
         (void)snprintf(c->why, sizeof c->why, "by signal %d", WTERMSIG(status));
@@ -100,7 +100,7 @@ static void ask(struct checkup *c, int in, int out) {
         (void)snprintf(c->why, sizeof c->why, "with status %d", WEXITSTATUS(status));
 }
 
-static void start(struct checkup *c) {
+static void start(struct reading *c) {
     int to_child[2] = {-1, -1}, from_child[2] = {-1, -1};
     sigset_t mask;
     int failed = 0;
@@ -114,7 +114,7 @@ static void start(struct checkup *c) {
     if (failed == 0) {
         ask(c, to_child[1], from_child[0]);
     } else {
-        c->facts.stage = DOCTOR_NOT_STARTED;
+        c->facts.stage = CHECK_NOT_STARTED;
         c->facts.mend = failed == EMFILE ? "ulimit -n 1024" : NULL;
         (void)snprintf(c->why, sizeof c->why, "%s", strerror(failed));
     }
@@ -123,7 +123,7 @@ static void start(struct checkup *c) {
 }
 
 /* Whether exec gives CAP_NET_RAW to whoever runs the file: capabilities(7), `File capabilities`. */
-static void look_at_file(struct doctor_facts *facts) {
+static void look_at_file(struct check_facts *facts) {
     struct vfs_ns_cap_data caps = {0};
     struct stat file;
     struct statvfs mount;
@@ -136,7 +136,7 @@ static void look_at_file(struct doctor_facts *facts) {
         facts->file_nosuid = (mount.f_flag & ST_NOSUID) != 0;
 }
 
-static void look_at_rights(struct doctor_facts *facts) {
+static void look_at_rights(struct check_facts *facts) {
     facts->root = geteuid() == 0;
     facts->ambient = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_RAW, 0, 0) == 1;
     facts->bounded = prctl(PR_CAPBSET_READ, CAP_NET_RAW, 0, 0, 0) == 1;
@@ -157,7 +157,7 @@ static int64_t receive_bytes(void) {
     return bytes;
 }
 
-static void look_at_ports(struct doctor_facts *facts) {
+static void look_at_ports(struct check_facts *facts) {
     FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
     char line[64] = "", *end = line;
     facts->port_min = facts->port_max = -1;
@@ -171,7 +171,7 @@ static void look_at_ports(struct doctor_facts *facts) {
 }
 
 /* Asks the kernel for its route: a connected UDP socket sends nothing. */
-static void look_for_route(struct doctor_route *route, int family) {
+static void look_for_route(struct check_route *route, int family) {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(ANY_PORT)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(ANY_PORT)};
     struct sockaddr *at = family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
@@ -196,7 +196,7 @@ static bool is_network(const struct sockaddr *at) {
                              (at->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)));
 }
 
-static void look_at_interfaces(struct doctor_facts *facts) {
+static void look_at_interfaces(struct check_facts *facts) {
     struct ifaddrs *all;
     if (getifaddrs(&all) != 0)
         return;
@@ -215,7 +215,7 @@ static void look_at_interfaces(struct doctor_facts *facts) {
 
 /* What can be told without an mtr-packet, but for receive buffers, which depend on what the worker
  * may make of its. */
-static void look_around(struct doctor_facts *facts, pid_t pid) {
+static void look_around(struct check_facts *facts, pid_t pid) {
     struct slices_survey survey = {0};
     look_at_ports(facts);
     facts->slices_known = slices_survey(&survey, pid);
@@ -227,11 +227,11 @@ static void look_around(struct doctor_facts *facts, pid_t pid) {
     look_at_interfaces(facts);
 }
 
-int checkup_run(int64_t pps) {
-    struct checkup c = {.facts = {.pps = pps, .id = -1}};
-    struct doctor_facts *facts = &c.facts;
-    struct doctor_report report;
-    char line[DOCTOR_LINE_BYTES] = "";
+int check_facts_run(int64_t pps) {
+    struct reading c = {.facts = {.pps = pps, .id = -1}};
+    struct check_facts *facts = &c.facts;
+    struct check_report report;
+    char line[CHECK_LINE_BYTES] = "";
     /* An mtr-packet that has ended is a finding. */
     (void)signal(SIGPIPE, SIG_IGN);
     facts->trouble = c.why;
@@ -244,22 +244,22 @@ int checkup_run(int64_t pps) {
     }
     facts->receive_bytes = receive_bytes();
     look_around(facts, c.pid);
-    doctor_judge(&report, facts);
+    check_judge(&report, facts);
     for (int i = 0; i < report.count; i++)
-        (void)fwrite(line, 1, doctor_line(line, &report.checks[i]), stdout);
+        (void)fwrite(line, 1, check_line(line, &report.findings[i]), stdout);
     free(path);
-    return doctor_fit(&report) ? EX_OK : EX_UNAVAILABLE;
+    return check_passed(&report) ? EX_OK : EX_UNAVAILABLE;
 }
 
-void checkup_log(void) {
-    struct doctor_facts facts = {.stage = DOCTOR_NOT_ASKED, .id = -1, .receive_bytes = -1};
-    struct doctor_report report;
+void check_facts_log(void) {
+    struct check_facts facts = {.stage = CHECK_NOT_ASKED, .id = -1, .receive_bytes = -1};
+    struct check_report report;
     look_around(&facts, 0);
-    doctor_judge(&report, &facts);
+    check_judge(&report, &facts);
     for (int i = 0; i < report.count; i++) {
-        const struct doctor_check *check = &report.checks[i];
-        if (check->verdict != DOCTOR_OK)
-            log_event(check->verdict == DOCTOR_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "check",
-                "name=\"%s\" text=\"%s\"", check->name, check->text);
+        const struct check_finding *finding = &report.findings[i];
+        if (finding->verdict != CHECK_OK)
+            log_event(finding->verdict == CHECK_FAIL ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "check",
+                "name=\"%s\" text=\"%s\"", finding->name, finding->text);
     }
 }

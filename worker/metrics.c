@@ -21,8 +21,8 @@ static void put_probes(const struct mux_counters *c, struct exposition *e) {
         {"hopmq_impossible_times_total", "Answers with a time longer than they were out.",
             c->impossible_times},
         {"hopmq_clock_steps_total", "Answers while which the wall clock was set.", c->clock_steps},
-        {"hopmq_near_waits_total", "Probes that waited for their turn at a router near by.",
-            c->near_waits},
+        {"hopmq_first_hop_waits_total", "Probes that waited for their turn at a router near by.",
+            c->first_hop_waits},
         {"hopmq_sequence_waits_total", "Times that only sequence numbers limited the rate.",
             c->sequence_waits},
         {"hopmq_numbers_skipped_total", "Sequence numbers left to other workers.",
@@ -43,8 +43,8 @@ static void put_probes(const struct mux_counters *c, struct exposition *e) {
         exposition_value(e, EXPOSITION_COUNTER, entries[i].name, entries[i].help, entries[i].value);
     exposition_value(
         e, EXPOSITION_GAUGE, "hopmq_probes_in_flight", "Probes in mtr-packet.", c->in_flight);
-    exposition_value(e, EXPOSITION_GAUGE, "hopmq_near_limited_hops",
-        "First hops that limit their answers.", c->near_limited);
+    exposition_value(e, EXPOSITION_GAUGE, "hopmq_first_hops_limited",
+        "First hops that limit their answers.", c->first_hops_limited);
     exposition_value_us(e, EXPOSITION_GAUGE, "hopmq_prober_lag_seconds",
         "What mtr-packet took to answer a question, last time.", c->prober_lag_us);
     exposition_family(e, EXPOSITION_COUNTER, "hopmq_probes_total",

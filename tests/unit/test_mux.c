@@ -537,7 +537,7 @@ static void doubts_are_no_loss(void **state) {
     assert_true(mux_counters(rig->mux)->doubted > 1000);
     assert_int_equal(mux_counters(rig->mux)->replies, rig->sent);
     run_for(rig, SECOND);
-    assert_int_equal(mux_counters(rig->mux)->near_limited, 0);
+    assert_int_equal(mux_counters(rig->mux)->first_hops_limited, 0);
     rig_end(rig);
 }
 

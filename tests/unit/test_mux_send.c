@@ -1,7 +1,7 @@
 /* mux_send: whose probes go first, which ports they have, and who waits at a router near by. */
 #include "tests/unit/mux_rig.h"
 
-#include "worker/probing/near.h"
+#include "worker/probing/first_hops.h"
 
 static char A[] = "A", B[] = "B", C[] = "C";
 
@@ -431,8 +431,8 @@ static void first_hops_are_spread(void **state) {
         net_run(n, SECOND);
     }
     assert_true(n->sent_first <= 10 * 500 + 20);
-    assert_true(mux_counters(n->rig->mux)->near_waits > 0);
-    assert_int_equal(mux_counters(n->rig->mux)->near_limited, 0);
+    assert_true(mux_counters(n->rig->mux)->first_hop_waits > 0);
+    assert_int_equal(mux_counters(n->rig->mux)->first_hops_limited, 0);
     net_run(n, 10 * SECOND);
     assert_int_equal(shown(n->rig, "A ends: reached"), 4000);
     net_end(n);
@@ -451,7 +451,7 @@ static void a_limited_router(void **state) {
         add_many(n, 80);
         net_run(n, SECOND);
     }
-    assert_int_equal(mux_counters(n->rig->mux)->near_limited, 1);
+    assert_int_equal(mux_counters(n->rig->mux)->first_hops_limited, 1);
     transcript_clear(&n->rig->out);
     net_run(n, 30 * SECOND);
     transcript_clear(&n->rig->out);
@@ -461,7 +461,7 @@ static void a_limited_router(void **state) {
     }
     net_run(n, 10 * SECOND);
     assert_int_equal(shown(n->rig, "A ends: reached"), 20 * 60);
-    assert_true(shown(n->rig, "hop 1: no-reply") < 20 * 60 * NEAR_FINE_PCT / 100);
+    assert_true(shown(n->rig, "hop 1: no-reply") < 20 * 60 * FIRST_HOPS_FINE_PCT / 100);
     net_end(n);
 }
 
@@ -472,7 +472,7 @@ static void overshoot_is_no_loss(void **state) {
     for (int i = 0; i < 100; i++) {
         add_many(n, 5);
         net_run(n, 100 * MS);
-        assert_int_equal(mux_counters(n->rig->mux)->near_limited, 0);
+        assert_int_equal(mux_counters(n->rig->mux)->first_hops_limited, 0);
         n->distance = i % 2 == 0 ? 2 : 6; /* what is behind the third router answers, or does not */
     }
     net_end(n);
@@ -495,7 +495,7 @@ static void ends_of_those_who_wait_at_a_router(void **state) {
             jobs[i] = add_to(n->rig, (uint8_t)(i + 1), A, &t);
         tick(n->rig);
         net_take(n);
-        assert_true(mux_counters(n->rig->mux)->near_waits > 30);
+        assert_true(mux_counters(n->rig->mux)->first_hop_waits > 30);
         for (int i = 0; i < 40; i++) {
             int at = i * 7 % 40;
             if (end == 0)

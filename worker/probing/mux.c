@@ -24,10 +24,10 @@ struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
         TAILQ_INIT(&m->turns[TURN_AHEAD][kind]);
     }
     for (int family = 0; family < 2; family++)
-        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
-            TAILQ_INIT(&m->nears[family][ttl - 1]);
+        for (int ttl = 1; ttl <= FIRST_HOPS_TTLS; ttl++)
+            TAILQ_INIT(&m->hop_queues[family][ttl - 1]);
     pace_init(&m->pace, pps);
-    near_init(&m->near, pps);
+    first_hops_init(&m->first_hops, pps);
     flows_init(&m->flows);
     m->sequence.owned = SEQUENCE_ALL;
     sequence_start(&m->sequence, "0.95"); /* whichever comes */
@@ -46,7 +46,7 @@ void mux_destroy(struct mux **mux) {
 
 struct mux_counters *mux_counters(struct mux *m) {
     m->counters.in_flight = m->slots.in_flight;
-    m->counters.near_limited = near_limited(&m->near);
+    m->counters.first_hops_limited = first_hops_limited(&m->first_hops);
     m->counters.prober_lag_us = m->pulse.lag_us;
     return &m->counters;
 }
@@ -253,7 +253,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
     }
     m->deaths++;
     sequence_begin(&m->sequence, 0); /* what the last one used is known */
-    near_lost(&m->near);
+    first_hops_lost(&m->first_hops);
     while (!TAILQ_EMPTY(&m->slots.in_use))
         lose(m, TAILQ_FIRST(&m->slots.in_use));
     struct mux_job *culprit = m->trial;
@@ -430,7 +430,7 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;
     if (has_answer) /* even if it is doubted: that is no loss */
-        near_answered(&m->near, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
+        first_hops_answered(&m->first_hops, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
     if (repeated && doubted(m, &was, now_us))
         return true;
     if (was.job != NULL)

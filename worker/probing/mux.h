@@ -45,7 +45,7 @@
 #define MUX_CLOCK_STEP_US 1000
 
 /* A probe waits for its turn at a router near by for so many times its own timeout. */
-#define MUX_NEAR_PATIENCE 4
+#define MUX_FIRST_HOPS_PATIENCE 4
 
 /* When a prober dies, the traces that had probes in it are suspects: each sends one probe, and the
  * prober is asked after it, before the next does. The one with which it dies then ends, and so does
@@ -85,11 +85,11 @@ struct mux_counters {
     int64_t doubted;          /* answers that may have been an earlier one, repeated: not taken */
     int64_t impossible_times; /* and clock_steps: answers whose time was not believed */
     int64_t clock_steps;
-    int64_t probes_beyond; /* sent beyond the last hop that counted */
-    int64_t near_waits;    /* probes that waited for their turn at a router near by */
-    int64_t near_limited;  /* ttls near by whose routers limit their answers now */
-    int64_t prober_lag_us; /* as measured last */
-    int64_t seq_checks;    /* that showed a sequence number */
+    int64_t probes_beyond;      /* sent beyond the last hop that counted */
+    int64_t first_hop_waits;    /* probes that waited for their turn at a router near by */
+    int64_t first_hops_limited; /* ttls near by whose routers limit their answers now */
+    int64_t prober_lag_us;      /* as measured last */
+    int64_t seq_checks;         /* that showed a sequence number */
     int64_t seq_checks_failed;
     int64_t seq_check_strangers;     /* others who connected to where sequence checks go */
     int64_t sequence_drift;          /* numbers that the prober had taken without being told to */

@@ -2,8 +2,8 @@
 
 /* ---- whose turn it is ------------------------------------------------------------------- */
 
-static struct job_list *near_list(struct mux *m, const struct mux_job *job, int ttl) {
-    return &m->nears[job->probe.target.af == 6][ttl - 1];
+static struct job_list *hop_queue_of(struct mux *m, const struct mux_job *job, int ttl) {
+    return &m->hop_queues[job->probe.target.af == 6][ttl - 1];
 }
 
 static void set_turn(struct mux *m, struct mux_job *job, enum mux_turn turn) {
@@ -26,9 +26,9 @@ void mux_not_ready(struct mux *m, struct mux_job *job) {
         set_turn(m, job, TURN_NONE);
     job->turn = TURN_NONE;
     timeline_unset(&m->wakes, &job->wake);
-    if (job->near_ttl != 0)
-        TAILQ_REMOVE(near_list(m, job, job->near_ttl), job, nears);
-    job->near_ttl = 0;
+    if (job->waits_at_ttl != 0)
+        TAILQ_REMOVE(hop_queue_of(m, job, job->waits_at_ttl), job, hop_queue);
+    job->waits_at_ttl = 0;
 }
 
 static bool room_ahead(const struct mux *m) { return m->slots.in_flight < MUX_AHEAD; }
@@ -80,44 +80,44 @@ static struct mux_job *next_suspect(struct mux *m) {
 /* ---- routers near by -------------------------------------------------------------------- */
 
 /* Whoever comes while others wait for a turn waits behind them. */
-static uint32_t near_held(struct mux *m, const struct mux_job *job, int64_t now_us) {
+static uint32_t first_hops_held(struct mux *m, const struct mux_job *job, int64_t now_us) {
     uint32_t held = 0;
-    for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
-        if (!TAILQ_EMPTY(near_list(m, job, ttl)) ||
-            near_next_us(&m->near, job->probe.target.af, ttl, now_us) > now_us)
+    for (int ttl = 1; ttl <= FIRST_HOPS_TTLS; ttl++)
+        if (!TAILQ_EMPTY(hop_queue_of(m, job, ttl)) ||
+            first_hops_next_us(&m->first_hops, job->probe.target.af, ttl, now_us) > now_us)
             held |= 1U << ttl;
-    return held & ~job->near_turns;
+    return held & ~job->turns_at;
 }
 
-static void near_wait(struct mux *m, struct mux_job *job, int ttl, int64_t now_us) {
-    if (job->near_ttl != 0 || ttl == 0)
+static void wait_for_turn(struct mux *m, struct mux_job *job, int ttl, int64_t now_us) {
+    if (job->waits_at_ttl != 0 || ttl == 0)
         return;
-    job->near_ttl = ttl;
-    job->near_since_us = now_us;
-    TAILQ_INSERT_TAIL(near_list(m, job, ttl), job, nears);
-    m->counters.near_waits++;
+    job->waits_at_ttl = ttl;
+    job->waits_since_us = now_us;
+    TAILQ_INSERT_TAIL(hop_queue_of(m, job, ttl), job, hop_queue);
+    m->counters.first_hop_waits++;
 }
 
 /* When the first of those who wait at a router has its turn: when the router can answer, but not
  * later than some probes may take, so that a router's limit costs hops rather than traces. */
-static int64_t near_turn_us(struct mux *m, int family, int ttl, int64_t now_us) {
-    const struct mux_job *first = TAILQ_FIRST(&m->nears[family][ttl - 1]);
+static int64_t hop_turn_us(struct mux *m, int family, int ttl, int64_t now_us) {
+    const struct mux_job *first = TAILQ_FIRST(&m->hop_queues[family][ttl - 1]);
     if (first == NULL)
         return INT64_MAX;
-    int64_t next_us = near_next_us(&m->near, family == 1 ? 6 : 4, ttl, now_us);
-    int64_t patient_us = first->near_since_us + MUX_NEAR_PATIENCE * first->timeout_us;
+    int64_t next_us = first_hops_next_us(&m->first_hops, family == 1 ? 6 : 4, ttl, now_us);
+    int64_t patient_us = first->waits_since_us + MUX_FIRST_HOPS_PATIENCE * first->timeout_us;
     return next_us < patient_us ? next_us : patient_us;
 }
 
-static void near_turns(struct mux *m, int64_t now_us) {
+static void give_turns(struct mux *m, int64_t now_us) {
     for (int family = 0; family < 2; family++)
-        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
-            while (near_turn_us(m, family, ttl, now_us) <= now_us) {
-                struct mux_job *job = TAILQ_FIRST(&m->nears[family][ttl - 1]);
-                TAILQ_REMOVE(&m->nears[family][ttl - 1], job, nears);
-                job->near_ttl = 0;
-                job->near_turns |= 1U << ttl;
-                near_take(&m->near, job->probe.target.af, ttl, now_us);
+        for (int ttl = 1; ttl <= FIRST_HOPS_TTLS; ttl++)
+            while (hop_turn_us(m, family, ttl, now_us) <= now_us) {
+                struct mux_job *job = TAILQ_FIRST(&m->hop_queues[family][ttl - 1]);
+                TAILQ_REMOVE(&m->hop_queues[family][ttl - 1], job, hop_queue);
+                job->waits_at_ttl = 0;
+                job->turns_at |= 1U << ttl;
+                first_hops_take(&m->first_hops, job->probe.target.af, ttl, now_us);
                 mux_ready(m, job);
             }
 }
@@ -188,18 +188,19 @@ static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64
 
 static bool try_send(struct mux *m, struct mux_job *job, bool ahead, int64_t now_us) {
     unsigned index;
-    const struct tracer_may may = {now_us - job->started_us, near_held(m, job, now_us), ahead};
+    const struct tracer_may may = {
+        now_us - job->started_us, first_hops_held(m, job, now_us), ahead};
     int af = job->probe.target.af;
     if (!tracer_next(job->tracer, &may, &index, &job->probe.ttl)) {
-        near_wait(m, job, tracer_held(job->tracer, &may), now_us);
+        wait_for_turn(m, job, tracer_held(job->tracer, &may), now_us);
         return false;
     }
     int ttl = job->probe.ttl;
-    if (ttl > NEAR_TTLS || (job->near_turns >> ttl & 1) == 0)
-        near_take(&m->near, af, ttl, now_us);
+    if (ttl > FIRST_HOPS_TTLS || (job->turns_at >> ttl & 1) == 0)
+        first_hops_take(&m->first_hops, af, ttl, now_us);
     else
-        job->near_turns &= ~(1U << ttl);
-    near_sent(&m->near, af, ttl, now_us);
+        job->turns_at &= ~(1U << ttl);
+    first_hops_sent(&m->first_hops, af, ttl, now_us);
     send_probe(m, job, index, now_us);
     return true;
 }
@@ -218,7 +219,7 @@ void mux_send_due(struct mux *m, int64_t now_us) {
     struct timeline_entry *due;
     while ((due = timeline_pop(&m->wakes, now_us)) != NULL)
         mux_ready(m, (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, wake)));
-    near_turns(m, now_us);
+    give_turns(m, now_us);
     while (may_send(m) && pace_ready(&m->pace, now_us)) {
         if (!number_free(m, now_us))
             return;
@@ -247,8 +248,8 @@ static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t mux_send_next_us(struct mux *m, int64_t now_us) {
     int64_t next_us = timeline_next(&m->wakes);
     for (int family = 0; family < 2; family++)
-        for (int ttl = 1; ttl <= NEAR_TTLS; ttl++)
-            next_us = earlier(next_us, near_turn_us(m, family, ttl, now_us));
+        for (int ttl = 1; ttl <= FIRST_HOPS_TTLS; ttl++)
+            next_us = earlier(next_us, hop_turn_us(m, family, ttl, now_us));
     if (!may_send(m))
         return next_us;
     uint32_t skip;

@@ -5,9 +5,9 @@
 
 #include "common/timeline.h"
 #include "worker/probing/distance.h"
+#include "worker/probing/first_hops.h"
 #include "worker/probing/flows.h"
 #include "worker/probing/mux.h"
-#include "worker/probing/near.h"
 #include "worker/probing/pace.h"
 #include "worker/probing/pulse.h"
 
@@ -24,7 +24,7 @@ struct mux_job {
     struct timeline_entry patience;       /* not later than its time for a probe is over */
     struct timeline_entry deadline, wake; /* wake: it needs more without having heard anything */
     TAILQ_ENTRY(mux_job) turns;
-    TAILQ_ENTRY(mux_job) nears;
+    TAILQ_ENTRY(mux_job) hop_queue;
     TAILQ_ENTRY(mux_job) link;
     enum mux_turn turn;
     struct tracer *tracer;
@@ -36,13 +36,13 @@ struct mux_job {
     int64_t started_us, timeout_us;
     int flow; /* -1: none */
     struct flow_use port;
-    int near_ttl; /* it waits for its turn at the router there; 0: it does not */
-    int64_t near_since_us;
-    uint32_t near_turns; /* bit ttl: it has its turn */
-    unsigned deaths;     /* of probers that had probes of it */
-    uint64_t death;      /* the last of them */
-    bool suspect;        /* it may be what killed the last one */
-    bool tells;          /* each hop when it is settled */
+    int waits_at_ttl; /* it waits for its turn at the router there; 0: it does not */
+    int64_t waits_since_us;
+    uint32_t turns_at; /* bit ttl: it has its turn */
+    unsigned deaths;   /* of probers that had probes of it */
+    uint64_t death;    /* the last of them */
+    bool suspect;      /* it may be what killed the last one */
+    bool tells;        /* each hop when it is settled */
 };
 
 TAILQ_HEAD(job_list, mux_job);
@@ -56,14 +56,14 @@ struct mux {
     struct job_list jobs;
     struct job_list turns[2][SLOT_KINDS]; /* by enum mux_turn */
     struct job_list portless;
-    struct job_list nears[2][NEAR_TTLS]; /* by family, those who wait for a turn there */
-    unsigned next_kind;                  /* of probe, whose turn it is */
+    struct job_list hop_queues[2][FIRST_HOPS_TTLS]; /* by family, those who wait for a turn there */
+    unsigned next_kind;                             /* of probe, whose turn it is */
     struct sequence sequence;
     unsigned skips_out;         /* skipping commands that the prober has not answered */
     bool seq_check_out;         /* one is out */
     int64_t seq_check_again_us; /* until then it is waited for */
     struct pace pace;
-    struct near near;
+    struct first_hops first_hops;
     struct pulse pulse;
     struct flows flows;
     struct distances distances;

@@ -1,4 +1,4 @@
-#include "worker/probing/near.h"
+#include "worker/probing/first_hops.h"
 
 #include <string.h>
 
@@ -6,21 +6,21 @@
 #define VOTES_ENOUGH 3
 #define VOTES_MAX 64
 
-static struct near_hop *hop_of(struct near *n, int af, int ttl) {
-    return ttl <= NEAR_TTLS ? &n->hops[af == 6][ttl - 1] : NULL;
+static struct first_hop *hop_of(struct first_hops *n, int af, int ttl) {
+    return ttl <= FIRST_HOPS_TTLS ? &n->hops[af == 6][ttl - 1] : NULL;
 }
 
-static void set_pace(const struct near *n, struct near_hop *hop) {
+static void set_pace(const struct first_hops *n, struct first_hop *hop) {
     int64_t next_ns = hop->pace.next_ns;
     pace_init(&hop->pace, hop->limit_pps > 0 ? hop->limit_pps : n->spread_pps);
     hop->pace.next_ns = next_ns;
 }
 
-void near_init(struct near *n, int64_t pps) {
+void first_hops_init(struct first_hops *n, int64_t pps) {
     memset(n, 0, sizeof *n);
-    n->spread_pps = pps > 0 && pps < NEAR_SHARE ? 1 : pps / NEAR_SHARE;
+    n->spread_pps = pps > 0 && pps < FIRST_HOPS_SHARE ? 1 : pps / FIRST_HOPS_SHARE;
     for (int family = 0; family < 2; family++)
-        for (int i = 0; i < NEAR_TTLS; i++) {
+        for (int i = 0; i < FIRST_HOPS_TTLS; i++) {
             pace_init(&n->hops[family][i].pace, n->spread_pps);
             for (int w = 0; w < 3; w++)
                 n->hops[family][i].windows[w].number = -1;
@@ -30,36 +30,36 @@ void near_init(struct near *n, int64_t pps) {
 /* ---- what a window teaches -------------------------------------------------------------- */
 
 static void slow_down(
-    struct near_hop *hop, const struct near_window *w, int lost_pct, int64_t now_us) {
+    struct first_hop *hop, const struct first_hops_window *w, int lost_pct, int64_t now_us) {
     bool first = hop->limit_pps == 0;
     /* Those who had waited too long may have gone beyond the limit: then it was not tried. */
     bool kept = w->sent <= hop->limit_pps + hop->limit_pps / 4;
     bool hopeless =
-        first ? lost_pct > 100 - NEAR_WORTH_PCT : kept && lost_pct * 4 > hop->lost_pct * 3;
+        first ? lost_pct > 100 - FIRST_HOPS_WORTH_PCT : kept && lost_pct * 4 > hop->lost_pct * 3;
     if (hopeless) {
         hop->limit_pps = 0;
-        hop->lossy_until_us = now_us + NEAR_LOSSY_US;
+        hop->lossy_until_us = now_us + FIRST_HOPS_LOSSY_US;
         return;
     }
     int64_t span_us = w->last_us - w->first_us;
-    span_us = span_us > NEAR_BURST_US ? span_us : NEAR_BURST_US;
+    span_us = span_us > FIRST_HOPS_BURST_US ? span_us : FIRST_HOPS_BURST_US;
     hop->limit_pps = w->answered * INT64_C(1000000) / span_us;
     hop->lost_pct = first ? lost_pct : hop->lost_pct;
     hop->slowed_us = now_us;
 }
 
-static void judge(
-    struct near *n, struct near_hop *hop, const struct near_window *w, int64_t now_us) {
+static void judge(struct first_hops *n, struct first_hop *hop, const struct first_hops_window *w,
+    int64_t now_us) {
     int lost_pct = (w->sent - w->answered) * 100 / w->sent;
-    bool current = w->number * NEAR_WINDOW_US >= hop->slowed_us;
+    bool current = w->number * FIRST_HOPS_WINDOW_US >= hop->slowed_us;
     if (!current || now_us < hop->lossy_until_us)
         return;
     if (w->answered == 0)
         hop->limit_pps = 0; /* it is gone or silent: no rate would help */
-    else if (w->sent >= NEAR_MIN_PROBES &&
-             lost_pct > (hop->limit_pps > 0 ? NEAR_FINE_PCT : NEAR_LOST_PCT))
+    else if (w->sent >= FIRST_HOPS_MIN_PROBES &&
+             lost_pct > (hop->limit_pps > 0 ? FIRST_HOPS_FINE_PCT : FIRST_HOPS_LOST_PCT))
         slow_down(hop, w, lost_pct, now_us);
-    else if (hop->limit_pps > 0 && lost_pct <= NEAR_FINE_PCT)
+    else if (hop->limit_pps > 0 && lost_pct <= FIRST_HOPS_FINE_PCT)
         hop->limit_pps += hop->limit_pps / 16 + 1;
     /* Beyond what the worker would send anyway it is no limit. */
     if (hop->limit_pps > (n->spread_pps > 0 ? n->spread_pps : PACE_MAX_PPS))
@@ -68,10 +68,10 @@ static void judge(
 }
 
 /* The windows whose answers have had a second to come, each once. */
-static void look_back(struct near *n, struct near_hop *hop, int64_t now_us) {
+static void look_back(struct first_hops *n, struct first_hop *hop, int64_t now_us) {
     for (int i = 0; i < 3; i++) {
-        struct near_window *w = &hop->windows[i];
-        if (w->number < 0 || now_us < (w->number + 2) * NEAR_WINDOW_US)
+        struct first_hops_window *w = &hop->windows[i];
+        if (w->number < 0 || now_us < (w->number + 2) * FIRST_HOPS_WINDOW_US)
             continue;
         judge(n, hop, w, now_us);
         w->number = -1;
@@ -80,36 +80,37 @@ static void look_back(struct near *n, struct near_hop *hop, int64_t now_us) {
 
 /* ---- what happens ----------------------------------------------------------------------- */
 
-int64_t near_next_us(struct near *n, int af, int ttl, int64_t now_us) {
-    struct near_hop *hop = hop_of(n, af, ttl);
+int64_t first_hops_next_us(struct first_hops *n, int af, int ttl, int64_t now_us) {
+    struct first_hop *hop = hop_of(n, af, ttl);
     if (hop == NULL)
         return INT64_MIN;
     look_back(n, hop, now_us);
     return hop->votes >= VOTES_ENOUGH ? pace_next_us(&hop->pace) : INT64_MIN;
 }
 
-void near_take(struct near *n, int af, int ttl, int64_t now_us) {
-    struct near_hop *hop = hop_of(n, af, ttl);
+void first_hops_take(struct first_hops *n, int af, int ttl, int64_t now_us) {
+    struct first_hop *hop = hop_of(n, af, ttl);
     if (hop != NULL && pace_ready(&hop->pace, now_us))
         pace_take(&hop->pace, now_us);
 }
 
-void near_sent(struct near *n, int af, int ttl, int64_t now_us) {
-    struct near_hop *hop = hop_of(n, af, ttl);
+void first_hops_sent(struct first_hops *n, int af, int ttl, int64_t now_us) {
+    struct first_hop *hop = hop_of(n, af, ttl);
     if (hop == NULL)
         return;
     look_back(n, hop, now_us);
-    int64_t number = now_us / NEAR_WINDOW_US;
-    struct near_window *w = &hop->windows[number % 3];
+    int64_t number = now_us / FIRST_HOPS_WINDOW_US;
+    struct first_hops_window *w = &hop->windows[number % 3];
     if (w->number != number)
-        *w = (struct near_window){.number = number};
+        *w = (struct first_hops_window){.number = number};
     if (w->sent++ == 0)
         w->first_us = now_us;
     w->last_us = now_us;
 }
 
-void near_answered(struct near *n, int af, int ttl, const struct addr *responder, int64_t sent_us) {
-    struct near_hop *hop = hop_of(n, af, ttl);
+void first_hops_answered(
+    struct first_hops *n, int af, int ttl, const struct addr *responder, int64_t sent_us) {
+    struct first_hop *hop = hop_of(n, af, ttl);
     if (hop == NULL)
         return;
     if (addr_equal(responder, &hop->responder)) {
@@ -120,22 +121,22 @@ void near_answered(struct near *n, int af, int ttl, const struct addr *responder
         hop->limit_pps = 0;
         set_pace(n, hop);
     }
-    struct near_window *w = &hop->windows[sent_us / NEAR_WINDOW_US % 3];
-    if (w->number == sent_us / NEAR_WINDOW_US)
+    struct first_hops_window *w = &hop->windows[sent_us / FIRST_HOPS_WINDOW_US % 3];
+    if (w->number == sent_us / FIRST_HOPS_WINDOW_US)
         w->answered++;
 }
 
-void near_lost(struct near *n) {
+void first_hops_lost(struct first_hops *n) {
     for (int family = 0; family < 2; family++)
-        for (int i = 0; i < NEAR_TTLS; i++)
+        for (int i = 0; i < FIRST_HOPS_TTLS; i++)
             for (int w = 0; w < 3; w++)
                 n->hops[family][i].windows[w].number = -1;
 }
 
-int near_limited(const struct near *n) {
+int first_hops_limited(const struct first_hops *n) {
     int limited = 0;
     for (int family = 0; family < 2; family++)
-        for (int i = 0; i < NEAR_TTLS; i++)
+        for (int i = 0; i < FIRST_HOPS_TTLS; i++)
             limited += n->hops[family][i].limit_pps > 0;
     return limited;
 }

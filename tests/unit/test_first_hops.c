@@ -1,8 +1,8 @@
-/* near: routers next to the worker, some with a limit, some with loss. */
+/* first_hops: routers next to the worker, some with a limit, some with loss. */
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/probing/near.h"
+#include "worker/probing/first_hops.h"
 
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@ static const struct addr ROUTER = {4, {10, 0, 0, 1}};
 
 /* A router that answers `limit` probes a second (0: all), of which some are lost. */
 struct road {
-    struct near near;
+    struct first_hops first_hops;
     int64_t now_us;
     int64_t limit_pps, tokens_us; /* what its bucket holds, in time */
     unsigned loss_pct;
@@ -23,7 +23,7 @@ struct road {
 
 static void start(struct road *r, int64_t pps) {
     *r = (struct road){.now_us = 1000 * SECOND, .rng = 7};
-    near_init(&r->near, pps);
+    first_hops_init(&r->first_hops, pps);
 }
 
 static void send_one(struct road *r, int ttl) {
@@ -31,10 +31,10 @@ static void send_one(struct road *r, int ttl) {
     bool answer = r->tokens_us >= cost_us && rng_below(&r->rng, 100) >= r->loss_pct;
     if (r->tokens_us >= cost_us)
         r->tokens_us -= cost_us;
-    near_take(&r->near, 4, ttl, r->now_us);
-    near_sent(&r->near, 4, ttl, r->now_us);
+    first_hops_take(&r->first_hops, 4, ttl, r->now_us);
+    first_hops_sent(&r->first_hops, 4, ttl, r->now_us);
     if (answer)
-        near_answered(&r->near, 4, ttl, &ROUTER, r->now_us);
+        first_hops_answered(&r->first_hops, 4, ttl, &ROUTER, r->now_us);
     r->sent++;
     r->answered += answer;
 }
@@ -49,13 +49,13 @@ static void drive(struct road *r, int64_t want_pps, int64_t for_us) {
         int64_t bucket_us = r->limit_pps > 0 ? 6 * SECOND / r->limit_pps : SECOND;
         if (r->tokens_us > bucket_us)
             r->tokens_us = bucket_us; /* as Linux has it */
-        if (near_next_us(&r->near, 4, 1, r->now_us) <= r->now_us)
+        if (first_hops_next_us(&r->first_hops, 4, 1, r->now_us) <= r->now_us)
             send_one(r, 1);
     }
 }
 
 static int64_t next(struct road *r, int af, int ttl) {
-    return near_next_us(&r->near, af, ttl, r->now_us);
+    return first_hops_next_us(&r->first_hops, af, ttl, r->now_us);
 }
 
 /* ---- who is held ------------------------------------------------------------------------ */
@@ -71,14 +71,14 @@ static void only_where_one_responder_dominates(void **state) {
     assert_true(next(&r, 4, 1) > INT64_MIN);
     assert_true(next(&r, 6, 1) == INT64_MIN); /* the families are apart */
     assert_true(next(&r, 4, 2) == INT64_MIN); /* and the ttls */
-    /* beyond NEAR_TTLS nobody is held */
+    /* beyond FIRST_HOPS_TTLS nobody is held */
     for (int i = 0; i < 100; i++)
-        send_one(&r, NEAR_TTLS + 1);
-    assert_true(next(&r, 4, NEAR_TTLS + 1) == INT64_MIN);
+        send_one(&r, FIRST_HOPS_TTLS + 1);
+    assert_true(next(&r, 4, FIRST_HOPS_TTLS + 1) == INT64_MIN);
     assert_true(next(&r, 4, 255) == INT64_MIN);
     for (int i = 0; i < 4; i++)
-        send_one(&r, NEAR_TTLS);
-    assert_true(next(&r, 4, NEAR_TTLS) > INT64_MIN);
+        send_one(&r, FIRST_HOPS_TTLS);
+    assert_true(next(&r, 4, FIRST_HOPS_TTLS) > INT64_MIN);
 }
 
 static void targets_of_their_own_are_not_held(void **state) {
@@ -88,8 +88,8 @@ static void targets_of_their_own_are_not_held(void **state) {
     for (int i = 0; i < 1000; i++) {
         struct addr target = {4, {192, 0, (uint8_t)(i >> 8), (uint8_t)i}};
         assert_true(next(&r, 4, 1) == INT64_MIN);
-        near_sent(&r.near, 4, 1, r.now_us);
-        near_answered(&r.near, 4, 1, &target, r.now_us);
+        first_hops_sent(&r.first_hops, 4, 1, r.now_us);
+        first_hops_answered(&r.first_hops, 4, 1, &target, r.now_us);
     }
 }
 
@@ -101,10 +101,10 @@ static void another_router(void **state) {
     start(&r, 1000);
     r.limit_pps = 50;
     drive(&r, 1000, 5 * SECOND);
-    assert_int_equal(near_limited(&r.near), 1);
+    assert_int_equal(first_hops_limited(&r.first_hops), 1);
     for (int i = 0; i < 70; i++)
-        near_answered(&r.near, 4, 1, &other, r.now_us);
-    assert_int_equal(near_limited(&r.near), 0);
+        first_hops_answered(&r.first_hops, 4, 1, &other, r.now_us);
+    assert_int_equal(first_hops_limited(&r.first_hops), 0);
 }
 
 /* ---- how fast --------------------------------------------------------------------------- */
@@ -122,7 +122,7 @@ static void probes_are_spread(void **state) {
         drive(&r, 10000, 10 * SECOND);
         assert_true(r.sent <= 10 * cases[i].most + 10);
         assert_true(r.sent >= 10 * cases[i].most - 5); /* and no slower than that */
-        assert_int_equal(near_limited(&r.near), 0);
+        assert_int_equal(first_hops_limited(&r.first_hops), 0);
     }
 }
 
@@ -146,13 +146,13 @@ static void a_limit_is_learnt(void **state) {
             start(&r, unlimited ? 0 : 1000);
             r.limit_pps = limits[i];
             drive(&r, 1000, 5 * SECOND);
-            assert_int_equal(near_limited(&r.near), 1);
+            assert_int_equal(first_hops_limited(&r.first_hops), 1);
             drive(&r, 1000, 30 * SECOND);
             printf("limit %d: sent %d, answered %d a second\n", (int)limits[i], (int)r.sent / 30,
                 (int)r.answered / 30);
             assert_true((r.sent - r.answered) * 100 <= r.sent * 25);
             assert_true(r.answered * 100 >= 30 * limits[i] * 60);
-            assert_int_equal(near_limited(&r.near), 1);
+            assert_int_equal(first_hops_limited(&r.first_hops), 1);
         }
 }
 
@@ -163,7 +163,7 @@ static void a_hopeless_limit_is_left_alone(void **state) {
     start(&r, 1000);
     r.limit_pps = 1;
     drive(&r, 1000, 50 * SECOND);
-    assert_int_equal(near_limited(&r.near), 0);
+    assert_int_equal(first_hops_limited(&r.first_hops), 0);
     assert_true(r.sent >= 50 * 490);
 }
 
@@ -173,10 +173,10 @@ static void a_limit_that_goes_away_is_forgotten(void **state) {
     start(&r, 1000);
     r.limit_pps = 100;
     drive(&r, 1000, 20 * SECOND);
-    assert_int_equal(near_limited(&r.near), 1);
+    assert_int_equal(first_hops_limited(&r.first_hops), 1);
     r.limit_pps = 0;
     drive(&r, 1000, 60 * SECOND);
-    assert_int_equal(near_limited(&r.near), 0);
+    assert_int_equal(first_hops_limited(&r.first_hops), 0);
     drive(&r, 1000, SECOND);
     assert_int_equal(r.answered, r.sent);
     assert_true(r.sent >= 495);
@@ -194,8 +194,8 @@ static void a_lossy_path_is_no_limit(void **state) {
         drive(&r, 1000, 10 * SECOND); /* it may try for a while */
         drive(&r, 1000, 45 * SECOND);
         printf("loss %u: sent %d a second, limited %d\n", loss_pct, (int)(r.sent / 45),
-            near_limited(&r.near));
-        assert_int_equal(near_limited(&r.near), 0);
+            first_hops_limited(&r.first_hops));
+        assert_int_equal(first_hops_limited(&r.first_hops), 0);
         assert_true(r.sent / 45 >= 490);
     }
 }
@@ -214,7 +214,7 @@ static void an_overrun_limit_is_no_loss(void **state) {
         (void)next(&r, 4, 1);
         send_one(&r, 1);
     }
-    assert_int_equal(near_limited(&r.near), 1);
+    assert_int_equal(first_hops_limited(&r.first_hops), 1);
     drive(&r, 2000, 3 * SECOND);
     drive(&r, 2000, 10 * SECOND);
     assert_true(r.answered >= 950 && r.sent <= 1200);
@@ -227,8 +227,8 @@ static void few_probes_teach_nothing(void **state) {
     start(&r, 1000);
     drive(&r, 10, SECOND);
     r.loss_pct = 60;
-    drive(&r, NEAR_MIN_PROBES - 2, 20 * SECOND);
-    assert_int_equal(near_limited(&r.near), 0);
+    drive(&r, FIRST_HOPS_MIN_PROBES - 2, 20 * SECOND);
+    assert_int_equal(first_hops_limited(&r.first_hops), 0);
 }
 
 /* A router that never answers, or no longer, has no limit that could be kept. */
@@ -242,7 +242,7 @@ static void a_silent_router_is_not_limited(void **state) {
         r.loss_pct = 100;
         for (int i = 0; i < 30; i++) {
             drive(&r, 1000, SECOND);
-            assert_int_equal(near_limited(&r.near), 0);
+            assert_int_equal(first_hops_limited(&r.first_hops), 0);
         }
         assert_true(r.sent >= (once ? 499 : 999));
         /* when it is back, nothing has to be made good */

@@ -8,7 +8,7 @@
 #include "tests/unit/world.h"
 #include "worker/probing/mux.h"
 #include "worker/probing/pace.h"
-#include "worker/probing/pulse.h"
+#include "worker/probing/prober_health.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static void a_trace_from_beginning_to_end(void **state) {
     add(rig, A, &t);
     assert_int_equal(mux_next(rig->mux, rig->now_us), rig->now_us);
     tick(rig);
-    assert_int_equal(mux_next(rig->mux, rig->now_us), rig->now_us + PULSE_EVERY_US);
+    assert_int_equal(mux_next(rig->mux, rig->now_us), rig->now_us + PROBER_HEALTH_EVERY_US);
     pass(rig, 150);
     say(rig, 0, EXPIRED);
     tick(rig);
@@ -247,7 +247,8 @@ static void a_prober_that_is_mute(void **state) {
     rig->hangs = true;
     add(rig, A, &t);
     run_for(rig, 60 * SECOND);
-    expect(rig, "3100000 stuck\n"); /* asked after PULSE_EVERY_US, it has PULSE_DEAD_US; once */
+    /* It is asked after PROBER_HEALTH_EVERY_US and has PROBER_HEALTH_DEAD_US to answer. */
+    expect(rig, "3100000 stuck\n");
     mux_prober(rig->mux, NULL, rig->now_us);
     mux_prober(rig->mux, "0.95", rig->now_us);
     rig->hangs = false;

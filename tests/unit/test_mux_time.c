@@ -1,7 +1,7 @@
 /* mux: answers that come late or twice, a prober that lags, and clocks that are set. */
 #include "tests/unit/mux_rig.h"
 
-#include "worker/probing/pulse.h"
+#include "worker/probing/prober_health.h"
 
 static char A[] = "A";
 
@@ -103,11 +103,11 @@ static void a_prober_that_lags(void **state) {
     static const struct {
         int64_t lag_us;
         unsigned flags;
-    } cases[] = {{PULSE_LAG_US, 0}, {PULSE_LAG_US + 1, HOP_PROBER_LAG}};
+    } cases[] = {{PROBER_HEALTH_LAG_US, 0}, {PROBER_HEALTH_LAG_US + 1, HOP_PROBER_LAG}};
     for (size_t i = 0; i < 2; i++)
         for (int answered = 0; answered < 2; answered++) {
             struct rig *rig = flag_rig(&t);
-            rig->now_us += PULSE_EVERY_US;
+            rig->now_us += PROBER_HEALTH_EVERY_US;
             rig->hangs = true;
             tick(rig);
             assert_int_equal(rig->asked, 1);
@@ -257,7 +257,7 @@ static void a_question_dies_with_its_prober(void **state) {
     struct trace t = one_hop();
     struct rig *rig = sent_one(&t);
     rig->hangs = true;
-    run_for(rig, PULSE_EVERY_US);
+    run_for(rig, PROBER_HEALTH_EVERY_US);
     assert_int_equal(rig->asked, 1);
     mux_prober(rig->mux, NULL, rig->now_us);
     run_for(rig, 10 * SECOND);

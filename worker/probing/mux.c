@@ -47,7 +47,7 @@ void mux_destroy(struct mux **mux) {
 struct mux_counters *mux_counters(struct mux *m) {
     m->counters.in_flight = m->slots.in_flight;
     m->counters.first_hops_limited = first_hops_limited(&m->first_hops);
-    m->counters.prober_lag_us = m->pulse.lag_us;
+    m->counters.prober_lag_us = m->health.lag_us;
     return &m->counters;
 }
 
@@ -244,7 +244,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
     m->seq_check_out = false;
     m->seq_check_again_us = 0;
     m->seq_checks_out = 0;
-    pulse_start(&m->pulse, now_us);
+    prober_health_start(&m->health, now_us);
     if (m->up) {
         slots_limit(&m->slots, mtr_minor(version));
         sequence_start(&m->sequence, version);
@@ -273,22 +273,22 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
 static void ask(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     struct slot *slot;
-    bool regular = m->slots.in_flight > 0 && (now_us >= m->pulse.next_us || m->trial != NULL);
-    if (!m->up || m->stuck || m->pulse.out || (TAILQ_EMPTY(&m->to_ask) && !regular))
+    bool regular = m->slots.in_flight > 0 && (now_us >= m->health.next_us || m->trial != NULL);
+    if (!m->up || m->stuck || m->health.out || (TAILQ_EMPTY(&m->to_ask) && !regular))
         return;
     while ((slot = TAILQ_FIRST(&m->to_ask)) != NULL) {
         slot_stop_asking(m, slot);
         slot->wait = WAITS_FOR_WORD;
         TAILQ_INSERT_TAIL(&m->asked, slot, overdue);
     }
-    pulse_asked(&m->pulse, now_us);
+    prober_health_asked(&m->health, now_us);
     m->sink.send(m->sink.context, line, mtr_line_feature(line, MUX_ASK_TOKEN, "version"));
 }
 
 /* The prober has said a word: what it had not answered before that is over. */
 static void answered(struct mux *m, int64_t now_us) {
     struct slot *slot;
-    pulse_answered(&m->pulse, now_us);
+    prober_health_answered(&m->health, now_us);
     if (m->trial != NULL)
         acquit(m, m->trial);
     while ((slot = TAILQ_FIRST(&m->asked)) != NULL) {
@@ -363,7 +363,8 @@ static void slot_reply(
     struct mux *m, const struct slot *slot, const struct mtr_reply *reply, int64_t now_us) {
     struct mux_job *job = slot->job;
     bool has_answer = reply->addr.af != 0, doubtful = time_doubtful(m, slot, job, reply, now_us);
-    unsigned flags = pulse_lag_us(&m->pulse, now_us) > PULSE_LAG_US ? HOP_PROBER_LAG : 0;
+    unsigned flags =
+        prober_health_lag_us(&m->health, now_us) > PROBER_HEALTH_LAG_US ? HOP_PROBER_LAG : 0;
     if (slot->settled) {
         bool taken = has_answer && !doubtful && tracer_late(job->tracer, slot->probe, reply, flags);
         m->counters.late_taken += taken;
@@ -386,7 +387,7 @@ static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
         m->skips_out--;
         return true;
     }
-    if (token == MUX_ASK_TOKEN && m->pulse.out) {
+    if (token == MUX_ASK_TOKEN && m->health.out) {
         answered(m, now_us);
         return true;
     }
@@ -454,7 +455,7 @@ void mux_tick(struct mux *m, int64_t now_us) {
         tracer_end(job->tracer, STOP_DEADLINE, NULL, "");
         follow_up(m, job, now_us);
     }
-    if (m->up && pulse_dead(&m->pulse, now_us))
+    if (m->up && prober_health_dead(&m->health, now_us))
         stuck(m);
     mux_send_due(m, now_us);
     ask(m, now_us);
@@ -462,9 +463,10 @@ void mux_tick(struct mux *m, int64_t now_us) {
 
 int64_t mux_timeout_us(struct mux *m) {
     bool asks = m->up && !m->stuck;
-    int64_t pulse_us = asks ? pulse_next_us(&m->pulse, m->slots.in_flight > 0) : INT64_MAX;
+    int64_t health_us =
+        asks ? prober_health_next_us(&m->health, m->slots.in_flight > 0) : INT64_MAX;
     int64_t probe_us = earlier(timeline_next(&m->patience), timeline_next(&m->settled));
-    return earlier(pulse_us, earlier(probe_us, timeline_next(&m->deadlines)));
+    return earlier(health_us, earlier(probe_us, timeline_next(&m->deadlines)));
 }
 
 int64_t mux_next(struct mux *m, int64_t now_us) {

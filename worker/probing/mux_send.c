@@ -42,7 +42,7 @@ static bool waits(const struct mux *m, enum mux_turn turn) {
 
 /* While there are suspects, one probe goes at a time, and the prober is asked after it. */
 static bool in_trial(const struct mux *m) {
-    return m->trial != NULL || (m->suspects > 0 && m->pulse.out);
+    return m->trial != NULL || (m->suspects > 0 && m->health.out);
 }
 
 static bool may_send(const struct mux *m) {

@@ -9,7 +9,7 @@
 #include "worker/probing/flows.h"
 #include "worker/probing/mux.h"
 #include "worker/probing/pace.h"
-#include "worker/probing/pulse.h"
+#include "worker/probing/prober_health.h"
 
 /* Where a job waits. The first two are lists for each kind of probe, which have limits of their
  * own. */
@@ -64,7 +64,7 @@ struct mux {
     int64_t seq_check_again_us; /* until then it is waited for */
     struct pace pace;
     struct first_hops first_hops;
-    struct pulse pulse;
+    struct prober_health health;
     struct flows flows;
     struct distances distances;
     int64_t wall_offset_us;

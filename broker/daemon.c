@@ -165,7 +165,7 @@ static bool drained(const struct daemon *d, int64_t mono_us) {
            (core_drained(d->delivery.core) || mono_us >= d->drain_until_us);
 }
 
-static void tick(void *context) {
+static void on_tick(void *context) {
     struct daemon *d = context;
     struct core_time t = now();
     if (drained(d, t.mono_us))
@@ -175,7 +175,7 @@ static void tick(void *context) {
     delivery_settle(&d->delivery);
 }
 
-static int64_t next(void *context) {
+static int64_t next_due(void *context) {
     struct daemon *d = context;
     if (d->drain_until_us == 0)
         return core_next(d->delivery.core);
@@ -254,7 +254,7 @@ static int open_store(struct daemon *d) {
     return EX_OK;
 }
 
-static int start(struct daemon *d) {
+static int daemon_start(struct daemon *d) {
     const struct daemon_config *config = d->config;
     const struct listeners_events events = {d, on_peers, on_connection};
     const struct status_tick_sink sink = {d, unready, put_metrics};
@@ -273,7 +273,7 @@ static int start(struct daemon *d) {
         return status;
     reactor_fd(d->reactor, store_fd(d->delivery.store), ZMQ_POLLIN, on_store, d);
     reactor_on_signal(d->reactor, on_signal, d);
-    reactor_on_tick(d->reactor, next, tick, d);
+    reactor_on_tick(d->reactor, next_due, on_tick, d);
     delivery_settle(&d->delivery);
     return EX_OK;
 }
@@ -298,7 +298,7 @@ static void finish(struct daemon *d) {
 int daemon_run(const struct daemon_config *config) {
     struct daemon *d = mem_new(1, sizeof *d);
     d->config = config;
-    int status = start(d);
+    int status = daemon_start(d);
     if (status == EX_OK) {
         log_event(LOG_LEVEL_INFO, "start",
             "name=%s version=%s submit=%s results=%s workers=%s store=%s", config->name,

@@ -84,7 +84,7 @@ struct options {
     const char *store; /* as given; NULL: not */
 };
 
-static void add(
+static void add_endpoint(
     struct argp_state *state, struct daemon_endpoints *list, const char *option, const char *arg) {
     if (list->count == DAEMON_MAX_ENDPOINTS)
         argp_failure(
@@ -93,18 +93,18 @@ static void add(
         list->at[list->count++] = option_endpoint(state, option, arg);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t parse_option(int key, char *arg, struct argp_state *state) {
     struct options *given = state->input;
     struct daemon_config *config = &given->config;
     switch (key) {
     case OPT_SUBMIT:
-        add(state, &config->submit, "--submit", arg);
+        add_endpoint(state, &config->submit, "--submit", arg);
         break;
     case OPT_RESULTS:
-        add(state, &config->results, "--results", arg);
+        add_endpoint(state, &config->results, "--results", arg);
         break;
     case OPT_WORKERS:
-        add(state, &config->workers, "--workers", arg);
+        add_endpoint(state, &config->workers, "--workers", arg);
         break;
     case OPT_INSECURE:
         config->insecure = true;
@@ -170,7 +170,7 @@ int main(int argc, char **argv) {
                                 .keep_results = -1,
                                 .drain_ms = DEFAULT_DRAIN_S * 1000}};
     struct daemon_config *config = &given.config;
-    const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+    const struct argp argp = {options, parse_option, NULL, doc, NULL, NULL, NULL};
     argp_err_exit_status = EX_USAGE;
     option_host_name(config->name, sizeof config->name);
     (void)argp_parse(&argp, argc, argv, 0, NULL, &given);

@@ -18,14 +18,14 @@ struct entry {
 
 static size_t text_size(const char *text) { return strlen(text) + 1; }
 
-static char *put(char *at, const void *bytes, size_t size) {
+static char *put_bytes(char *at, const void *bytes, size_t size) {
     if (size > 0)
         memcpy(at, bytes, size);
     return at + size;
 }
 
 /* Room for the entry and `bytes` behind it, where the caller puts them. */
-static char *add(struct batch *b, const struct batch_record *record, size_t bytes) {
+static char *batch_add_entry(struct batch *b, const struct batch_record *record, size_t bytes) {
     struct entry entry = {.record = *record};
     const size_t align = alignof(struct entry) - 1;
     entry.size = (sizeof entry + bytes + align) & ~align;
@@ -33,7 +33,7 @@ static char *add(struct batch *b, const struct batch_record *record, size_t byte
         b->room = b->room * 2 > b->size + entry.size ? b->room * 2 : b->size + entry.size;
         b->bytes = mem_grow(b->bytes, b->room, 1);
     }
-    char *at = put(b->bytes + b->size, &entry, sizeof entry);
+    char *at = put_bytes(b->bytes + b->size, &entry, sizeof entry);
     b->size += entry.size;
     b->count++;
     return at;
@@ -52,13 +52,13 @@ void batch_add_trace(struct batch *batch, const struct record_trace *trace) {
     }
     batch->traces[batch->trace_count++] = batch->size;
     const struct batch_record record = {.kind = BATCH_TRACE, .trace = *trace};
-    size_t id = text_size(trace->id), client = text_size(trace->submitter);
+    size_t id = text_size(trace->id), submitter = text_size(trace->submitter);
     size_t worker = text_size(trace->run.worker);
-    char *at = add(batch, &record, id + client + worker + trace->trace_size);
-    at = put(at, trace->id, id);
-    at = put(at, trace->submitter, client);
-    at = put(at, trace->run.worker, worker);
-    (void)put(at, trace->trace, trace->trace_size);
+    char *at = batch_add_entry(batch, &record, id + submitter + worker + trace->trace_size);
+    at = put_bytes(at, trace->id, id);
+    at = put_bytes(at, trace->submitter, submitter);
+    at = put_bytes(at, trace->run.worker, worker);
+    (void)put_bytes(at, trace->trace, trace->trace_size);
 }
 
 /* The run at `run_at` need not be told by itself if its trace is here. */
@@ -80,7 +80,7 @@ static void tell_with_trace(struct batch *b, int64_t number, size_t run_at) {
 void batch_add_run(struct batch *batch, const struct record_run *run) {
     const struct batch_record record = {.kind = BATCH_RUN, .run = *run};
     size_t worker = text_size(run->worker), at = batch->size;
-    (void)put(add(batch, &record, worker), run->worker, worker);
+    (void)put_bytes(batch_add_entry(batch, &record, worker), run->worker, worker);
     tell_with_trace(batch, run->number, at);
 }
 
@@ -88,11 +88,11 @@ void batch_add_result(struct batch *batch, const struct record_result *result) {
     const struct batch_record record = {.kind = BATCH_RESULT, .result = *result};
     size_t id = text_size(result->id), stream = text_size(result->stream);
     size_t bytes = result->result != NULL ? result->result_size : 0;
-    char *at = add(batch, &record, id + stream + result->trace_size + bytes);
-    at = put(at, result->id, id);
-    at = put(at, result->stream, stream);
-    at = put(at, result->trace, result->trace_size);
-    (void)put(at, result->result, bytes);
+    char *at = batch_add_entry(batch, &record, id + stream + result->trace_size + bytes);
+    at = put_bytes(at, result->id, id);
+    at = put_bytes(at, result->stream, stream);
+    at = put_bytes(at, result->trace, result->trace_size);
+    (void)put_bytes(at, result->result, bytes);
     batch->results++;
     batch->result_bytes += bytes;
 }

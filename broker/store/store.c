@@ -68,7 +68,7 @@ static int write_start(struct store *s, const struct store_mark *mark) {
     return code;
 }
 
-static int begin(struct store *s) {
+static int store_begin(struct store *s) {
     struct store_mark mark;
     bool lost = compare_with_mark(s, &mark);
     int code = read_start(s);
@@ -101,7 +101,7 @@ static int open_file(struct store *s, char *error) {
         return code;
     code = store_file_init(&s->file, db);
     if (code == SQLITE_OK)
-        code = begin(s);
+        code = store_begin(s);
     if (code != SQLITE_OK) {
         store_schema_explain(s->path, db, code, error, STORE_ERROR_BYTES);
         return code;
@@ -313,7 +313,7 @@ static void news_free(struct store *s) {
 }
 
 /* Commits come first: an answer may depend on one. */
-static struct store_news *take(struct store *s, bool *committed) {
+static struct store_news *take_news(struct store *s, bool *committed) {
     uint64_t rings;
     (void)pthread_mutex_lock(&s->mutex);
     *committed = !s->said_committed;
@@ -340,7 +340,7 @@ bool store_next(struct store *s, struct store_event *event) {
     bool committed;
     do {
         news_free(s);
-        s->taken = take(s, &committed);
+        s->taken = take_news(s, &committed);
         if (s->taken != NULL && s->taken->event != NULL)
             log_pairs(s->taken->level, s->taken->event, s->taken->why);
     } while (s->taken != NULL && s->taken->kind == STORE_SAY);

@@ -197,7 +197,7 @@ static int forgettable(struct store_file *f, const struct store_retention *reten
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static int forget(struct store_file *f, const struct store_retention *retention, int64_t added,
+static int file_forget(struct store_file *f, const struct store_retention *retention, int64_t added,
     int64_t limit, int64_t *forgotten) {
     int64_t seq = 0, count;
     int code = forgettable(f, retention, added, limit, &seq, &count);
@@ -211,7 +211,7 @@ static int forget(struct store_file *f, const struct store_retention *retention,
 
 /* ---- batches ------------------------------------------------------------------------------ */
 
-static int keep(struct store_file *f, const struct batch *batch, struct store_mark *mark) {
+static int file_keep(struct store_file *f, const struct batch *batch, struct store_mark *mark) {
     struct batch_record record;
     int code = SQLITE_OK;
     f->stream.id = 0;
@@ -252,9 +252,9 @@ int store_file_commit(struct store_file *f, const struct batch *batch,
         return code;
     /* First, so that the new rows find room in the pages of the old ones, which are then written
      * once. */
-    code = forget(f, retention, added, limit, forgotten);
+    code = file_forget(f, retention, added, limit, forgotten);
     if (code == SQLITE_OK)
-        code = keep(f, batch, &mark);
+        code = file_keep(f, batch, &mark);
     if (code == SQLITE_OK && batch->count > 0) {
         mark.batch++;
         code = write_mark(f, &mark);
@@ -291,7 +291,7 @@ static int committed(void *context, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
-static int64_t number(struct store_file *f, const char *sql, int *code) {
+static int64_t file_number(struct store_file *f, const char *sql, int *code) {
     sqlite3_stmt *s;
     int64_t value = 0;
     if (*code != SQLITE_OK || (*code = sqlite3_prepare_v2(f->db, sql, -1, &s, NULL)) != SQLITE_OK)
@@ -312,11 +312,11 @@ int store_file_init(struct store_file *f, sqlite3 *db) {
     for (int i = 0; i < SQL_STATEMENTS && code == SQLITE_OK; i++)
         code =
             sqlite3_prepare_v3(db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &f->sql[i], NULL);
-    f->mark.batch = number(f, "SELECT batch FROM meta", &code);
-    f->mark.seq = number(f, "SELECT seq FROM meta", &code);
-    f->mark.number = number(f, "SELECT number FROM meta", &code);
-    f->results = number(f, "SELECT count(*) FROM finished", &code);
-    f->page_bytes = number(f, "PRAGMA page_size", &code);
+    f->mark.batch = file_number(f, "SELECT batch FROM meta", &code);
+    f->mark.seq = file_number(f, "SELECT seq FROM meta", &code);
+    f->mark.number = file_number(f, "SELECT number FROM meta", &code);
+    f->results = file_number(f, "SELECT count(*) FROM finished", &code);
+    f->page_bytes = file_number(f, "PRAGMA page_size", &code);
     (void)sqlite3_wal_hook(db, committed, f);
     return code;
 }

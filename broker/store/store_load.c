@@ -36,7 +36,7 @@ static sqlite3_stmt *prepare(struct load *l, const char *sql) {
     return s;
 }
 
-static bool step(struct load *l, sqlite3_stmt *s) {
+static bool load_step(struct load *l, sqlite3_stmt *s) {
     if (l->code != SQLITE_OK)
         return false;
     int code = sqlite3_step(s);
@@ -52,7 +52,7 @@ static const char *text(sqlite3_stmt *s, int column) {
 
 static void load_streams(struct load *l) {
     sqlite3_stmt *s = prepare(l, "SELECT name, seq FROM streams ORDER BY id");
-    while (step(l, s))
+    while (load_step(l, s))
         l->loader->stream(l->loader->context, text(s, 0), sqlite3_column_int64(s, 1));
     (void)sqlite3_finalize(s);
 }
@@ -67,7 +67,7 @@ static void load_traces(struct load *l) {
     sqlite3_stmt *s =
         prepare(l, "SELECT number, id, client, accepted_us, lease, worker, run, returns,"
                    " cancelling, sum, run_sum, trace FROM unfinished ORDER BY number");
-    while (step(l, s)) {
+    while (load_step(l, s)) {
         const struct record_trace trace = {
             .number = sqlite3_column_int64(s, 0),
             .id = text(s, 1),
@@ -123,8 +123,8 @@ static void move_damaged(struct load *l) {
         (void)sqlite3_bind_int64(copy, 1, l->damaged[i]);
         (void)sqlite3_bind_int64(copy, 2, l->store->opened_wall_us);
         (void)sqlite3_bind_int64(drop, 1, l->damaged[i]);
-        (void)step(l, copy);
-        (void)step(l, drop);
+        (void)load_step(l, copy);
+        (void)load_step(l, drop);
         (void)sqlite3_reset(copy);
         (void)sqlite3_reset(drop);
     }

@@ -65,7 +65,7 @@ struct store_memory *store_memory_new(int64_t keep) {
     return memory;
 }
 
-static void forget(struct store_memory *memory, struct kept *kept) {
+static void memory_forget(struct store_memory *memory, struct kept *kept) {
     struct memory_stream *stream = kept->stream;
     (void)RB_REMOVE(memory_ids, &memory->ids, kept);
     memory_seqs_remove(&memory->seqs, &memory->last, kept);
@@ -82,7 +82,7 @@ void store_memory_destroy(struct store_memory **memory) {
     if (*memory == NULL)
         return;
     while (!RB_EMPTY(&(*memory)->seqs))
-        forget(*memory, RB_MIN(memory_seqs, &(*memory)->seqs));
+        memory_forget(*memory, RB_MIN(memory_seqs, &(*memory)->seqs));
     free(*memory);
     *memory = NULL;
 }
@@ -125,10 +125,10 @@ void store_memory_add(struct store_memory *memory, const struct record_result *r
     (void)stream_results_insert(&stream->kept, &stream->last, kept);
     (void)memory_seqs_insert(&memory->seqs, &memory->last, kept);
     while ((same = RB_INSERT(memory_ids, &memory->ids, kept)) != NULL)
-        forget(memory, same);
+        memory_forget(memory, same);
     memory->last_seq = result->seq;
     if (++memory->count > memory->keep)
-        forget(memory, RB_MIN(memory_seqs, &memory->seqs));
+        memory_forget(memory, RB_MIN(memory_seqs, &memory->seqs));
 }
 
 int64_t store_memory_count(const struct store_memory *memory) { return memory->count; }
@@ -151,7 +151,7 @@ static struct kept *first_after(struct store_memory *memory, const struct record
     return stream != NULL ? RB_NFIND(stream_results, &stream->kept, &key) : NULL;
 }
 
-static struct kept *next(const struct record_read *read, struct kept *kept) {
+static struct kept *next_kept(const struct record_read *read, struct kept *kept) {
     return read->stream == NULL ? RB_NEXT(memory_seqs, , kept) : RB_NEXT(stream_results, , kept);
 }
 
@@ -160,7 +160,7 @@ static void read_after(struct store_memory *memory, const struct record_read *re
     struct kept *oldest = RB_MIN(memory_seqs, &memory->seqs);
     struct kept *kept = read->after < INT64_MAX ? first_after(memory, read) : NULL;
     answer->first_seq = oldest != NULL ? oldest->result.seq : memory->last_seq + 1;
-    for (; kept != NULL; kept = next(read, kept)) {
+    for (; kept != NULL; kept = next_kept(read, kept)) {
         answer->more = (int64_t)rows->count == read->limit ||
                        !batch_has_room(rows, &kept->result, read->max_bytes);
         if (answer->more)

@@ -29,7 +29,7 @@ void store_question_free(struct store_question *q) {
 }
 
 /* A read that fails, fails for the one who asked. */
-static struct store_news *answer(struct store *s, const struct store_question *q) {
+static struct store_news *answer_question(struct store *s, const struct store_question *q) {
     struct store_news *news = mem_new(1, sizeof *news);
     char why[STORE_ERROR_BYTES];
     int64_t damaged = s->reads.damaged;
@@ -63,7 +63,7 @@ void *store_reader_run(void *store) {
         STAILQ_REMOVE_HEAD(&s->questions, link);
         (void)pthread_mutex_unlock(&s->mutex);
         int64_t started_us = store_now_us(), damaged = s->reads.damaged;
-        struct store_news *news = answer(s, q);
+        struct store_news *news = answer_question(s, q);
         store_question_free(q);
         (void)pthread_mutex_lock(&s->mutex);
         s->counters.reads++;

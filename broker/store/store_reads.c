@@ -14,7 +14,7 @@ static const char *const statements[READS_STATEMENTS] = {
     [READS_COMMIT] = "COMMIT",
     [READS_ID] = ROWS "finished.id = ?1",
     /* '0' is the character behind '/'. */
-    [READS_PLACES] = ROWS "finished.id > ?1 || '/' AND finished.id < ?1 || '0'",
+    [READS_PARTS] = ROWS "finished.id > ?1 || '/' AND finished.id < ?1 || '0'",
     [READS_AFTER] = ROWS "finished.seq > ?1 ORDER BY finished.seq",
     [READS_STREAM_ID] = "SELECT id FROM streams WHERE name = ?1",
     [READS_STREAM] = ROWS "finished.seq / " STORE_PIECE_TEXT " = ?3 AND finished.stream = ?2"
@@ -48,7 +48,7 @@ static bool get_row(struct store_reads *r, sqlite3_stmt *s, struct record_result
 }
 
 /* True if there is a row, or the end of them (SQLITE_DONE in *code). */
-static bool step(sqlite3_stmt *s, int *code) {
+static bool reads_step(sqlite3_stmt *s, int *code) {
     *code = sqlite3_step(s);
     return *code == SQLITE_ROW;
 }
@@ -65,7 +65,7 @@ static int read_ids(struct store_reads *r, const struct record_read *read, struc
     int code = SQLITE_OK;
     for (size_t i = 0; i < read->id_count && code == SQLITE_OK; i++) {
         (void)sqlite3_bind_text(s, 1, read->ids[i], -1, SQLITE_STATIC);
-        if (step(s, &code) && get_row(r, s, &row))
+        if (reads_step(s, &code) && get_row(r, s, &row))
             batch_add_row(rows, &row, read->max_bytes);
         code = done(s, code);
     }
@@ -75,7 +75,7 @@ static int read_ids(struct store_reads *r, const struct record_read *read, struc
 static int read_number(struct store_reads *r, enum reads_sql which, int64_t *value) {
     sqlite3_stmt *s = r->sql[which];
     int code;
-    bool is = step(s, &code);
+    bool is = reads_step(s, &code);
     if (is)
         *value = sqlite3_column_int64(s, 0);
     return done(s, code);
@@ -92,9 +92,9 @@ struct pieces {
     int64_t next, last;
 };
 
-/* As step(), for a statement that is asked again for each piece. */
+/* As reads_step(), for a statement that is asked again for each piece. */
 static bool step_pieces(sqlite3_stmt *s, struct pieces *pieces, int *code) {
-    while (!step(s, code)) {
+    while (!reads_step(s, code)) {
         if (*code != SQLITE_DONE || pieces->next > pieces->last)
             return false;
         (void)sqlite3_reset(s);
@@ -162,11 +162,11 @@ int store_reads_answer(struct store_reads *r, const struct record_read *read, st
 }
 
 int store_reads_parts(struct store_reads *r, const char *id, struct batch *rows) {
-    sqlite3_stmt *s = r->sql[READS_PLACES];
+    sqlite3_stmt *s = r->sql[READS_PARTS];
     struct record_result row;
     int code;
     (void)sqlite3_bind_text(s, 1, id, -1, SQLITE_STATIC);
-    while (step(s, &code))
+    while (reads_step(s, &code))
         if (get_row(r, s, &row))
             batch_add_result(rows, &row);
     return done(s, code);

@@ -12,7 +12,7 @@ enum reads_sql {
     READS_BEGIN,
     READS_COMMIT,
     READS_ID,
-    READS_PLACES,
+    READS_PARTS,
     READS_AFTER,
     READS_STREAM_ID,
     READS_STREAM,

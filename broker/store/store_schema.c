@@ -134,7 +134,7 @@ int store_schema_connect(const char *path, sqlite3 **db, char *error, size_t err
     return code;
 }
 
-static int number(sqlite3 *db, const char *sql, int *value) {
+static int read_number(sqlite3 *db, const char *sql, int *value) {
     sqlite3_stmt *statement;
     int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     if (code != SQLITE_OK)
@@ -146,7 +146,7 @@ static int number(sqlite3 *db, const char *sql, int *value) {
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-static int step(sqlite3 *db, int version) {
+static int migrate_step(sqlite3 *db, int version) {
     char pragmas[96];
     (void)snprintf(pragmas, sizeof pragmas,
         "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", APPLICATION_ID, version + 1);
@@ -160,11 +160,11 @@ static int step(sqlite3 *db, int version) {
 
 int store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t error_bytes) {
     int version = 0, application = 0, tables = 0;
-    int code = number(db, "PRAGMA user_version", &version);
+    int code = read_number(db, "PRAGMA user_version", &version);
     if (code == SQLITE_OK)
-        code = number(db, "PRAGMA application_id", &application);
+        code = read_number(db, "PRAGMA application_id", &application);
     if (code == SQLITE_OK)
-        code = number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+        code = read_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
     if (code == SQLITE_OK && application != APPLICATION_ID && (application != 0 || tables > 0))
         code = SQLITE_NOTADB;
     if (code == SQLITE_OK && version > VERSION) {
@@ -175,7 +175,7 @@ int store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t erro
         return SQLITE_MISMATCH;
     }
     for (; code == SQLITE_OK && version < VERSION; version++)
-        code = step(db, version);
+        code = migrate_step(db, version);
     if (code != SQLITE_OK)
         store_schema_explain(path, db, code, error, error_bytes);
     return code;

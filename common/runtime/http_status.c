@@ -93,7 +93,7 @@ static enum MHD_Result send_readiness(struct http_status *h, struct MHD_Connecti
                           : send_line(to, MHD_HTTP_OK, "ready");
 }
 
-static enum MHD_Result answer(void *context, struct MHD_Connection *to, const char *path,
+static enum MHD_Result answer_request(void *context, struct MHD_Connection *to, const char *path,
     const char *method, const char *version, const char *upload, size_t *upload_size,
     void **state) {
     struct http_status *h = context;
@@ -123,7 +123,7 @@ struct http_status *http_status_new(const char *address, bool insecure) {
     struct http_status *h = mem_new(1, sizeof *h);
     h->started_us = clock_us(CLOCK_REALTIME);
     (void)pthread_mutex_init(&h->lock, NULL);
-    h->server = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, answer, h,
+    h->server = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, answer_request, h,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)HTTP_STATUS_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)HTTP_STATUS_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,

@@ -17,7 +17,7 @@ union address {
     struct sockaddr_in6 v6;
 };
 
-static bool parse(const char *text, union address *at) {
+static bool parse_address(const char *text, union address *at) {
     char host[INET6_ADDRSTRLEN + 2];
     const char *colon = strrchr(text, ':'), *wrong = NULL;
     *at = (union address){.any.sa_family = AF_INET};
@@ -41,7 +41,8 @@ static bool parse(const char *text, union address *at) {
 
 const char *listen_wrong(const char *text) {
     union address at;
-    return parse(text, &at) ? NULL : "must be ADDRESS:PORT, such as 127.0.0.1:7704 or [::1]:7704";
+    return parse_address(text, &at) ? NULL
+                                    : "must be ADDRESS:PORT, such as 127.0.0.1:7704 or [::1]:7704";
 }
 
 static bool is_loopback(const union address *at) {
@@ -49,7 +50,7 @@ static bool is_loopback(const union address *at) {
                                         : IN6_IS_ADDR_LOOPBACK(&at->v6.sin6_addr);
 }
 
-static int try(const union address *at) {
+static int listen_socket(const union address *at) {
     socklen_t size = at->any.sa_family == AF_INET ? sizeof at->v4 : sizeof at->v6;
     int yes = 1, fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -65,7 +66,7 @@ static int try(const union address *at) {
 
 int listen_at(const char *option, const char *text, bool insecure) {
     union address at;
-    if (!parse(text, &at)) {
+    if (!parse_address(text, &at)) {
         (void)fprintf(stderr, "%s: %s %s: %s\n", program_invocation_short_name, option, text,
             listen_wrong(text));
         return -1;
@@ -77,7 +78,7 @@ int listen_at(const char *option, const char *text, bool insecure) {
             program_invocation_short_name, option, text);
         return -1;
     }
-    int fd = try(&at);
+    int fd = listen_socket(&at);
     if (fd < 0)
         (void)fprintf(stderr, "%s: %s %s: cannot listen there: %s\n", program_invocation_short_name,
             option, text, strerror(errno));

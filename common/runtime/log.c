@@ -82,7 +82,7 @@ static bool allowed(const char *event, int64_t *left_out) {
 
 /* A pipe that nobody reads, or a terminal that was stopped, must not stop the daemon: where a line
  * cannot be written at once, it is left out, and counted with the next that can. */
-static void put(const char *line, size_t size) {
+static void log_put(const char *line, size_t size) {
     static int64_t unwritten;
     struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0) {
@@ -120,7 +120,7 @@ void log_pairs(enum log_level level, const char *event, const char *pairs) {
         pairs);
     size_t length = size < LINE_BYTES ? (size_t)size : LINE_BYTES - 1;
     line[length] = '\n';
-    put(line, length + 1);
+    log_put(line, length + 1);
 }
 
 void log_event(enum log_level level, const char *event, const char *format, ...) {

@@ -144,7 +144,7 @@ void reactor_destroy(struct reactor **reactor) {
 
 /* ---- what is watched -------------------------------------------------------------------- */
 
-static void add(struct reactor *r, const struct watch *w, short events) {
+static void reactor_add(struct reactor *r, const struct watch *w, short events) {
     r->watches = mem_grow(r->watches, (size_t)r->count + 1, sizeof *r->watches);
     r->items = mem_grow(r->items, (size_t)r->count + 1, sizeof *r->items);
     r->items[r->count] =
@@ -156,17 +156,18 @@ static void add(struct reactor *r, const struct watch *w, short events) {
 
 void reactor_socket(
     struct reactor *r, zsock_t *socket, void (*handler)(void *context), void *context) {
-    add(r, &(struct watch){.socket = socket, .on_socket = handler, .context = context}, ZMQ_POLLIN);
+    reactor_add(
+        r, &(struct watch){.socket = socket, .on_socket = handler, .context = context}, ZMQ_POLLIN);
 }
 
 void reactor_fd(struct reactor *r, int fd, short events,
     void (*handler)(void *context, int fd, short events), void *context) {
     reactor_fd_end(r, fd);
-    add(r, &(struct watch){.fd = fd, .on_fd = handler, .context = context}, events);
+    reactor_add(r, &(struct watch){.fd = fd, .on_fd = handler, .context = context}, events);
 }
 
 /* Its place is freed between two passes, so that no handler moves what the pass goes over. */
-static void end(struct reactor *r, const zsock_t *socket, int fd) {
+static void reactor_end(struct reactor *r, const zsock_t *socket, int fd) {
     for (int i = 0; i < r->count; i++)
         if (r->watches[i].socket == socket && (socket != NULL || r->watches[i].fd == fd)) {
             r->watches[i].socket = NULL;
@@ -184,9 +185,9 @@ static void forget_ended(struct reactor *r) {
     r->count = kept;
 }
 
-void reactor_socket_end(struct reactor *r, zsock_t *socket) { end(r, socket, -1); }
+void reactor_socket_end(struct reactor *r, zsock_t *socket) { reactor_end(r, socket, -1); }
 
-void reactor_fd_end(struct reactor *r, int fd) { end(r, NULL, fd); }
+void reactor_fd_end(struct reactor *r, int fd) { reactor_end(r, NULL, fd); }
 
 void reactor_on_signal(
     struct reactor *r, void (*handler)(void *context, int signal), void *context) {

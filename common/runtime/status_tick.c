@@ -24,7 +24,7 @@ struct status_tick {
     bool ready;                /* was told */
 };
 
-static void put_metrics(struct status_tick *t) {
+static void put_page(struct status_tick *t) {
     exposition_clear(&t->page);
     exposition_family(
         &t->page, EXPOSITION_GAUGE, "hopmq_build_info", "Always 1; the label tells the version.");
@@ -40,7 +40,7 @@ static void tell(struct status_tick *t) {
     (void)snprintf(status, sizeof status, "%s", unready != NULL ? unready : "serving");
     int64_t now_us = reactor_now().mono_us;
     if (t->http != NULL) {
-        put_metrics(t);
+        put_page(t);
         http_status_publish(t->http, &t->page, unready);
     }
     if (!t->ready)
@@ -63,7 +63,7 @@ static void on_timer(void *context, int fd, short events) {
 }
 
 /* The first time at once; so often that the watchdog is never missed. */
-static void start(struct status_tick *t) {
+static void start_timer(struct status_tick *t) {
     int64_t every_us = t->watchdog_us > 0 && t->watchdog_us / 4 < STATUS_TICK_US
                            ? t->watchdog_us / 4
                            : STATUS_TICK_US;
@@ -89,7 +89,7 @@ struct status_tick *status_tick_new(struct reactor *reactor, const struct status
         return NULL;
     }
     if (t->http != NULL || t->systemd != NULL)
-        start(t);
+        start_timer(t);
     return t;
 }
 

@@ -23,7 +23,7 @@ struct systemd {
 };
 
 /* The number in an environment variable; 0 if there is none. */
-static int64_t number(const char *name) {
+static int64_t env_number(const char *name) {
     const char *text = getenv(name);
     return text != NULL ? strtonum(text, 1, LLONG_MAX, NULL) : 0;
 }
@@ -43,8 +43,8 @@ struct systemd *systemd_new(void) {
     n->fd = fd;
     n->to = to;
     n->to_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (getenv("WATCHDOG_PID") == NULL || number("WATCHDOG_PID") == getpid())
-        n->watchdog_us = number("WATCHDOG_USEC");
+    if (getenv("WATCHDOG_PID") == NULL || env_number("WATCHDOG_PID") == getpid())
+        n->watchdog_us = env_number("WATCHDOG_USEC");
     return n;
 }
 

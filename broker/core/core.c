@@ -1,9 +1,9 @@
 #include "broker/core/core.h"
 
-#include "broker/core/clients.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matching.h"
 #include "broker/core/queue.h"
+#include "broker/core/requests.h"
 #include "broker/core/sessions.h"
 #include "broker/core/state.h"
 #include "broker/core/streams.h"
@@ -67,7 +67,7 @@ void core_to_worker(struct core *c, const struct worker *worker, const struct se
 void core_client_message(struct core *c, const struct core_peer *peer, const void *bytes,
     size_t size, const struct core_time *now) {
     c->now = *now;
-    clients_request(c, peer, bytes, size);
+    requests_handle(c, peer, bytes, size);
     recent_trim(c);
 }
 
@@ -78,7 +78,7 @@ void core_client_frames(
     c->counters.requests++;
     wire_fail(&err, "bad-request", "frames",
         "%u: must be 1, or an empty frame and 1, as a REQ sends", frames);
-    clients_error(c, peer, NULL, &err);
+    requests_send_error(c, peer, NULL, &err);
 }
 
 void core_worker_message(struct core *c, const struct core_peer *peer, const void *bytes,

@@ -1,6 +1,6 @@
 /* reads: requests that wait for the store's answer. Each is handled twice: at first it turns out
  * what memory does not know, then again with the rows. */
-#include "broker/core/clients.h"
+#include "broker/core/requests.h"
 
 #include "broker/core/jobs.h"
 #include "common/mem.h"
@@ -58,7 +58,7 @@ void core_answer(struct core *c, const struct record_answer *answer, const struc
         c->rows[i] = &answer->rows[i];
     qsort(c->rows, answer->count, sizeof(struct record_result *), compare_rows);
     struct core_peer peer = peer_id_get(&parked->peer);
-    clients_request(c, &peer, parked->bytes, parked->size);
+    requests_handle(c, &peer, parked->bytes, parked->size);
     free(c->rows);
     c->rows = NULL;
     c->answer = NULL;

@@ -2,7 +2,7 @@
  * store's. */
 #include "broker/core/jobs.h"
 
-#include "broker/core/clients.h"
+#include "broker/core/requests.h"
 
 /* Its place in the list says when it ended, `done_mark` what the store had been given by then. */
 void recent_add(struct core *c, struct job *job) {

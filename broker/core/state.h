@@ -1,6 +1,6 @@
 /* state: what the modules of the broker's core share. Only they include it. Pure.
  *
- *   core      events in, the tick              clients   requests and replies
+ *   core      events in, the tick              requests  requests and replies
  *   jobs      a trace from accept to result    reads     requests that wait for the store
  *   coalesce  one probing for many traces      leases    what workers hold and send
  *   fan       one trace at many workers        sessions  workers come and go
@@ -9,8 +9,8 @@
  *   fairqueue submitters and turns            matching  requirements, and the workers that fit
  *   quarantine  the last run of a trace, alone
  *
- * Each has a header, with the structures that are its own; recent is in jobs.h, reads in clients.h,
- * restore in core.h, and what core does for the others is here.
+ * Each has a header, with the structures that are its own; recent is in jobs.h, reads in
+ * requests.h, restore in core.h, and what core does for the others is here.
  */
 #ifndef HOPMQ_STATE_H
 #define HOPMQ_STATE_H

@@ -73,7 +73,7 @@ static void run(struct sim *s) {
     broker_start(s);
     workers_make(s);
     subscribers_make(s);
-    clients_make(s);
+    sim_clients_make(s);
     sim_run(s);
     KEEP(s, s->over, "nothing happens any more");
     broker_end(s);

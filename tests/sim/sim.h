@@ -285,10 +285,10 @@ struct ask {
     int64_t next_us;
 };
 
-void clients_make(struct sim *sim);
+void sim_clients_make(struct sim *sim);
 /* Everything that was promised is fetched once more. */
-void clients_ask_again(struct sim *sim);
-bool clients_answered(const struct sim *sim);
+void sim_clients_ask_again(struct sim *sim);
+bool sim_clients_answered(const struct sim *sim);
 void client_message(struct sim *sim, int process, const void *bytes, size_t size);
 
 /* ---- subscribers ------------------------------------------------------------------------ */

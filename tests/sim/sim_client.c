@@ -233,7 +233,7 @@ static void wake(struct sim *s, const struct event *event) {
     plan(s, client);
 }
 
-void clients_make(struct sim *s) {
+void sim_clients_make(struct sim *s) {
     static const enum ask_op questions[] = {ASK_STATUS, ASK_FETCH, ASK_PING};
     for (int i = 0; i < s->mix.asks; i++) {
         if (s->mix.cancels && sim_chance(s, 25))
@@ -249,7 +249,7 @@ void clients_make(struct sim *s) {
     }
 }
 
-void clients_ask_again(struct sim *s) {
+void sim_clients_ask_again(struct sim *s) {
     struct ask *stats = ask_new(s, ASK_STATS);
     stats->next_us = s->now_us;
     plan(s, stats->client);
@@ -262,7 +262,7 @@ void clients_ask_again(struct sim *s) {
     }
 }
 
-bool clients_answered(const struct sim *s) {
+bool sim_clients_answered(const struct sim *s) {
     for (int i = 0; i < s->ask_count; i++)
         if (!s->asks[i].done)
             return false;

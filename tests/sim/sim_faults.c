@@ -188,7 +188,7 @@ static const char *unfinished(struct sim *s) {
     for (int p = SUBSCRIBER; p < SUBSCRIBER + s->mix.subscribers; p++)
         if (!subscriber_complete(s, p))
             return "a subscriber has gaps";
-    return clients_answered(s) ? NULL : "a client has no answer";
+    return sim_clients_answered(s) ? NULL : "a client has no answer";
 }
 
 static void look(struct sim *s, const struct event *event) {
@@ -200,7 +200,7 @@ static void look(struct sim *s, const struct event *event) {
         return;
     }
     if (what == NULL)
-        clients_ask_again(s);
+        sim_clients_ask_again(s);
     sim_at(s, s->now_us + LOOK_US, NOBODY, look, NULL, what == NULL || event->number == 1);
 }
 

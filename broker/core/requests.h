@@ -1,13 +1,13 @@
-/* clients: requests in, replies out, docs/protocol.md, section 6; and the requests that wait for
+/* requests: requests in, replies out, docs/protocol.md, section 6; and the requests that wait for
  * the store's answer. Pure. */
-#ifndef HOPMQ_CLIENTS_H
-#define HOPMQ_CLIENTS_H
+#ifndef HOPMQ_REQUESTS_H
+#define HOPMQ_REQUESTS_H
 
 #include "broker/core/state.h"
 
-void clients_request(
+void requests_handle(
     struct core *core, const struct core_peer *peer, const void *bytes, size_t size);
-void clients_error(struct core *core, const struct core_peer *peer, const msgpack_object *req,
+void requests_send_error(struct core *core, const struct core_peer *peer, const msgpack_object *req,
     const struct wire_error *err);
 
 /* ---- reads: requests that wait for the store ---- */

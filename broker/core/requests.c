@@ -1,4 +1,4 @@
-#include "broker/core/clients.h"
+#include "broker/core/requests.h"
 
 #include "broker/core/fairqueue.h"
 #include "broker/core/jobs.h"
@@ -15,7 +15,7 @@ static void reply(struct core *c, const struct core_peer *peer, enum core_when w
     core_to_client(c, peer, &c->out, when);
 }
 
-void clients_error(struct core *c, const struct core_peer *peer, const msgpack_object *req,
+void requests_send_error(struct core *c, const struct core_peer *peer, const msgpack_object *req,
     const struct wire_error *err) {
     msgpack_packer pk;
     if (strcmp(err->code, "too-large") == 0)
@@ -109,7 +109,7 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     struct known known;
     if (!trace_get(&trace, request->root, "", &err) || !take(c, peer, &trace, &known, &err) ||
         !answer(c, peer, request, known, &err))
-        clients_error(c, peer, request->req, &err);
+        requests_send_error(c, peer, request->req, &err);
     queue_dispatch(c);
 }
 
@@ -457,28 +457,28 @@ static void handle(struct core *c, const struct core_peer *peer, const struct re
     }
 }
 
-void clients_request(struct core *c, const struct core_peer *peer, const void *bytes, size_t size) {
+void requests_handle(struct core *c, const struct core_peer *peer, const void *bytes, size_t size) {
     struct wire_error err;
     struct request request = {.req = NULL};
     c->counters.requests += c->answer == NULL;
     if (size > REQUEST_MAX_BYTES) {
         wire_fail(&err, "too-large", "", "%zu bytes: must be at most %d", size, REQUEST_MAX_BYTES);
-        clients_error(c, peer, NULL, &err);
+        requests_send_error(c, peer, NULL, &err);
         return;
     }
     if (!wire_doc_read(&c->doc, bytes, size, REQUEST_MAX_VALUES, &err) ||
         !request_get(&request, &c->doc.root, &err)) {
-        clients_error(c, peer, request.req, &err);
+        requests_send_error(c, peer, request.req, &err);
         return;
     }
     if (c->answer != NULL && c->answer->failed) {
         wire_fail(&err, "internal", "", "the store cannot be read; the broker's log tells why");
-        clients_error(c, peer, request.req, &err);
+        requests_send_error(c, peer, request.req, &err);
         return;
     }
     enum asked asked = ask(c, peer, bytes, size, &request, &err);
     if (asked == ASKED_NOTHING)
         handle(c, peer, &request);
     else if (asked == ASKED_TOO_MUCH)
-        clients_error(c, peer, request.req, &err);
+        requests_send_error(c, peer, request.req, &err);
 }

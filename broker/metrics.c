@@ -27,7 +27,7 @@ static const struct help {
     {"hops", "Hops that were passed on while traces ran."},
     {"hops_dropped", "Hops that were not passed on, because the store was behind."},
     {"shared", "Traces that got the result of another one."},
-    {"reads", "Questions to the store."},
+    {"deferred", "Requests that waited for the store."},
     {"replays", "Requests for results by sequence number."},
     {"restored", "Traces without result that the store held at the start."},
     {"adopted", "Leases of before a restart or a reconnect that went on."},

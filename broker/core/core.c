@@ -192,7 +192,7 @@ struct core *core_new(
     RB_INIT(&c->streams);
     RB_INIT(&c->probings);
     TAILQ_INIT(&c->recent);
-    TAILQ_INIT(&c->parked);
+    TAILQ_INIT(&c->deferred);
     TAILQ_INIT(&c->waiting);
     TAILQ_INIT(&c->ready);
     TAILQ_INIT(&c->idle);
@@ -213,7 +213,7 @@ void core_destroy(struct core **core) {
     struct core *c = *core;
     if (c == NULL)
         return;
-    reads_free_all(c);
+    deferred_free_all(c);
     jobs_free_all(c);
     sessions_free_all(c);
     matching_free_all(c);

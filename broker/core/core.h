@@ -18,10 +18,10 @@
     1000000 /* pairs of a requirement and a worker that fits: then no new requirements */
 #define CORE_MAX_SUBMITTERS 100000 /* that have a trace without result */
 #define CORE_MAX_WORKERS 10000
-#define CORE_MAX_RIDERS 1000 /* traces that share the probing of one */
-#define CORE_MAX_PARTS 1000  /* of one fanout */
-#define CORE_MAX_READS 1000  /* requests that wait for the store, and their bytes */
-#define CORE_MAX_READ_BYTES (64 * 1024 * 1024)
+#define CORE_MAX_RIDERS 1000   /* traces that share the probing of one */
+#define CORE_MAX_PARTS 1000    /* of one fanout */
+#define CORE_MAX_DEFERRED 1000 /* requests that wait for the store, and their bytes */
+#define CORE_MAX_DEFERRED_BYTES (64 * 1024 * 1024)
 #define CORE_RECENT 10000 /* results that stay in memory, and their bytes */
 #define CORE_RECENT_BYTES (16 * 1024 * 1024)
 #define CORE_CANCEL_US 250000   /* a worker's time to answer a cancel */

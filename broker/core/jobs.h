@@ -55,7 +55,7 @@ struct job {
                 struct lease *lease;   /* running */
                 struct {               /* done */
                     void *result;      /* the published map */
-                    int64_t done_mark; /* what reads[] compares */
+                    int64_t done_mark; /* compared with the mark of deferred requests */
                 };
             };
         };

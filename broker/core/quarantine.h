@@ -2,8 +2,8 @@
  *
  * A trace that has lost its worker in every run but the last allowed one may be what kills workers,
  * so its last run has a worker to itself. One worker at a time is reserved: it takes no new traces,
- * is given the quarantined trace once it runs nothing else, and runs nothing beside it. A trace that
- * kills its workers therefore costs CORE_MAX_RUNS of them, and no other trace its last run. */
+ * is given the quarantined trace once it runs nothing else, and runs nothing beside it. A trace
+ * that kills its workers therefore costs CORE_MAX_RUNS of them, and no other trace its last run. */
 #ifndef HOPMQ_QUARANTINE_H
 #define HOPMQ_QUARANTINE_H
 

@@ -21,7 +21,7 @@ static void forget(struct core *c, struct job *job) {
 }
 
 void recent_trim(struct core *c) {
-    const struct parked *asked = TAILQ_FIRST(&c->parked);
+    const struct deferred *asked = TAILQ_FIRST(&c->deferred);
     int64_t most = c->config.keep_results < CORE_RECENT ? c->config.keep_results : CORE_RECENT;
     while (c->recent_count > most || c->recent_bytes > CORE_RECENT_BYTES) {
         struct job *oldest = TAILQ_FIRST(&c->recent);

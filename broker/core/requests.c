@@ -36,7 +36,7 @@ struct known {
 static struct known find(struct core *c, const char *id, size_t size) {
     struct known known = {.job = jobs_find(c, id, size)};
     if (known.job == NULL)
-        known.row = reads_row(c, id, size);
+        known.row = deferred_row(c, id, size);
     return known;
 }
 
@@ -425,7 +425,7 @@ static enum asked ask(struct core *c, const struct core_peer *peer, const void *
             ids[i] = at;
         read.ids = ids;
     }
-    return reads_park(c, peer, bytes, size, &read, err) ? ASKED : ASKED_TOO_MUCH;
+    return deferred_add(c, peer, bytes, size, &read, err) ? ASKED : ASKED_TOO_MUCH;
 }
 
 static void handle(struct core *c, const struct core_peer *peer, const struct request *request) {

@@ -10,11 +10,11 @@ void requests_handle(
 void requests_send_error(struct core *core, const struct core_peer *peer, const msgpack_object *req,
     const struct wire_error *err);
 
-/* ---- reads: requests that wait for the store ---- */
+/* ---- deferred: requests that wait for the store ---- */
 
 /* A request that waits for the store. */
-struct parked {
-    TAILQ_ENTRY(parked) link;
+struct deferred {
+    TAILQ_ENTRY(deferred) link;
     uint64_t ticket;
     int64_t mark; /* the records that were given to the store before */
     struct peer_id peer;
@@ -23,11 +23,11 @@ struct parked {
 };
 
 /* Keeps the request until the store has answered; false with *err if too many wait. */
-bool reads_park(struct core *core, const struct core_peer *peer, const void *bytes, size_t size,
+bool deferred_add(struct core *core, const struct core_peer *peer, const void *bytes, size_t size,
     struct record_read *read, struct wire_error *err);
 
 /* The row of an id in the answer that is being handled; NULL: none. */
-const struct record_result *reads_row(const struct core *core, const char *id, size_t size);
-void reads_free_all(struct core *core);
+const struct record_result *deferred_row(const struct core *core, const char *id, size_t size);
+void deferred_free_all(struct core *core);
 
 #endif

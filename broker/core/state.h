@@ -1,7 +1,7 @@
 /* state: what the modules of the broker's core share. Only they include it. Pure.
  *
  *   core      events in, the tick              requests  requests and replies
- *   jobs      a trace from accept to result    reads     requests that wait for the store
+ *   jobs      a trace from accept to result    deferred  requests that wait for the store
  *   coalesce  one probing for many traces      leases    what workers hold and send
  *   fan       one trace at many workers        sessions  workers come and go
  *   recent    the last results                 streams   sequence numbers, alive
@@ -61,7 +61,7 @@ RB_HEAD(stream_tree, stream);
     X(hops)                                                                                        \
     X(hops_dropped)                                                                                \
     X(shared)                                                                                      \
-    X(reads)                                                                                       \
+    X(deferred)                                                                                    \
     X(replays)                                                                                     \
     X(restored)                                                                                    \
     X(adopted)                                                                                     \
@@ -109,10 +109,10 @@ struct core {
     struct job_list recent; /* done, the oldest first */
     int64_t recent_count, recent_bytes;
     int64_t kept; /* records that were given to the store */
-    TAILQ_HEAD(, parked) parked;
-    int64_t parked_count, parked_bytes;
+    TAILQ_HEAD(, deferred) deferred;
+    int64_t deferred_count, deferred_bytes;
     uint64_t next_read;
-    const struct record_answer *answer; /* while a parked request is handled again */
+    const struct record_answer *answer; /* while a deferred request is handled again */
     struct requirement_tree requirements;
     struct requirement_list waiting; /* with a trace queued */
     struct requirement_list ready;   /* and a worker free */

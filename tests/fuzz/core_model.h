@@ -103,7 +103,7 @@ struct model {
     enum takes client_takes[CLIENTS], worker_takes[WORKERS];
     struct unsent *unsent[MAX_UNSENT]; /* the core is to be told */
     size_t unsent_count;
-    uint64_t asked_store[CORE_MAX_READS]; /* tickets; it never knows anything */
+    uint64_t asked_store[CORE_MAX_DEFERRED]; /* tickets; it never knows anything */
     size_t asked_store_count;
     int64_t number; /* the last trace that was given to the store */
     bool draining;
@@ -645,7 +645,7 @@ static inline void model_keep_result(void *context, const struct record_result *
 
 static inline void model_read_store(void *context, const struct record_read *read) {
     struct model *m = context;
-    CHECK(m->asked_store_count < CORE_MAX_READS);
+    CHECK(m->asked_store_count < CORE_MAX_DEFERRED);
     CHECK(read->query == RECORD_AFTER ? read->limit >= 1 : read->id_count >= 1);
     m->asked_store[m->asked_store_count++] = read->ticket;
 }

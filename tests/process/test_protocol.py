@@ -18,7 +18,7 @@ PLAIN = ["--seed", "4", "--hops", "5-9", "--rtt-us", "2000"]
 ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "window": 1, "attempts": 32}
 SLACK_S = 1.0  # what a loaded machine may add to a time that is promised
 COUNTERS = """requests bad_requests too_large accepted repeated busy conflicts dispatched requeued
-    returned results late_results hops hops_dropped shared reads replays restored adopted workers_joined workers_lost leases_lost
+    returned results late_results hops hops_dropped shared deferred replays restored adopted workers_joined workers_lost leases_lost
     worker_messages bad_worker_messages rejected_workers dropped_to_clients dropped_to_workers
     publish_dropped connections_opened connections_closed""".split()
 

@@ -175,8 +175,8 @@ struct disk_stream {
     int64_t seq;
 };
 
-struct parked_read {
-    struct parked_read *next;
+struct held_read {
+    struct held_read *next;
     struct record_read read;
     uint64_t batch;
 };
@@ -193,7 +193,7 @@ struct disk {
     struct disk_batch open, flying;
     bool busy;
     uint64_t batches, committed;
-    struct parked_read *reads;
+    struct held_read *reads;
     int read_count;
     int64_t answer_us; /* answers come in the order of the questions */
 };

@@ -1,6 +1,6 @@
 #include "tests/sim/sim.h"
 
-/* Reads that the broker may have parked at a time: a bound that shows growth without end. */
+/* Reads that the broker may have held at a time: a bound that shows growth without end. */
 #define MAX_READS 200
 
 /* ---- records, copied -------------------------------------------------------------------- */
@@ -124,8 +124,8 @@ static void apply(struct sim *s) {
 static void answer(struct sim *s, const struct event *event);
 
 static void answer_reads(struct sim *s) {
-    for (struct parked_read **at = &s->disk.reads; *at != NULL;) {
-        struct parked_read *read = *at;
+    for (struct held_read **at = &s->disk.reads; *at != NULL;) {
+        struct held_read *read = *at;
         if (read->batch > s->disk.committed) {
             at = &read->next;
             continue;
@@ -182,21 +182,21 @@ struct disk_start disk_open(struct sim *s, int64_t wall_us) {
 /* ---- reads ------------------------------------------------------------------------------ */
 
 void disk_read(struct sim *s, const struct record_read *read) {
-    struct parked_read *parked = sim_new(s, sizeof *parked);
-    struct parked_read **last = &s->disk.reads;
-    KEEP(s, ++s->disk.read_count <= MAX_READS, "%d reads are parked", s->disk.read_count);
+    struct held_read *held = sim_new(s, sizeof *held);
+    struct held_read **last = &s->disk.reads;
+    KEEP(s, ++s->disk.read_count <= MAX_READS, "%d reads wait", s->disk.read_count);
     KEEP(s, read->limit <= 1000 && read->id_count <= 1000, "a read without bounds");
-    parked->read = *read;
+    held->read = *read;
     const char **ids = sim_new(s, (read->id_count + 1) * sizeof *ids);
     for (size_t i = 0; i < read->id_count; i++)
         ids[i] = sim_text(s, read->ids[i]);
-    parked->read.ids = ids;
+    held->read.ids = ids;
     if (read->stream != NULL)
-        parked->read.stream = sim_text(s, read->stream);
-    parked->batch = disk_batch(s);
+        held->read.stream = sim_text(s, read->stream);
+    held->batch = disk_batch(s);
     while (*last != NULL)
         last = &(*last)->next;
-    *last = parked;
+    *last = held;
     SAY(s, "  read %" PRIu64 ": %s", read->ticket, read->query == RECORD_IDS ? "ids" : "after");
     answer_reads(s);
 }
@@ -254,8 +254,8 @@ static int64_t first_kept(const struct disk *d) {
 }
 
 static void answer(struct sim *s, const struct event *event) {
-    const struct parked_read *parked = event->data;
-    const struct record_read *read = &parked->read;
+    const struct held_read *held = event->data;
+    const struct record_read *read = &held->read;
     struct rows *rows = sim_new(s, sizeof *rows);
     struct record_answer reply = {.ticket = read->ticket, .rows = rows->at};
     s->disk.read_count--;

@@ -56,7 +56,7 @@ void core_to_peer(struct core *c, const struct core_peer *peer, const struct ses
 }
 
 void core_to_worker(struct core *c, const struct worker *worker, const struct session_msg *msg) {
-    if (worker->ghost)
+    if (worker->absent)
         return; /* nobody is there */
     struct core_peer peer = peer_id_get(&worker->peer);
     core_to_peer(c, &peer, msg);

@@ -27,7 +27,7 @@
 #define CORE_CANCEL_US 250000   /* a worker's time to answer a cancel */
 #define CORE_GRACE_US 1000000   /* a worker's time to end a trace whose deadline has come */
 #define CORE_HELD_US 1000000    /* a commit that takes longer keeps messages from their peers */
-#define CORE_GHOST_US 10000000  /* after a restart: for workers to tell which traces they have */
+#define CORE_ABSENT_US 10000000 /* after a restart: for workers to tell which traces they have */
 #define CORE_ALIVE_US 1000000   /* between two alive messages */
 #define CORE_ACTIVE_US 60000000 /* a stream is active so long after its last result */
 #define CORE_MAX_ALIVE_STREAMS 1000

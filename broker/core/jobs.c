@@ -385,7 +385,7 @@ void jobs_queue(struct core *c, struct job *job) {
         coalesce_add(c, job);
 }
 
-void jobs_again(struct core *c, struct job *job) {
+void jobs_requeue(struct core *c, struct job *job) {
     c->counters.requeued++;
     leases_release(c, job);
     if (job->cancelling) {

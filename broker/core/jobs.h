@@ -123,7 +123,7 @@ void jobs_finish(struct core *core, struct job *job, const struct ending *ending
 void jobs_end(struct core *core, struct job *job, int stop, const char *code, const char *message);
 
 /* Its worker is lost or gave it back: queue it again, or end it. */
-void jobs_again(struct core *core, struct job *job);
+void jobs_requeue(struct core *core, struct job *job);
 
 /* Puts a loose job into the queue. */
 void jobs_queue(struct core *core, struct job *job);

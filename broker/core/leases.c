@@ -30,7 +30,7 @@ struct job *leases_any(struct core *c) {
 
 /* ---- who holds what --------------------------------------------------------------------- */
 
-static void attach(struct core *c, struct worker *w, struct job *job) {
+static void attach_worker(struct core *c, struct worker *w, struct job *job) {
     sessions_unload(c, w);
     job->lease->worker = w;
     TAILQ_INSERT_TAIL(&w->jobs, job, link);
@@ -39,7 +39,7 @@ static void attach(struct core *c, struct worker *w, struct job *job) {
     sessions_load(c, w);
 }
 
-static void let_go(struct core *c, struct job *job) {
+static void detach_worker(struct core *c, struct job *job) {
     struct worker *w = job->lease->worker;
     assert(w != NULL);
     sessions_unload(c, w);
@@ -58,13 +58,13 @@ void leases_hold(struct core *c, struct worker *w, struct job *job, int64_t numb
     (void)RB_INSERT(run_tree, &c->leases, job->lease);
     c->running++;
     job->subqueue->submitter->running++;
-    attach(c, w, job);
+    attach_worker(c, w, job);
     timeline_set(&c->job_times, &job->timer, job->deadline_us + CORE_GRACE_US);
 }
 
 void leases_release(struct core *c, struct job *job) {
     timeline_unset(&c->job_times, &job->timer);
-    let_go(c, job);
+    detach_worker(c, job);
     quarantine_release(c, job);
     (void)RB_REMOVE(run_tree, &c->leases, job->lease);
     free(job->lease);
@@ -108,10 +108,10 @@ void leases_give(struct core *c, struct worker *w, struct job *job) {
 /* ---- what a worker says it holds -------------------------------------------------------- */
 
 static void adopt(struct core *c, struct worker *w, struct job *job) {
-    if (job->lease->worker->ghost)
+    if (job->lease->worker->absent)
         c->counters.adopted++;
-    let_go(c, job);
-    attach(c, w, job);
+    detach_worker(c, job);
+    attach_worker(c, w, job);
     if (!job->cancelling)
         return;
     /* Time to answer, but not once more for each new connection. */
@@ -129,7 +129,7 @@ void leases_adopt(
             continue;
         if (job->lease->worker != w)
             adopt(c, w, job);
-        job->lease->listed = w->beats;
+        job->lease->listed = w->heartbeats;
     }
 }
 
@@ -151,9 +151,9 @@ void leases_sweep(struct core *c, struct worker *w, int64_t age_us) {
     for (; job != NULL; job = before) {
         before = TAILQ_PREV(job, job_list, link);
         int64_t since_us = job->lease->given_us > left_us ? job->lease->given_us : left_us;
-        if (job->lease->listed != w->beats && c->now.mono_us - since_us >= age_us) {
+        if (job->lease->listed != w->heartbeats && c->now.mono_us - since_us >= age_us) {
             c->counters.leases_lost++;
-            jobs_again(c, job);
+            jobs_requeue(c, job);
         }
     }
 }
@@ -196,7 +196,7 @@ void leases_result(struct core *c, struct worker *w, const struct session_msg *m
         /* It would send the same again for ever: end the run as if it had been lost. */
         sessions_bad(c, w, err.message);
         job->returns++;
-        jobs_again(c, job);
+        jobs_requeue(c, job);
     } else {
         finish(c, w, job, msg, result_stop_of(&c->inner.root));
     }
@@ -207,7 +207,7 @@ void leases_result(struct core *c, struct worker *w, const struct session_msg *m
 static void not_run(struct core *c, struct job *job) {
     job->run--;
     job->returns++;
-    jobs_again(c, job);
+    jobs_requeue(c, job);
 }
 
 void leases_return(struct core *c, struct worker *w, const struct session_msg *msg) {
@@ -218,7 +218,7 @@ void leases_return(struct core *c, struct worker *w, const struct session_msg *m
     core_say(c, CORE_INFO, "trace-returned", "id=%s worker=%s why=\"%s\"", job->id, w->name,
         msg->reason);
     not_run(c, job);
-    sessions_rest(c, w);
+    sessions_pause(c, w);
 }
 
 void leases_unsent(struct core *c, struct worker *w, const struct session_msg *msg) {

@@ -38,10 +38,10 @@ static struct job *whole_of(struct core *c, const char *id) {
 }
 
 /* Its worker may still have it. */
-static bool haunt(struct core *c, struct job *job, const struct record_run *run) {
+static bool restore_lease(struct core *c, struct job *job, const struct record_run *run) {
     if (run->lease <= 0 || run->worker[0] == '\0' || leases_find(c, run->lease) != NULL)
         return false;
-    leases_hold(c, sessions_ghost(c, run->worker), job, run->lease);
+    leases_hold(c, sessions_absent(c, run->worker), job, run->lease);
     if (!job->fanout_limit && fanout_part_worker(job->id) == NULL)
         coalesce_add(c, job);
     return true;
@@ -69,7 +69,7 @@ void core_restore_trace(struct core *c, const struct record_trace *record) {
     c->counters.restored++;
     if (whole != NULL)
         fanout_add_part(c, whole, job);
-    if (haunt(c, job, &record->run))
+    if (restore_lease(c, job, &record->run))
         return;
     timeline_set(&c->job_times, &job->timer, job->deadline_us);
     if (!job->coalesces || !coalesce_join(c, job, trace.max_age_ms * 1000))
@@ -91,7 +91,7 @@ void core_restored(struct core *c, const struct core_time *now) {
     struct worker *w;
     c->now = *now;
     RB_FOREACH(w, worker_name_tree, &c->names) /* loading may have taken its time */
-    timeline_set(&c->worker_times, &w->timer, now->mono_us + CORE_GHOST_US);
+    timeline_set(&c->worker_times, &w->timer, now->mono_us + CORE_ABSENT_US);
     RB_FOREACH_SAFE(job, job_id_tree, &c->jobs, next)
     if (job->state == JOB_FANNED_OUT)
         fanout_settle(c, job);

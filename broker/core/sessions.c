@@ -51,10 +51,10 @@ struct worker *sessions_find(struct core *c, const struct core_peer *peer) {
 void sessions_unload(struct core *c, struct worker *w) { matching_worker_busy(c, w); }
 
 bool sessions_serves(const struct worker *w) {
-    return !w->ghost && !w->draining && w->trouble[0] == '\0';
+    return !w->absent && !w->draining && w->trouble[0] == '\0';
 }
 
-bool sessions_takes(const struct worker *w) { return w->serving && !w->full && !w->resting; }
+bool sessions_takes(const struct worker *w) { return w->serving && !w->unsent && !w->paused; }
 
 /* After running, capacity, draining or trouble changed; call unload() before they change. */
 void sessions_load(struct core *c, struct worker *w) {
@@ -68,9 +68,9 @@ void sessions_load(struct core *c, struct worker *w) {
         matching_worker_free(c, w);
 }
 
-void sessions_rest(struct core *c, struct worker *w) {
+void sessions_pause(struct core *c, struct worker *w) {
     sessions_unload(c, w);
-    w->resting = true;
+    w->paused = true;
     sessions_load(c, w);
 }
 
@@ -83,7 +83,7 @@ static void remove_worker(struct core *c, struct worker *w) {
     quarantine_worker_unfit(c, w);
     timeline_unset(&c->worker_times, &w->timer);
     (void)RB_REMOVE(worker_name_tree, &c->names, w);
-    if (w->ghost)
+    if (w->absent)
         return;
     (void)RB_REMOVE(worker_peer_tree, &c->peers, w);
     c->worker_count--;
@@ -102,7 +102,7 @@ static void close_session(struct core *c, struct worker *w) {
     struct job *job;
     while ((job = TAILQ_LAST(&w->jobs, job_list)) != NULL) {
         c->counters.leases_lost++;
-        jobs_again(c, job);
+        jobs_requeue(c, job);
     }
     free_worker(w);
 }
@@ -110,12 +110,12 @@ static void close_session(struct core *c, struct worker *w) {
 void sessions_lost(struct core *c, struct worker *w, const char *why) {
     if (w->lost)
         return;
-    if (w->ghost && w->running == 0) {
+    if (w->absent && w->running == 0) {
         close_session(c, w); /* all that it held was adopted */
         return;
     }
-    c->counters.workers_lost += !w->ghost;
-    core_say(c, CORE_WARN, w->ghost ? "worker-gone" : "worker-lost",
+    c->counters.workers_lost += !w->absent;
+    core_say(c, CORE_WARN, w->absent ? "worker-gone" : "worker-lost",
         "name=%s running=%" PRId64 " why=\"%s\"", w->name, w->running, why);
     close_session(c, w);
 }
@@ -126,13 +126,13 @@ static void bye(struct core *c, struct worker *w) {
 }
 
 void sessions_due(struct core *c, struct worker *w) {
-    sessions_lost(c, w, w->ghost ? "did not come back after the broker's restart" : "silent");
+    sessions_lost(c, w, w->absent ? "did not come back after the broker's restart" : "silent");
 }
 
 static void heard(struct core *c, struct worker *w) {
     w->heard_us = c->now.mono_us;
-    if (w->full) {
-        w->full = w->gone = false;
+    if (w->unsent) {
+        w->unsent = w->gone = false;
         sessions_unload(c, w);
         sessions_load(c, w);
     }
@@ -155,17 +155,17 @@ static void reject(
     core_to_peer(c, peer, &msg);
 }
 
-struct worker *sessions_ghost(struct core *c, const char *name) {
+struct worker *sessions_absent(struct core *c, const char *name) {
     struct worker *w, key = {.capacity = 0};
     (void)snprintf(key.name, sizeof key.name, "%s", name);
     if ((w = RB_FIND(worker_name_tree, &c->names, &key)) != NULL)
         return w;
     w = mem_new(1, sizeof *w);
     memcpy(w->name, key.name, sizeof w->name);
-    w->ghost = true;
+    w->absent = true;
     TAILQ_INIT(&w->jobs);
     (void)RB_INSERT(worker_name_tree, &c->names, w);
-    timeline_set(&c->worker_times, &w->timer, c->now.mono_us + CORE_GHOST_US);
+    timeline_set(&c->worker_times, &w->timer, c->now.mono_us + CORE_ABSENT_US);
     return w;
 }
 
@@ -206,7 +206,7 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     free(w->sources);
     w->sources = mem_copy(msg->sources, msg->source_count * sizeof *msg->sources);
     w->source_count = msg->source_count;
-    w->draining = w->resting = false;
+    w->draining = w->paused = false;
     set_trouble(c, w, msg->trouble);
     matching_add_worker(c, w);
     quarantine_worker_unfit(c, w);
@@ -241,7 +241,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     memcpy(key.name, msg->name, sizeof key.name);
     struct worker *old = RB_FIND(worker_name_tree, &c->names, &key);
     w = sessions_find(c, peer);
-    if (w == NULL && old != NULL && !old->ghost && !old->gone && contested(c, old, msg)) {
+    if (w == NULL && old != NULL && !old->absent && !old->gone && contested(c, old, msg)) {
         reject(c, peer, "conflict", "name: %s: another worker uses it; give each its own --name",
             msg->name);
         return;
@@ -252,13 +252,13 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     }
     if (w == NULL) {
         w = join(c, peer, msg);
-        w->contested_us = old != NULL && !old->ghost ? c->now.mono_us : 0;
+        w->contested_us = old != NULL && !old->absent ? c->now.mono_us : 0;
     } else {
         sessions_unload(c, w);
         fill(c, w, msg);
         sessions_load(c, w);
     }
-    w->beats++;
+    w->heartbeats++;
     leases_adopt(c, w, msg, old);
     if (old != NULL && old != w)
         sessions_lost(c, old, "its name joined anew");
@@ -289,12 +289,12 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
         sessions_bad(c, w, "leases: is missing");
         return;
     }
-    w->beats++;
+    w->heartbeats++;
     leases_adopt(c, w, msg, w);
     leases_sweep(c, w, SESSION_DEAD_MS * 1000);
     leases_disown(c, w, msg);
     sessions_unload(c, w);
-    w->resting = false;
+    w->paused = false;
     set_trouble(c, w, msg->trouble);
     sessions_load(c, w);
     if (msg->stats != NULL) {
@@ -313,7 +313,7 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
 void sessions_undelivered(
     struct core *c, struct worker *w, const struct session_msg *msg, enum core_sent sent) {
     sessions_unload(c, w);
-    w->full = true;
+    w->unsent = true;
     w->gone = sent == CORE_GONE;
     sessions_load(c, w);
     leases_unsent(c, w, msg);
@@ -403,7 +403,7 @@ void sessions_put_stats(struct core *c, msgpack_packer *pk) {
     struct worker *w;
     msgpack_pack_array(pk, (size_t)c->worker_count);
     RB_FOREACH(w, worker_name_tree, &c->names)
-    if (!w->ghost)
+    if (!w->absent)
         put_worker(c, pk, w);
 }
 

@@ -22,14 +22,14 @@ struct worker {
     LIST_HEAD(, match) matches; /* to the requirements that it fits */
     int64_t heard_us;
     int64_t contested_us; /* when its name was last taken over or fought for; 0: never */
-    uint64_t beats;
+    uint64_t heartbeats;
     bool draining, lost;
     bool serving; /* its matches count it as such */
     bool free;    /* its matches are among the free ones of their requirements */
-    bool ghost;   /* a name of before the restart that has not come back yet */
-    bool full;    /* took a message not: nothing is given to it until it is heard again */
+    bool absent;  /* held leases before the restart, and has not said hello since */
+    bool unsent;  /* a message did not reach it: give it nothing until it sends something */
     bool gone;    /* that was because its connection is */
-    bool resting; /* handed a trace back: nothing is given to it until its next heartbeat */
+    bool paused;  /* handed a trace back: give it nothing until its next heartbeat */
     void *stats;  /* the encoded map of its last heartbeat */
     size_t stats_size;
 };
@@ -44,7 +44,7 @@ void sessions_lost(struct core *core, struct worker *worker, const char *why);
 struct worker *sessions_find(struct core *core, const struct core_peer *peer);
 
 /* Holds what a worker of this name had before the restart, until it comes back. */
-struct worker *sessions_ghost(struct core *core, const char *name);
+struct worker *sessions_absent(struct core *core, const char *name);
 void sessions_undelivered(
     struct core *core, struct worker *worker, const struct session_msg *msg, enum core_sent sent);
 void sessions_free_all(struct core *core);
@@ -63,7 +63,7 @@ bool sessions_serves(const struct worker *worker);
 bool sessions_takes(const struct worker *worker);
 
 /* After it handed a trace back: it would do the same with the next one at once. */
-void sessions_rest(struct core *core, struct worker *worker);
+void sessions_pause(struct core *core, struct worker *worker);
 
 /* An order of all workers by the share of their capacity that is in use. */
 int sessions_compare_load(const struct worker *a, const struct worker *b);

@@ -44,7 +44,7 @@ static void a_restart_keeps_what_was_accepted(void **state) {
         ",'accepted_us':5000000,'worker':'one','run':1,") BODY("192.0.2.1", "reached") "}\n");
 }
 
-static void a_ghost_is_given_up_after_ten_seconds(void **state) {
+static void an_absent_worker_is_given_up_after_ten_seconds(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
@@ -66,7 +66,7 @@ static void a_ghost_is_given_up_after_ten_seconds(void **state) {
     EXPECT(WELCOME_AGAIN("w1") DONE("w1", "100"));
 }
 
-static void what_the_ghost_does_not_list_runs_anew(void **state) {
+static void what_a_returning_worker_does_not_list_runs_again(void **state) {
     (void)state;
     say_to("w1", HELLO("one", "2", ""));
     say_to("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "")));
@@ -532,8 +532,8 @@ static void an_id_like_our_own_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(a_restart_keeps_what_was_accepted),
-        CASE(a_ghost_is_given_up_after_ten_seconds),
-        CASE(what_the_ghost_does_not_list_runs_anew),
+        CASE(an_absent_worker_is_given_up_after_ten_seconds),
+        CASE(what_a_returning_worker_does_not_list_runs_again),
         CASE(fanouts_fill_the_queue),
         CASE(a_cut_connection_costs_no_run),
         CASE(a_hello_that_crossed_a_trace),

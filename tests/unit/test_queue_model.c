@@ -26,7 +26,7 @@ static int job_count;
 
 static struct mworker {
     bool joined, draining, trouble;
-    bool resting; /* handed something back since its last heartbeat */
+    bool paused; /* handed something back since its last heartbeat */
     int64_t capacity, running;
     int site;
     unsigned families, protocols;
@@ -65,7 +65,7 @@ static struct mworker *least(const struct mjob *job, bool with_room) {
     struct mworker *found = NULL;
     for (int i = 0; i < MAX_WORKERS; i++) {
         struct mworker *w = &workers[i];
-        if (!serves(w) || w->resting || !fits(w, job) ||
+        if (!serves(w) || w->paused || !fits(w, job) ||
             (with_room && (w->running >= w->capacity || i == reserved_worker)))
             continue;
         if (found == NULL || w->running * found->capacity < found->running * w->capacity)
@@ -231,7 +231,7 @@ static void hand_back(void) {
     int64_t lease = job->lease;
     job->run--;
     job->returns++;
-    workers[job->worker].resting = true;
+    workers[job->worker].paused = true;
     lift(job->worker);
     again(job);
     dispatch();
@@ -260,7 +260,7 @@ static void put_leases(int worker, struct session_msg *msg) {
 static void hello(int i) {
     struct mworker *w = &workers[i];
     w->joined = true;
-    w->draining = w->trouble = w->resting = false;
+    w->draining = w->trouble = w->paused = false;
     w->capacity = 1 + below(6);
     w->site = below(3);
     w->families = below(3) > 0 ? RIG_V4 : RIG_V4 | RIG_V6;
@@ -287,7 +287,7 @@ static void bye(int i) {
 static void beat(int i) {
     struct session_msg msg = {.op = SESSION_HEARTBEAT};
     workers[i].trouble = below(2) == 0;
-    workers[i].resting = false;
+    workers[i].paused = false;
     if (workers[i].trouble)
         lift(i);
     (void)snprintf(msg.trouble, sizeof msg.trouble, "%s", workers[i].trouble ? "it died" : "");

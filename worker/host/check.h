@@ -4,7 +4,7 @@
 #ifndef HOPMQ_WORKER_CHECK_H
 #define HOPMQ_WORKER_CHECK_H
 
-#include "worker/probing/interview.h"
+#include "worker/probing/mtr_features.h"
 
 #define CHECK_TEXT_BYTES 1024
 #define CHECK_LINE_BYTES (CHECK_TEXT_BYTES + 32)
@@ -30,7 +30,7 @@ struct check_facts {
     const char *path;          /* of mtr-packet; borrowed */
     const char *trouble;       /* what went wrong before CHECK_ANSWERED; borrowed */
     const char *mend;          /* NULL: check.c knows; borrowed */
-    struct interview said;     /* by mtr-packet */
+    struct mtr_features said;  /* by mtr-packet */
     struct mtr_reply loopback; /* to its UDP probe to ourselves, with CHECK_ANSWERED */
 
     bool root, ambient, bounded;  /* we are; CAP_NET_RAW is ambient; it is in the bounding set */

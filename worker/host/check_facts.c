@@ -61,8 +61,8 @@ static enum check_stage listen_to(struct check_facts *facts, int out) {
             if (!mtr_line_parse(&reply, line, size))
                 continue;
             if (reply.class == MTR_FEATURE) {
-                (void)interview_feature(&facts->said, &reply);
-            } else if (reply.token == INTERVIEW_RIGHTS_TOKEN) {
+                (void)mtr_features_take(&facts->said, &reply);
+            } else if (reply.token == MTR_FEATURES_RIGHTS_TOKEN) {
                 facts->loopback = reply;
                 return CHECK_ANSWERED;
             }
@@ -80,8 +80,8 @@ static int64_t files_of(pid_t pid) {
 }
 
 static void ask(struct reading *c, int in, int out) {
-    char questions[INTERVIEW_BYTES] = "";
-    size_t size = interview_ask(questions);
+    char questions[MTR_FEATURES_BYTES] = "";
+    size_t size = mtr_features_ask(questions);
     int status = 0;
     c->facts.files = files_of(c->pid);
     c->facts.id = c->pid % SLICES_ICMP_IDS;

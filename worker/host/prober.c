@@ -3,7 +3,7 @@
 #include "common/mem.h"
 #include "common/runtime/log.h"
 #include "worker/host/child.h"
-#include "worker/probing/interview.h"
+#include "worker/probing/mtr_features.h"
 #include "worker/probing/mux.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ struct prober {
     int bad_lines;   /* of this child */
     const char *why; /* it is replaced */
     struct mtr_framer framer;
-    struct interview said;
+    struct mtr_features said;
     size_t queued;
     char queue[OUT_BYTES];
 };
@@ -90,9 +90,9 @@ static const char *spawn(struct prober *p, int to_child[2], int from_child[2]) {
 static void on_readable(void *context, int fd, short events);
 
 static void ask_features(struct prober *p) {
-    char questions[INTERVIEW_BYTES] = "";
+    char questions[MTR_FEATURES_BYTES] = "";
     memset(&p->said, 0, sizeof p->said);
-    prober_send(p, questions, interview_ask(questions));
+    prober_send(p, questions, mtr_features_ask(questions));
     prober_flush(p);
 }
 
@@ -251,7 +251,7 @@ static void bad_line(struct prober *p) {
 }
 
 static void feature_answer(struct prober *p, const struct mtr_reply *reply) {
-    if (p->state != PROBER_STARTING || !interview_feature(&p->said, reply))
+    if (p->state != PROBER_STARTING || !mtr_features_take(&p->said, reply))
         bad_line(p);
 }
 
@@ -291,7 +291,7 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
     if (reply.token >= MUX_SEQ_CHECK_TOKEN) {
         if (!p->sink.reply(p->sink.context, &reply, now_us))
             count_bad(p);
-    } else if (reply.token == INTERVIEW_RIGHTS_TOKEN)
+    } else if (reply.token == MTR_FEATURES_RIGHTS_TOKEN)
         rights_answer(p, &reply);
     else if (reply.class == MTR_FEATURE)
         feature_answer(p, &reply);

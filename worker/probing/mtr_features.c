@@ -1,4 +1,4 @@
-#include "worker/probing/interview.h"
+#include "worker/probing/mtr_features.h"
 
 #include "common/protocol/trace.h"
 
@@ -7,13 +7,13 @@
 static const char *const features[] = {"version", "ip-4", "ip-6", "icmp", "udp", "tcp", "sctp"};
 
 #define FEATURES ((int)(sizeof features / sizeof features[0]))
-_Static_assert(INTERVIEW_RIGHTS_TOKEN == FEATURES + 1, "the rights are asked for last");
+_Static_assert(MTR_FEATURES_RIGHTS_TOKEN == FEATURES + 1, "the rights are asked for last");
 
-size_t interview_ask(char out[INTERVIEW_BYTES]) {
+size_t mtr_features_ask(char out[MTR_FEATURES_BYTES]) {
     size_t size = 0;
     for (int i = 0; i < FEATURES; i++)
         size += mtr_line_feature(out + size, i + 1, features[i]);
-    struct mtr_probe probe = {.token = INTERVIEW_RIGHTS_TOKEN,
+    struct mtr_probe probe = {.token = MTR_FEATURES_RIGHTS_TOKEN,
         .protocol = TRACE_UDP,
         .ttl = 64,
         .timeout_s = 1,
@@ -23,7 +23,7 @@ size_t interview_ask(char out[INTERVIEW_BYTES]) {
     return size + mtr_line_probe(out + size, &probe);
 }
 
-bool interview_feature(struct interview *said, const struct mtr_reply *reply) {
+bool mtr_features_take(struct mtr_features *said, const struct mtr_reply *reply) {
     int which = reply->token - 1;
     bool ok = strcmp(reply->support, "ok") == 0;
     if (which < 0 || which >= FEATURES)

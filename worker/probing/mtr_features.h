@@ -1,28 +1,28 @@
-/* interview: what a new mtr-packet is asked, and what it says. Pure. */
-#ifndef HOPMQ_INTERVIEW_H
-#define HOPMQ_INTERVIEW_H
+/* mtr_features: what a new mtr-packet is asked, and what it says. Pure. */
+#ifndef HOPMQ_MTR_FEATURES_H
+#define HOPMQ_MTR_FEATURES_H
 
 #include "worker/probing/mtr_line.h"
 
-/* What interview_ask() writes at most. */
-#define INTERVIEW_BYTES (8 * MTR_LINE_BYTES)
+/* What mtr_features_ask() writes at most. */
+#define MTR_FEATURES_BYTES (8 * MTR_LINE_BYTES)
 
 /* The token of the last question, one UDP probe to ourselves. Only raw sockets see its answer: a
  * child that fell back to unprivileged ones says no-reply (MTR_SILENT), and would report wrong
  * hops (measured, 0.95 to HEAD). Any other word, such as that there is no loopback here, says
  * nothing about them. */
-#define INTERVIEW_RIGHTS_TOKEN 8
+#define MTR_FEATURES_RIGHTS_TOKEN 8
 
-struct interview {
+struct mtr_features {
     char version[HOP_WORD_BYTES + 1]; /* empty: not said */
     unsigned families;                /* 1 << 4 | 1 << 6 */
     unsigned protocols;               /* 1 << enum trace_protocol */
 };
 
 /* Writes all questions, with tokens from 1, and returns their length. */
-size_t interview_ask(char out[INTERVIEW_BYTES]);
+size_t mtr_features_ask(char out[MTR_FEATURES_BYTES]);
 
 /* Takes what the child said about a feature; false if that was not asked. */
-bool interview_feature(struct interview *said, const struct mtr_reply *reply);
+bool mtr_features_take(struct mtr_features *said, const struct mtr_reply *reply);
 
 #endif

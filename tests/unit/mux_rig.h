@@ -41,11 +41,11 @@ static inline long argument(const char *line, const char *name) {
 static inline void on_send(void *context, const char *line, size_t size) {
     struct rig *rig = context;
     assert_true(rig->sent < MAX_SENT && size < MTR_LINE_BYTES);
-    if (strtol(line, NULL, 10) == MUX_SKIP_TOKEN) {
+    if (strtol(line, NULL, 10) == MTR_TOKEN_SKIP) {
         rig->skipped++;
         return;
     }
-    if (strtol(line, NULL, 10) == MUX_ASK_TOKEN) {
+    if (strtol(line, NULL, 10) == MTR_TOKEN_HEALTH) {
         rig->asked++;
         return;
     }
@@ -164,7 +164,7 @@ static inline void tick(struct rig *rig) {
     mux_tick(rig->mux, rig->now_us);
     while (rig->asked > 0 && !rig->hangs) {
         rig->asked--;
-        mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_ASK_TOKEN}, rig->now_us);
+        mux_reply(rig->mux, &(struct mtr_reply){.token = MTR_TOKEN_HEALTH}, rig->now_us);
         mux_tick(rig->mux, rig->now_us);
     }
 }

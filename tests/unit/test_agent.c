@@ -914,7 +914,7 @@ static void trouble_in_the_middle(void **state) {
     expect(rig, "10004 locate 11 192.0.2.1\n");
     unsigned probes = 0;
     for (unsigned i = 0; i < rig->sent; i++)
-        probes += rig->tokens[i] >= MUX_FIRST_TOKEN;
+        probes += rig->tokens[i] >= MTR_TOKEN_PROBES;
     assert_int_equal(probes, 4); /* 8 and 9 are forgotten: two of 7, one of 8, one of 11 */
     rig_end(rig);
 }

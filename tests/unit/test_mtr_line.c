@@ -6,6 +6,7 @@
 #include "tests/unit/rng.h"
 #include "tests/unit/transcript.h"
 #include "worker/probing/mtr_line.h"
+#include "worker/probing/mtr_tokens.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

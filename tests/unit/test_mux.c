@@ -585,7 +585,7 @@ static void numbers_of_others_are_skipped(void **state) {
     while (rig->sent == 0) {
         unsigned out = rig->skipped;
         for (unsigned i = 0; i < MUX_MAX_SKIPS; i++)
-            mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_SKIP_TOKEN}, rig->now_us);
+            mux_reply(rig->mux, &(struct mtr_reply){.token = MTR_TOKEN_SKIP}, rig->now_us);
         tick(rig);
         assert_true(rig->sent > 0 || rig->skipped > out);
     }
@@ -625,7 +625,7 @@ static void seq_checks_follow_the_prober(void **state) {
     tick(rig);
     assert_int_equal(rig->skipped, MUX_MAX_SKIPS);
     for (unsigned i = 0; i < MUX_MAX_SKIPS; i++)
-        mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_SKIP_TOKEN}, rig->now_us);
+        mux_reply(rig->mux, &(struct mtr_reply){.token = MTR_TOKEN_SKIP}, rig->now_us);
     tick(rig);
     assert_int_equal(rig->skipped, 434 + (SEQUENCE_COMMON + 7) / 8 - (MUX_SHELL_PROBES + 3 + 5));
     assert_int_equal(c->seq_checks_failed, 0);
@@ -719,7 +719,7 @@ static void tokens_come_back_late(void **state) {
             say(rig, i, EXPIRED);
     }
     qsort(rig->tokens, rig->sent, sizeof rig->tokens[0], by_value);
-    assert_true(rig->tokens[0] >= MUX_FIRST_TOKEN);
+    assert_true(rig->tokens[0] >= MTR_TOKEN_PROBES);
     for (unsigned i = 1; i < rig->sent; i++)
         assert_true(rig->tokens[i] != rig->tokens[i - 1]);
     rig_end(rig);

@@ -240,8 +240,8 @@ static void a_word_that_nobody_asked_for(void **state) {
     struct trace t = one_hop();
     struct rig *rig = sent_one(&t);
     for (int i = 0; i < 3; i++)
-        mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_ASK_TOKEN}, rig->now_us);
-    mux_reply(rig->mux, &(struct mtr_reply){.token = MUX_SKIP_TOKEN}, rig->now_us);
+        mux_reply(rig->mux, &(struct mtr_reply){.token = MTR_TOKEN_HEALTH}, rig->now_us);
+    mux_reply(rig->mux, &(struct mtr_reply){.token = MTR_TOKEN_SKIP}, rig->now_us);
     tick(rig);
     expect(rig, "");
     assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);

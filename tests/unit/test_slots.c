@@ -1,7 +1,8 @@
 /* slots: how many a prober has, and that a token means one use of one slot. */
 #include "tests/unit/check.h"
 
-#include "worker/probing/mux.h"
+#include "worker/probing/mtr_line.h"
+#include "worker/probing/mtr_tokens.h"
 #include "worker/probing/slots.h"
 
 #include <string.h>
@@ -53,7 +54,7 @@ static void a_token_is_one_use(void **state) {
     slots_limit(&slots, 96);
     struct slot *slot = slots_take(&slots, SLOT_PLAIN);
     int32_t token = slots_token(&slots, slot);
-    assert_true(token >= MUX_FIRST_TOKEN);
+    assert_true(token >= MTR_TOKEN_PROBES);
     assert_ptr_equal(slots_find(&slots, token), slot);
     assert_null(slots_find(&slots, token + 1));
     assert_null(slots_find(&slots, token + (1 << SLOTS_TOKEN_BITS)));
@@ -80,7 +81,7 @@ static void tokens_wrap(void **state) {
         struct slot *slot = slots_take(&slots, SLOT_PLAIN);
         assert_ptr_equal(slot, &slots.at[0]);
         tokens[i] = slots_token(&slots, slot);
-        assert_true(tokens[i] >= MUX_FIRST_TOKEN);
+        assert_true(tokens[i] >= MTR_TOKEN_PROBES);
         assert_ptr_equal(slots_find(&slots, tokens[i]), slot);
         slots_release(&slots, slot);
         TAILQ_REMOVE(&slots.free, slot, age);

@@ -136,18 +136,18 @@ static inline void world_on_send(void *context, const char *bytes, size_t size) 
     line[size] = '\0';
     WORLD_CHECK(w->up);
     long token = strtol(line, NULL, 10);
-    w->number += token != MUX_ASK_TOKEN;
-    if (token == MUX_SKIP_TOKEN || token == MUX_ASK_TOKEN) {
-        w->questions[token == MUX_ASK_TOKEN]++;
+    w->number += token != MTR_TOKEN_HEALTH;
+    if (token == MTR_TOKEN_SKIP || token == MTR_TOKEN_HEALTH) {
+        w->questions[token == MTR_TOKEN_HEALTH]++;
         return;
     }
-    if (token == MUX_SEQ_CHECK_TOKEN) {
+    if (token == MTR_TOKEN_SEQ_CHECK) {
         WORLD_CHECK(world_argument(line, " port ") == 4711);
         w->checked = w->number - 1;
         return;
     }
     WORLD_CHECK(w->out_count < w->slots);
-    WORLD_CHECK(token >= MUX_FIRST_TOKEN && token <= MTR_TOKEN_MAX);
+    WORLD_CHECK(token >= MTR_TOKEN_PROBES && token <= MTR_TOKEN_MAX);
     for (unsigned i = 0; i < w->out_count; i++)
         WORLD_CHECK(w->out[i].token != token);
     WORLD_CHECK(sscanf(line, "%*d send-probe ip-4 %45s local-ip-4 %45s ", target, source) == 2);
@@ -411,7 +411,7 @@ static inline void world_answer_questions(struct world *w) {
         while (w->questions[kind] > 0) {
             w->questions[kind]--;
             mux_reply(w->mux,
-                &(struct mtr_reply){.token = kind == 0 ? MUX_SKIP_TOKEN : MUX_ASK_TOKEN},
+                &(struct mtr_reply){.token = kind == 0 ? MTR_TOKEN_SKIP : MTR_TOKEN_HEALTH},
                 w->now_us);
             mux_tick(w->mux, w->now_us);
         }

@@ -62,7 +62,7 @@ static enum check_stage listen_to(struct check_facts *facts, int out) {
                 continue;
             if (reply.class == MTR_FEATURE) {
                 (void)mtr_features_take(&facts->said, &reply);
-            } else if (reply.token == MTR_FEATURES_RIGHTS_TOKEN) {
+            } else if (reply.token == MTR_TOKEN_RIGHTS) {
                 facts->loopback = reply;
                 return CHECK_ANSWERED;
             }

@@ -288,10 +288,10 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
             LOG_LEVEL_WARN, "prober-bad-line", "line=\"%.*s\"", size > 80 ? 80 : (int)size, line);
         return;
     }
-    if (reply.token >= MUX_SEQ_CHECK_TOKEN) {
+    if (reply.token >= MTR_TOKEN_SEQ_CHECK) {
         if (!p->sink.reply(p->sink.context, &reply, now_us))
             count_bad(p);
-    } else if (reply.token == MTR_FEATURES_RIGHTS_TOKEN)
+    } else if (reply.token == MTR_TOKEN_RIGHTS)
         rights_answer(p, &reply);
     else if (reply.class == MTR_FEATURE)
         feature_answer(p, &reply);

@@ -7,17 +7,14 @@
 static const char *const features[] = {"version", "ip-4", "ip-6", "icmp", "udp", "tcp", "sctp"};
 
 #define FEATURES ((int)(sizeof features / sizeof features[0]))
-_Static_assert(MTR_FEATURES_RIGHTS_TOKEN == FEATURES + 1, "the rights are asked for last");
+_Static_assert(MTR_TOKEN_RIGHTS == FEATURES + 1, "the rights are asked for last");
 
 size_t mtr_features_ask(char out[MTR_FEATURES_BYTES]) {
     size_t size = 0;
     for (int i = 0; i < FEATURES; i++)
         size += mtr_line_feature(out + size, i + 1, features[i]);
-    struct mtr_probe probe = {.token = MTR_FEATURES_RIGHTS_TOKEN,
-        .protocol = TRACE_UDP,
-        .ttl = 64,
-        .timeout_s = 1,
-        .size = 64};
+    struct mtr_probe probe = {
+        .token = MTR_TOKEN_RIGHTS, .protocol = TRACE_UDP, .ttl = 64, .timeout_s = 1, .size = 64};
     (void)addr_parse(&probe.target, "127.0.0.1");
     probe.local = probe.target;
     return size + mtr_line_probe(out + size, &probe);

@@ -2,6 +2,7 @@
 
 #include "common/decimal.h"
 #include "common/protocol/trace.h"
+#include "worker/probing/mtr_tokens.h"
 
 #include <errno.h>
 #include <stdio.h>

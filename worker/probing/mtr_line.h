@@ -10,10 +10,9 @@
 #include "common/addr.h"
 #include "common/protocol/hop.h"
 
-#define MTR_LINE_BYTES 512      /* the longest probe line is 229 bytes */
-#define MTR_WAY_BYTES 136       /* the longest way is 133 bytes */
-#define MTR_REPLY_BYTES 1024    /* the longest reply, with 8 labels, is under 400 bytes */
-#define MTR_TOKEN_MAX INT32_MAX /* mtr-packet keeps tokens in an int; 0 is its own */
+#define MTR_LINE_BYTES 512   /* the longest probe line is 229 bytes */
+#define MTR_WAY_BYTES 136    /* the longest way is 133 bytes */
+#define MTR_REPLY_BYTES 1024 /* the longest reply, with 8 labels, is under 400 bytes */
 
 struct mtr_probe {
     int32_t token;

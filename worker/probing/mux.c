@@ -282,7 +282,7 @@ static void ask(struct mux *m, int64_t now_us) {
         TAILQ_INSERT_TAIL(&m->asked, slot, overdue);
     }
     prober_health_asked(&m->health, now_us);
-    m->sink.send(m->sink.context, line, mtr_line_feature(line, MUX_ASK_TOKEN, "version"));
+    m->sink.send(m->sink.context, line, mtr_line_feature(line, MTR_TOKEN_HEALTH, "version"));
 }
 
 /* The prober has said a word: what it had not answered before that is over. */
@@ -379,15 +379,15 @@ static void slot_reply(
 
 /* True if the mux asked for it. */
 static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
-    if (token == MUX_SEQ_CHECK_TOKEN && m->seq_checks_out > 0) {
+    if (token == MTR_TOKEN_SEQ_CHECK && m->seq_checks_out > 0) {
         m->seq_checks_out--;
         return true; /* the connection says more, or that it does not come */
     }
-    if (token == MUX_SKIP_TOKEN && m->skips_out > 0) {
+    if (token == MTR_TOKEN_SKIP && m->skips_out > 0) {
         m->skips_out--;
         return true;
     }
-    if (token == MUX_ASK_TOKEN && m->health.out) {
+    if (token == MTR_TOKEN_HEALTH && m->health.out) {
         answered(m, now_us);
         return true;
     }

@@ -8,6 +8,7 @@
 #define HOPMQ_MUX_H
 
 #include "worker/probing/mtr_line.h"
+#include "worker/probing/mtr_tokens.h"
 #include "worker/probing/sequence.h"
 #include "worker/probing/slots.h"
 #include "worker/probing/tracer.h"
@@ -16,21 +17,13 @@
  * once must fit the prober's socket: 277 small replies at Linux's default (measured). */
 #define MUX_AHEAD 128
 
-/* Tokens of probes begin here; the three below are the mux's too, all others the prober shell's. */
-#define MUX_FIRST_TOKEN 2048
-
-/* The token of commands that only use up a sequence number, and how many may be unanswered. */
-#define MUX_SKIP_TOKEN (MUX_FIRST_TOKEN - 1)
+/* Commands that only use up a sequence number: so many may be unanswered. */
+#define MUX_MAX_SKIPS 4096
 
 /* Numbers that the prober shell has used when the prober is up: one probe, to see its rights. */
 #define MUX_SHELL_PROBES 1
 
-/* The token of the question whether the prober is there at all: see mux_tick(). */
-#define MUX_ASK_TOKEN (MUX_FIRST_TOKEN - 2)
-#define MUX_MAX_SKIPS 4096
-
-/* The token of probes that show the prober's sequence number, and how long one is waited for. */
-#define MUX_SEQ_CHECK_TOKEN (MUX_FIRST_TOKEN - 3)
+/* A probe that shows the prober's sequence number is waited for as long as this. */
 #define MUX_SEQ_CHECK_US 2000000
 
 /* A probe over a socket (TCP, SCTP) never waits longer, see docs/protocol.md, timeout_ms. */
@@ -110,7 +103,7 @@ void mux_cancel(struct mux *mux, struct mux_job *job, int64_t now_us);
 /* Drops a trace without a result. */
 void mux_forget(struct mux *mux, struct mux_job *job);
 
-/* A line of the prober with a token of MUX_SEQ_CHECK_TOKEN or more. False if nobody has asked for
+/* A line of the prober with a token of MTR_TOKEN_SEQ_CHECK or more. False if nobody has asked for
  * it.
  */
 bool mux_reply(struct mux *mux, const struct mtr_reply *reply, int64_t now_us);

@@ -134,7 +134,7 @@ static bool number_free(struct mux *m, int64_t now_us) {
         m->counters.sequence_waits++;
         return false;
     }
-    size_t size = skip > 0 ? mtr_line_skip(line, MUX_SKIP_TOKEN) : 0;
+    size_t size = skip > 0 ? mtr_line_skip(line, MTR_TOKEN_SKIP) : 0;
     for (; skip > 0; skip--) {
         if (m->skips_out == MUX_MAX_SKIPS)
             return false;
@@ -149,7 +149,7 @@ static bool number_free(struct mux *m, int64_t now_us) {
 /* One probe that shows its number to ourselves; see sequence.h. */
 static void send_seq_check(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
-    struct mtr_probe probe = {.token = MUX_SEQ_CHECK_TOKEN,
+    struct mtr_probe probe = {.token = MTR_TOKEN_SEQ_CHECK,
         .protocol = TRACE_TCP,
         .ttl = 64,
         .timeout_s = MUX_STREAM_TIMEOUT_S,

@@ -40,8 +40,8 @@ WORKER_LDLIBS := $(ALL_LDLIBS) $(HTTP) $(CARES) $(RESOLV)
 # Modules without clock, socket or stdio; tests/gates/pure checks that it stays so. Folders that are
 # wholly pure are named by wildcards, single modules of the others by name.
 PURE_FOLDERS := broker/core worker/session worker/probing common common/protocol
-PURE_CLI := feed submission_item json text progress pong refusal render replay stats_text submission \
-	submission_answer submission_parts
+PURE_CLI := feed json progress render reply stats_text submission submission_answer submission_item \
+	submission_parts text
 PURE := $(patsubst %.c,%,$(wildcard $(PURE_FOLDERS:%=%/*.c))) \
 	broker/metrics broker/store/batch broker/store/columns broker/store/store_memory \
 	worker/metrics worker/host/check $(PURE_CLI:%=clients/cli/%)

@@ -4,8 +4,9 @@
 #include "clients/cli/json.h"
 #include "clients/cli/output.h"
 #include "clients/cli/progress.h"
-#include "clients/cli/refusal.h"
-#include "clients/cli/submission_item.h"
+#include "clients/cli/reply.h"
+#include "common/protocol/request.h"
+#include "common/protocol/result.h"
 
 #include <bsd/stdlib.h>
 #include <stdlib.h>
@@ -85,8 +86,7 @@ static const struct argp fetch_argp = {text_options, parse, "ID...",
 static void send_request(struct ids_command *cmd) {
     msgpack_sbuffer bytes;
     msgpack_sbuffer_init(&bytes);
-    submission_item_put_ids(
-        &bytes, cmd->op, ++cmd->req, cmd->ids + cmd->next, (uint32_t)cmd->asked);
+    request_put_ids(&bytes, cmd->op, ++cmd->req, cmd->ids + cmd->next, (uint32_t)cmd->asked);
     connection_send(cmd->connection, &bytes);
     cmd->again_us = INT64_MAX;
 }
@@ -103,7 +103,7 @@ static void ask(struct ids_command *cmd) {
 }
 
 static void on_up(
-    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     (void)pong;
     (void)root;
     (void)rtt_us;
@@ -225,10 +225,10 @@ static bool on_answer(struct ids_command *cmd, const msgpack_object *root, struc
 }
 
 static void on_error(struct ids_command *cmd, const struct connection_message *message) {
-    struct refusal refusal;
-    refusal_get(&refusal, message->root);
-    if (refusal_is_busy(&refusal) && refusal.retry_ms > 0)
-        cmd->again_us = reactor_now().mono_us + refusal_wait_us(refusal.retry_ms, arc4random());
+    struct reply_error refusal;
+    reply_error_get(&refusal, message->root);
+    if (reply_error_is_busy(&refusal) && refusal.retry_ms > 0)
+        cmd->again_us = reactor_now().mono_us + reply_retry_us(refusal.retry_ms, arc4random());
     else
         connection_end(cmd->connection, connection_refused(message));
 }

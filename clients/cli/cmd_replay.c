@@ -1,7 +1,6 @@
 /* hopmq replay: prints results that were published before, as far as the broker keeps them. */
 #include "clients/cli/output.h"
 #include "clients/cli/replay_request.h"
-#include "clients/cli/show.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -65,7 +64,7 @@ static const struct argp argp = {
 };
 
 static void on_up(
-    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     struct replay_command *cmd = context;
     (void)pong;
     (void)root;
@@ -73,7 +72,8 @@ static void on_up(
     replay_request_send(&cmd->request, cmd->after, cmd->left);
 }
 
-static bool print(struct replay_command *cmd, const struct replay *replay, struct wire_error *err) {
+static bool print(
+    struct replay_command *cmd, const struct reply_replay *replay, struct wire_error *err) {
     const msgpack_object_array *results = &replay->results->via.array;
     for (uint32_t i = 0; i < results->size && cmd->left > 0 && !output_failed(); i++) {
         struct result_head head;
@@ -86,14 +86,14 @@ static bool print(struct replay_command *cmd, const struct replay *replay, struc
                 cmd->after);
             return false;
         }
-        show_result(&head, &body, &results->ptr[i], cmd->json);
+        output_result(&head, &body, &results->ptr[i], cmd->json);
         cmd->after = head.seq;
         cmd->left--;
     }
     return true;
 }
 
-static void on_replay(struct replay_command *cmd, const struct replay *replay) {
+static void on_replay(struct replay_command *cmd, const struct reply_replay *replay) {
     struct wire_error err;
     if (cmd->origin != 0 && replay->origin != cmd->origin) {
         output_warn("the broker has begun to count again; the results that it had are gone");
@@ -102,7 +102,7 @@ static void on_replay(struct replay_command *cmd, const struct replay *replay) {
     }
     cmd->origin = replay->origin;
     if (replay->lost_to > 0) {
-        show_lost(replay->lost_from, replay->lost_to, cmd->request.stream);
+        output_lost(replay->lost_from, replay->lost_to, cmd->request.stream);
         cmd->lost = true;
     }
     if (!print(cmd, replay, &err)) {
@@ -119,7 +119,7 @@ static void on_replay(struct replay_command *cmd, const struct replay *replay) {
 
 static void on_message(void *context, const struct connection_message *message) {
     struct replay_command *cmd = context;
-    struct replay replay;
+    struct reply_replay replay;
     switch (replay_request_message(&cmd->request, message, &replay)) {
     case REPLAY_REQUEST_ANSWER:
         on_replay(cmd, &replay);

@@ -55,18 +55,18 @@ static void finish(struct stats_command *cmd, struct text *text) {
 }
 
 static void on_pong(
-    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     struct stats_command *cmd = context;
     struct text text = {0};
     if (cmd->json)
         json_line(&text, root, "req");
     else
-        pong_render(&text, pong, cmd->common->broker, rtt_us);
+        reply_ping_render(&text, pong, cmd->common->broker, rtt_us);
     finish(cmd, &text);
 }
 
 static void ask_stats(
-    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     struct stats_command *cmd = context;
     msgpack_sbuffer bytes;
     msgpack_packer pk;

@@ -2,7 +2,6 @@
 #include "clients/cli/command.h"
 #include "clients/cli/output.h"
 #include "clients/cli/render.h"
-#include "clients/cli/show.h"
 #include "clients/cli/submit_run.h"
 
 #include <stdlib.h>
@@ -100,7 +99,7 @@ static void on_result(void *context, struct submission_item *item, const struct 
     cmd->headed = true;
     output_text(&text);
     text_free(&text);
-    show_result(head, body, root, cmd->json);
+    output_result(head, body, root, cmd->json);
 }
 
 int command_submit(struct command_options *common, int argc, char **argv) {

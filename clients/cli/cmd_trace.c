@@ -6,7 +6,6 @@
 #include "clients/cli/command.h"
 #include "clients/cli/output.h"
 #include "clients/cli/progress.h"
-#include "clients/cli/show.h"
 #include "clients/cli/submit_run.h"
 #include "common/mem.h"
 
@@ -148,7 +147,7 @@ static void on_json(void *context, struct submission_item *item, const struct re
     const struct result_body *body, const msgpack_object *root) {
     (void)context;
     (void)item;
-    show_result(head, body, root, true);
+    output_result(head, body, root, true);
 }
 
 int command_trace(struct command_options *common, int argc, char **argv) {

@@ -8,8 +8,8 @@
 #include "clients/cli/output.h"
 #include "clients/cli/render.h"
 #include "clients/cli/replay_request.h"
-#include "clients/cli/show.h"
 #include "common/protocol/hop.h"
+#include "common/protocol/request.h"
 #include "common/protocol/result.h"
 #include "common/runtime/sock.h"
 
@@ -34,7 +34,7 @@ struct watch_command {
     struct connection *connection;
     zsock_t *socket;
     struct wire_doc doc;
-    char endpoint[PONG_ENDPOINT_BYTES + 1];
+    char endpoint[REPLY_ENDPOINT_BYTES + 1];
 };
 
 enum { KEY_JSON = 'j', KEY_HOPS = 0x400, KEY_AFTER, KEY_COUNT = 'n' };
@@ -101,7 +101,7 @@ static bool full(const struct watch_command *cmd) {
 
 static void show(struct watch_command *cmd, const struct result_head *head,
     const struct result_body *body, const msgpack_object *map) {
-    show_result(head, body, map, cmd->json);
+    output_result(head, body, map, cmd->json);
     cmd->seen++;
     if (full(cmd))
         connection_end(cmd->connection, cmd->lost ? COMMAND_OTHERWISE : COMMAND_OK);
@@ -234,7 +234,7 @@ static bool show_replayed(
 }
 
 static bool on_replay(
-    struct watch_command *cmd, const struct replay *replay, struct wire_error *err) {
+    struct watch_command *cmd, const struct reply_replay *replay, struct wire_error *err) {
     const msgpack_object_array *results = &replay->results->via.array;
     int64_t before = cmd->feed.after;
     bool same = feed_replay(&cmd->feed, replay);
@@ -244,7 +244,7 @@ static bool on_replay(
         return true;
     }
     if (replay->lost_to > 0) {
-        show_lost(replay->lost_from, replay->lost_to, cmd->stream);
+        output_lost(replay->lost_from, replay->lost_to, cmd->stream);
         cmd->lost = true;
     }
     for (uint32_t i = 0; i < results->size && !full(cmd) && !output_failed(); i++)
@@ -269,7 +269,7 @@ static void on_refusal(struct watch_command *cmd, const struct connection_messag
 
 static void on_message(void *context, const struct connection_message *message) {
     struct watch_command *cmd = context;
-    struct replay replay;
+    struct reply_replay replay;
     struct wire_error err;
     enum replay_request_got got = replay_request_message(&cmd->request, message, &replay);
     if (got == REPLAY_REQUEST_NOTHING)
@@ -299,11 +299,11 @@ static void subscribe(struct watch_command *cmd, const char *kind) {
 }
 
 static void on_up(
-    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     struct watch_command *cmd = context;
     (void)root;
     (void)rtt_us;
-    if (pong_results(pong, cmd->common->broker, cmd->endpoint))
+    if (reply_ping_results(pong, cmd->common->broker, cmd->endpoint))
         cmd->socket = sock_new_connected(ZMQ_SUB, cmd->endpoint);
     if (cmd->socket == NULL) {
         output_warn("%s: the broker does not say where it publishes", cmd->common->broker);

@@ -123,9 +123,9 @@ int connection_refused(const struct connection_message *message) {
 }
 
 static void on_pong(struct connection *c, const msgpack_object *root) {
-    struct pong pong;
+    struct reply_ping pong;
     struct wire_error err;
-    if (!pong_get(&pong, root, &err)) {
+    if (!reply_ping_get(&pong, root, &err)) {
         connection_nonsense(&err);
         return;
     }

@@ -7,7 +7,7 @@
 #define HOPMQ_CLIENT_CONNECTION_H
 
 #include "clients/cli/command.h"
-#include "clients/cli/pong.h"
+#include "clients/cli/reply.h"
 #include "common/runtime/reactor.h"
 
 struct connection;
@@ -22,7 +22,8 @@ struct connection_message {
 /* All but `message` may be NULL. */
 struct connection_events {
     void *context;
-    void (*up)(void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us);
+    void (*up)(
+        void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us);
     void (*message)(void *context, const struct connection_message *message);
     /* The broker was started again, and has what it had. Without this the loop ends. */
     void (*restarted)(void *context);

@@ -82,7 +82,7 @@ bool feed_alive(struct feed *feed, const msgpack_object *alive, int64_t now_us,
     return true;
 }
 
-bool feed_replay(struct feed *feed, const struct replay *replay) {
+bool feed_replay(struct feed *feed, const struct reply_replay *replay) {
     bool same = replay->origin == feed->origin;
     feed->epoch = replay->epoch;
     if (!same)
@@ -107,7 +107,7 @@ static void go_on_behind_target(struct feed *feed) {
         feed->stream_last = feed->stream_target;
 }
 
-enum feed_verdict feed_replay_end(struct feed *feed, const struct replay *replay) {
+enum feed_verdict feed_replay_end(struct feed *feed, const struct reply_replay *replay) {
     if (replay->more)
         return FEED_ASK;
     go_on_behind_target(feed);

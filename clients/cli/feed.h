@@ -7,7 +7,7 @@
 #ifndef HOPMQ_CLIENT_FEED_H
 #define HOPMQ_CLIENT_FEED_H
 
-#include "clients/cli/replay.h"
+#include "clients/cli/reply.h"
 
 enum feed_verdict {
     FEED_SKIP, /* nothing to do; a result was shown before, or will come in a replay */
@@ -42,13 +42,13 @@ bool feed_alive(struct feed *feed, const msgpack_object *alive, int64_t now_us,
 
 /* The replay was answered: first this, then each of its results, then feed_replay_end(). False if
  * the answer is of a broker that has begun to count again: ask again. */
-bool feed_replay(struct feed *feed, const struct replay *replay);
+bool feed_replay(struct feed *feed, const struct reply_replay *replay);
 
 /* True if the result is to be shown. */
 bool feed_replay_result(struct feed *feed, int64_t seq, int64_t stream_seq);
 
 /* FEED_ASK if there is more. */
-enum feed_verdict feed_replay_end(struct feed *feed, const struct replay *replay);
+enum feed_verdict feed_replay_end(struct feed *feed, const struct reply_replay *replay);
 
 /* There will be no replay: goes on behind what is missing. Returns how many results that is, at
  * least. */

@@ -1,6 +1,10 @@
 #include "clients/cli/output.h"
 
+#include "clients/cli/json.h"
+#include "clients/cli/render.h"
+
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,4 +34,20 @@ void output_warn(const char *format, ...) {
     text_end(&line);
     (void)fwrite(line.bytes, 1, line.size, stderr);
     text_free(&line);
+}
+
+void output_result(const struct result_head *head, const struct result_body *body,
+    const msgpack_object *map, bool json) {
+    struct text text = {0};
+    if (json)
+        json_line(&text, map, "req");
+    else
+        render_line(&text, head, body);
+    output_text(&text);
+    text_free(&text);
+}
+
+void output_lost(int64_t from, int64_t to, const char *stream) {
+    output_warn("results %" PRId64 " to %" PRId64 " are no longer kept%s%s", from, to,
+        stream != NULL ? "; some may have been of " : "", stream != NULL ? stream : "");
 }

@@ -1,6 +1,7 @@
 #include "clients/cli/replay_request.h"
 
-#include "clients/cli/refusal.h"
+#include "clients/cli/reply.h"
+#include "common/protocol/request.h"
 
 #include <bsd/stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 static void send_now(struct replay_request *request) {
     msgpack_sbuffer bytes;
     msgpack_sbuffer_init(&bytes);
-    replay_put(&bytes, request->req, request->after, request->stream, request->limit);
+    request_put_replay(&bytes, request->req, request->after, request->stream, request->limit);
     connection_send(request->connection, &bytes);
     request->send_us = reactor_now().mono_us + RESEND_US;
 }
@@ -29,21 +30,21 @@ void replay_request_send(struct replay_request *request, int64_t after, int64_t 
 
 static enum replay_request_got on_error(
     struct replay_request *request, const msgpack_object *root) {
-    struct refusal refusal;
-    refusal_get(&refusal, root);
-    if (!refusal_is_busy(&refusal)) {
+    struct reply_error refusal;
+    reply_error_get(&refusal, root);
+    if (!reply_error_is_busy(&refusal)) {
         request->waiting = false;
         return REPLAY_REQUEST_REFUSED;
     }
     int64_t retry_ms = refusal.retry_ms > 0 ? refusal.retry_ms : BUSY_MS;
-    int64_t wait_us = refusal_wait_us(retry_ms, arc4random());
+    int64_t wait_us = reply_retry_us(retry_ms, arc4random());
     request->send_us = reactor_now().mono_us + wait_us;
     connection_give_up_after(request->connection, wait_us + ANSWER_US, SILENT);
     return REPLAY_REQUEST_NOTHING;
 }
 
 enum replay_request_got replay_request_message(struct replay_request *request,
-    const struct connection_message *message, struct replay *replay) {
+    const struct connection_message *message, struct reply_replay *replay) {
     struct wire_error err;
     if (!request->waiting || message->req != request->req)
         return REPLAY_REQUEST_NOTHING;
@@ -53,7 +54,7 @@ enum replay_request_got replay_request_message(struct replay_request *request,
     bool good = strcmp(message->op, "results") == 0;
     if (!good)
         wire_fail(&err, "bad-request", "op", "%s: not an answer to replay", message->op);
-    if (good && replay_get(replay, message->root, &err))
+    if (good && reply_replay_get(replay, message->root, &err))
         return REPLAY_REQUEST_ANSWER;
     connection_nonsense(&err);
     return REPLAY_REQUEST_NONSENSE;

@@ -1,11 +1,9 @@
-/* replay_request: one request for a replay at a time, sent again until it is answered; the shell
- * around replay.
- */
+/* replay_request: one request for a replay at a time, sent again until it is answered. Shell. */
 #ifndef HOPMQ_CLIENT_REPLAY_REQUEST_H
 #define HOPMQ_CLIENT_REPLAY_REQUEST_H
 
 #include "clients/cli/connection.h"
-#include "clients/cli/replay.h"
+#include "clients/cli/reply.h"
 
 /* Start from {.connection, .stream = NULL for all}. */
 struct replay_request {
@@ -26,7 +24,7 @@ void replay_request_send(struct replay_request *request, int64_t after, int64_t 
 
 /* Takes a message from the broker; an answer borrows from it. */
 enum replay_request_got replay_request_message(struct replay_request *request,
-    const struct connection_message *message, struct replay *replay);
+    const struct connection_message *message, struct reply_replay *replay);
 
 /* When replay_request_tick() is wanted; INT64_MAX: never. */
 int64_t replay_request_next(const struct replay_request *request);

@@ -107,7 +107,7 @@ static void send_batch(
     if (batch->req == 0)
         batch->req = ++s->last_req;
     batch->sent_us = now_us;
-    submission_item_put_submit(out, batch->req, s->notify, &traces, count);
+    request_put_submit(out, batch->req, s->notify, &traces, count);
     msgpack_sbuffer_destroy(&traces);
 }
 
@@ -125,7 +125,7 @@ static bool poll_fetch(struct submission *s, int64_t now_us, msgpack_sbuffer *ou
         late[count++] = item->id;
     }
     if (count > 0)
-        submission_item_put_ids(out, "fetch", ++s->last_req, late, count);
+        request_put_ids(out, "fetch", ++s->last_req, late, count);
     return count > 0;
 }
 
@@ -139,7 +139,7 @@ static bool poll_cancel(struct submission *s, msgpack_sbuffer *out) {
         s->cancel_next = TAILQ_NEXT(s->cancel_next, link);
     }
     if (count > 0)
-        submission_item_put_ids(out, "cancel", ++s->last_req, ids, count);
+        request_put_ids(out, "cancel", ++s->last_req, ids, count);
     return count > 0;
 }
 

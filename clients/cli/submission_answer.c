@@ -1,6 +1,6 @@
 #include "clients/cli/submission_state.h"
 
-#include "clients/cli/refusal.h"
+#include "clients/cli/reply.h"
 
 #include <string.h>
 
@@ -21,9 +21,9 @@ static void busy(struct submission *s, struct submission_item *item, int64_t now
 
 static void refuse(struct submission *s, struct submission_item *item, const msgpack_object *error,
     int64_t now_us) {
-    struct refusal refusal;
-    refusal_get(&refusal, error);
-    if (refusal_is_busy(&refusal) && !s->gave_up) {
+    struct reply_error refusal;
+    reply_error_get(&refusal, error);
+    if (reply_error_is_busy(&refusal) && !s->gave_up) {
         if (s->retry_ms < refusal.retry_ms)
             s->retry_ms = refusal.retry_ms;
         busy(s, item, now_us);
@@ -71,7 +71,7 @@ static void settle_batch(struct submission *s, struct submission_batch *batch,
     if (s->backoff_us > BACKOFF_MAX_US)
         s->backoff_us = BACKOFF_MAX_US;
     s->hold_until_us =
-        now_us + (s->retry_ms > 0 ? refusal_wait_us(s->retry_ms, s->chance) : s->backoff_us);
+        now_us + (s->retry_ms > 0 ? reply_retry_us(s->retry_ms, s->chance) : s->backoff_us);
 }
 
 static struct submission_batch *find_batch(struct submission *s, int64_t req) {

@@ -75,33 +75,3 @@ void submission_item_put_trace(
     (void)snprintf(trace.id, sizeof trace.id, "%s", item->id);
     trace_put_map(pk, &trace);
 }
-
-static void put_head(msgpack_packer *pk, const char *op, int64_t req, uint32_t pairs) {
-    msgpack_object number = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = (uint64_t)req};
-    request_put_head(pk, op, &number, pairs);
-}
-
-void submission_item_put_submit(
-    msgpack_sbuffer *out, int64_t req, bool notify, const msgpack_sbuffer *traces, uint32_t count) {
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
-    put_head(&pk, "submit", req, 1U + notify);
-    if (notify) {
-        wire_put_text(&pk, "notify");
-        msgpack_pack_true(&pk);
-    }
-    wire_put_text(&pk, "traces");
-    msgpack_pack_array(&pk, count);
-    (void)msgpack_sbuffer_write(out, traces->data, traces->size);
-}
-
-void submission_item_put_ids(
-    msgpack_sbuffer *out, const char *op, int64_t req, const char *const *ids, uint32_t count) {
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
-    put_head(&pk, op, req, 1);
-    wire_put_text(&pk, "ids");
-    msgpack_pack_array(&pk, count);
-    for (uint32_t i = 0; i < count; i++)
-        wire_put_text(&pk, ids[i]);
-}

@@ -1,4 +1,4 @@
-/* submission_item: one trace that a client submits, and the requests that name traces. Pure. */
+/* submission_item: one trace that a client submits, and what came of it. Pure. */
 #ifndef HOPMQ_CLIENT_SUBMISSION_ITEM_H
 #define HOPMQ_CLIENT_SUBMISSION_ITEM_H
 
@@ -58,13 +58,5 @@ bool submission_item_has_part(const struct submission_item *item, int64_t seq);
 /* Packs the item's trace: the fields of `common`, its target and its id. */
 void submission_item_put_trace(
     msgpack_packer *pk, const struct submission_item *item, const struct trace *common);
-
-/* Packs a whole `submit` around traces that are packed already. */
-void submission_item_put_submit(
-    msgpack_sbuffer *out, int64_t req, bool notify, const msgpack_sbuffer *traces, uint32_t count);
-
-/* Packs a whole `fetch`, `cancel` or `status`. */
-void submission_item_put_ids(
-    msgpack_sbuffer *out, const char *op, int64_t req, const char *const *ids, uint32_t count);
 
 #endif

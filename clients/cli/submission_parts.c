@@ -65,7 +65,7 @@ static void fetch(
         ids[i] = members[i].id;
     item->fetch_req = ++s->last_req;
     item->held_until_us = now_us + FETCH_US;
-    submission_item_put_ids(out, "fetch", item->fetch_req, ids, count);
+    request_put_ids(out, "fetch", item->fetch_req, ids, count);
     free(members);
 }
 

@@ -193,7 +193,7 @@ static void part(void *context, struct submission_item *item, const msgpack_obje
 /* ---- events of the line ----------------------------------------------------------------- */
 
 static void on_up(
-    void *context, const struct pong *pong, const msgpack_object *root, int64_t rtt_us) {
+    void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     (void)pong;
     (void)root;
     (void)rtt_us;

@@ -136,6 +136,47 @@ void request_put_head(
     }
 }
 
+static void put_numbered_head(msgpack_packer *pk, const char *op, int64_t req, uint32_t pairs) {
+    msgpack_object number = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER, .via.u64 = (uint64_t)req};
+    request_put_head(pk, op, &number, pairs);
+}
+
+void request_put_submit(
+    msgpack_sbuffer *out, int64_t req, bool notify, const msgpack_sbuffer *traces, uint32_t count) {
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+    put_numbered_head(&pk, "submit", req, 1U + notify);
+    if (notify) {
+        wire_put_text(&pk, "notify");
+        msgpack_pack_true(&pk);
+    }
+    wire_put_text(&pk, "traces");
+    msgpack_pack_array(&pk, count);
+    (void)msgpack_sbuffer_write(out, traces->data, traces->size);
+}
+
+void request_put_ids(
+    msgpack_sbuffer *out, const char *op, int64_t req, const char *const *ids, uint32_t count) {
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+    put_numbered_head(&pk, op, req, 1);
+    wire_put_text(&pk, "ids");
+    msgpack_pack_array(&pk, count);
+    for (uint32_t i = 0; i < count; i++)
+        wire_put_text(&pk, ids[i]);
+}
+
+void request_put_replay(
+    msgpack_sbuffer *out, int64_t req, int64_t after, const char *stream, int64_t limit) {
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+    put_numbered_head(&pk, "replay", req, 2U + (stream != NULL));
+    wire_put_key_int(&pk, "after", after);
+    if (stream != NULL)
+        wire_put_key_text(&pk, "stream", stream);
+    wire_put_key_int(&pk, "limit", limit);
+}
+
 static uint32_t count_error_pairs(const struct wire_error *err) {
     return 2U + (err->field[0] != '\0') + (err->reason[0] != '\0') + (err->retry_ms != 0);
 }

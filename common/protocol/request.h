@@ -41,6 +41,18 @@ bool request_get(struct request *request, const msgpack_object *root, struct wir
 void request_put_head(
     msgpack_packer *pk, const char *op, const msgpack_object *req, uint32_t pairs);
 
+/* Packs a whole `submit` around `count` traces that are packed already. */
+void request_put_submit(
+    msgpack_sbuffer *out, int64_t req, bool notify, const msgpack_sbuffer *traces, uint32_t count);
+
+/* Packs a whole `fetch`, `cancel` or `status`. */
+void request_put_ids(
+    msgpack_sbuffer *out, const char *op, int64_t req, const char *const *ids, uint32_t count);
+
+/* Packs a whole `replay`; stream NULL: all. */
+void request_put_replay(
+    msgpack_sbuffer *out, int64_t req, int64_t after, const char *stream, int64_t limit);
+
 /* Packs a whole `error`. */
 void request_put_error(msgpack_packer *pk, const msgpack_object *req, const struct wire_error *err);
 

@@ -2,7 +2,8 @@
 #include "tests/unit/check.h"
 
 #include "clients/cli/feed.h"
-#include "clients/cli/refusal.h"
+#include "clients/cli/reply.h"
+#include "common/protocol/request.h"
 #include "tests/unit/rng.h"
 #include "tests/unit/wire_parse.h"
 
@@ -46,8 +47,8 @@ static enum feed_verdict alive(
     return verdict;
 }
 
-static struct replay answer(int64_t epoch, int64_t origin, bool more, int64_t lost_to) {
-    return (struct replay){.more = more,
+static struct reply_replay answer(int64_t epoch, int64_t origin, bool more, int64_t lost_to) {
+    return (struct reply_replay){.more = more,
         .lost_from = lost_to > 0 ? 1 : 0,
         .lost_to = lost_to,
         .epoch = epoch,
@@ -81,7 +82,7 @@ static void a_gap_is_filled(void **state) {
     assert_int_equal(feed_result(&feed, 1, 14, 1), FEED_ASK);
     assert_int_equal(feed.after, 10);
     /* in two pages; the first says that 11 is gone */
-    struct replay first = answer(1, 1, true, 11), second = answer(1, 1, false, 0);
+    struct reply_replay first = answer(1, 1, true, 11), second = answer(1, 1, false, 0);
     assert_true(feed_replay(&feed, &first));
     assert_true(feed_replay_result(&feed, 12, 1));
     assert_true(feed_replay_result(&feed, 13, 2));
@@ -108,7 +109,7 @@ static void a_gap_that_cannot_be_filled(void **state) {
     struct feed feed = {.after = -1};
     (void)alive(&feed, 1, 1, 10, "");
     assert_int_equal(feed_result(&feed, 1, 15, 1), FEED_ASK);
-    struct replay replay = answer(1, 1, false, 0);
+    struct reply_replay replay = answer(1, 1, false, 0);
     assert_true(feed_replay(&feed, &replay));
     assert_int_equal(feed_replay_end(&feed, &replay), FEED_SKIP);
     assert_int_equal(feed.after, 15);
@@ -142,7 +143,7 @@ static void a_restart_that_counts_on(void **state) {
     assert_int_equal(feed_result(&feed, 8, 12, 1), FEED_SKIP); /* the origin is not known yet */
     assert_int_equal(alive(&feed, 8, 1, 12, ""), FEED_ASK);
     assert_int_equal(feed.after, 11);
-    struct replay replay = answer(8, 1, false, 0);
+    struct reply_replay replay = answer(8, 1, false, 0);
     assert_true(feed_replay(&feed, &replay));
     assert_true(feed_replay_result(&feed, 12, 2));
     (void)feed_replay_end(&feed, &replay);
@@ -160,7 +161,7 @@ static void a_restart_that_begins_again(void **state) {
     assert_true(feed.renewed);
     /* the answer may be of a third one */
     feed.renewed = false;
-    struct replay old = answer(9, 9, false, 0), replay = answer(9, 9, false, 0);
+    struct reply_replay old = answer(9, 9, false, 0), replay = answer(9, 9, false, 0);
     assert_false(feed_replay(&feed, &old));
     assert_true(feed.renewed);
     assert_int_equal(feed.after, 0);
@@ -187,7 +188,7 @@ static void a_stream(void **state) {
     assert_int_equal(feed.after, 40); /* what was counted since is of others */
     assert_int_equal(feed_result(&feed, 1, 50, 8), FEED_ASK);
     assert_int_equal(feed.after, 40);
-    struct replay replay = answer(1, 1, false, 0);
+    struct reply_replay replay = answer(1, 1, false, 0);
     assert_true(feed_replay(&feed, &replay));
     assert_true(feed_replay_result(&feed, 45, 7));
     assert_true(feed_replay_result(&feed, 50, 8));
@@ -206,7 +207,7 @@ static void a_quiet_stream(void **state) {
     assert_int_equal(alive(&feed, 1, 1, 10, ""), FEED_SKIP);
     assert_int_equal(feed_result(&feed, 1, 12, 7), FEED_ASK);
     assert_int_equal(feed.after, 10);
-    struct replay replay = answer(1, 1, false, 0);
+    struct reply_replay replay = answer(1, 1, false, 0);
     assert_true(feed_replay(&feed, &replay));
     assert_true(feed_replay_result(&feed, 12, 7));
     (void)feed_replay_end(&feed, &replay);
@@ -230,7 +231,7 @@ static void a_stream_that_is_no_longer_listed(void **state) {
     assert_int_equal(alive(&feed, 1, 1, 10, ""), FEED_SKIP); /* nothing was counted since */
     assert_int_equal(alive(&feed, 1, 1, 12, ""), FEED_ASK);
     assert_int_equal(feed.after, 10);
-    struct replay replay = answer(1, 1, false, 0);
+    struct reply_replay replay = answer(1, 1, false, 0);
     assert_true(feed_replay(&feed, &replay));
     assert_true(feed_replay_result(&feed, 11, 5));
     assert_int_equal(feed_replay_end(&feed, &replay), FEED_SKIP);
@@ -247,7 +248,7 @@ static void old_ones_of_a_stream(void **state) {
     (void)state;
     struct feed feed = {.stream = "a", .after = 0};
     assert_int_equal(alive(&feed, 1, 1, 10, ""), FEED_ASK);
-    struct replay replay = answer(1, 1, false, 4);
+    struct reply_replay replay = answer(1, 1, false, 4);
     assert_true(feed_replay(&feed, &replay));
     assert_false(feed_replay_result(&feed, 4, 1));
     assert_true(feed_replay_result(&feed, 7, 2));
@@ -288,7 +289,7 @@ static void show(struct world *w, int64_t seq) {
 
 static void one_answer(struct world *w) {
     int64_t after = w->feed.after, limit = 1 + rng_below(&w->rng, 5);
-    struct replay replay = answer(w->epoch, 1, false, after < w->kept ? w->kept : 0);
+    struct reply_replay replay = answer(w->epoch, 1, false, after < w->kept ? w->kept : 0);
     if (rng_below(&w->rng, 3) == 0)
         return; /* it will be asked again */
     assert_true(feed_replay(&w->feed, &replay));
@@ -400,11 +401,11 @@ static void replays(void **state) {
         {"'results': [], 'more': false, 'epoch': 1", "origin: is missing"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct replay replay;
+        struct reply_replay replay;
         struct wire_error err;
         char text[200];
         (void)snprintf(text, sizeof text, "{%s}", cases[i].text);
-        bool ok = replay_get(&replay, read_map(text), &err);
+        bool ok = reply_replay_get(&replay, read_map(text), &err);
         assert_string_equal(ok ? "ok" : err.message, cases[i].expected);
         if (ok)
             assert_int_equal(replay.origin, 5);
@@ -418,7 +419,7 @@ static void expect_request(const char *stream, const char *expected) {
     struct wire_error err;
     struct request request;
     msgpack_sbuffer_clear(&bytes);
-    replay_put(&bytes, 3, 9, stream, 10);
+    request_put_replay(&bytes, 3, 9, stream, 10);
     assert_true(wire_doc_read(&doc, bytes.data, bytes.size, 100, &err));
     assert_true(request_get(&request, &doc.root, &err));
     wire_parse_add(&text, &doc.root);
@@ -434,21 +435,21 @@ static void requests(void **state) {
 
 static void refusals(void **state) {
     (void)state;
-    struct refusal refusal;
-    refusal_get(&refusal, read_map("{'code': 'busy', 'message': 'm', 'retry_ms': 5}"));
-    assert_true(refusal_is_busy(&refusal));
+    struct reply_error refusal;
+    reply_error_get(&refusal, read_map("{'code': 'busy', 'message': 'm', 'retry_ms': 5}"));
+    assert_true(reply_error_is_busy(&refusal));
     assert_int_equal(refusal.retry_ms, 5);
     assert_string_equal(refusal.message, "m");
-    refusal_get(&refusal, read_map("{'code': 'conflict', 'message': ''}"));
-    assert_false(refusal_is_busy(&refusal));
+    reply_error_get(&refusal, read_map("{'code': 'conflict', 'message': ''}"));
+    assert_false(reply_error_is_busy(&refusal));
     assert_int_equal(refusal.retry_ms, 0);
-    refusal_get(&refusal, read_map("{'code': 'busy', 'message': 'm', 'retry_ms': -1}"));
-    assert_false(refusal_is_busy(&refusal));
+    reply_error_get(&refusal, read_map("{'code': 'busy', 'message': 'm', 'retry_ms': -1}"));
+    assert_false(reply_error_is_busy(&refusal));
     assert_string_equal(refusal.message, "refused, but the reason makes no sense");
     assert_int_equal(refusal.retry_ms, 0);
-    assert_int_equal(refusal_wait_us(1000, 0), 1000000);
-    assert_int_equal(refusal_wait_us(1000, UINT32_MAX), 1249996);
-    assert_int_equal(refusal_wait_us(86400000, UINT32_MAX), INT64_C(107999670410));
+    assert_int_equal(reply_retry_us(1000, 0), 1000000);
+    assert_int_equal(reply_retry_us(1000, UINT32_MAX), 1249996);
+    assert_int_equal(reply_retry_us(86400000, UINT32_MAX), INT64_C(107999670410));
 }
 
 int main(void) {

@@ -2,9 +2,9 @@
 #include "tests/unit/check.h"
 
 #include "clients/cli/json.h"
-#include "clients/cli/pong.h"
 #include "clients/cli/progress.h"
 #include "clients/cli/render.h"
+#include "clients/cli/reply.h"
 #include "clients/cli/stats_text.h"
 #include "tests/unit/wire_parse.h"
 
@@ -293,15 +293,15 @@ static void endpoints(void **state) {
         {"", "tcp://a:1", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct pong pong;
+        struct reply_ping pong;
         struct wire_error err;
-        char text[512], endpoint[PONG_ENDPOINT_BYTES + 1];
+        char text[512], endpoint[REPLY_ENDPOINT_BYTES + 1];
         (void)snprintf(text, sizeof text,
             "{'broker': 'b', 'version': '0', 'versions': [1, 1], 'epoch': 1, 'seq': 0, 'results': "
             "[%s]}",
             cases[i].results);
-        assert_true(pong_get(&pong, read_map(text), &err));
-        bool found = pong_results(&pong, cases[i].dialled, endpoint);
+        assert_true(reply_ping_get(&pong, read_map(text), &err));
+        bool found = reply_ping_results(&pong, cases[i].dialled, endpoint);
         assert_true(found == (cases[i].expected != NULL));
         if (found)
             assert_string_equal(endpoint, cases[i].expected);
@@ -318,16 +318,16 @@ static void pongs(void **state) {
         {", 'origin': 5", "epoch 7, 12 results since 5\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct pong pong;
+        struct reply_ping pong;
         struct wire_error err;
         char text[200], expected[200];
         (void)snprintf(text, sizeof text,
             "{'broker': 'b', 'version': '0', 'versions': [1, 1], 'epoch': 7, 'seq': 12, "
             "'results': []%s}",
             cases[i].more);
-        assert_true(pong_get(&pong, read_map(text), &err));
+        assert_true(reply_ping_get(&pong, read_map(text), &err));
         assert_int_equal(pong.origin, i == 2 ? 5 : 7);
-        pong_render(&out, &pong, "ipc://x", 1500);
+        reply_ping_render(&out, &pong, "ipc://x", 1500);
         (void)snprintf(expected, sizeof expected,
             "b at ipc://x answers in 1.500 ms: hopmq 0, protocol 1..1, %s", cases[i].expected);
         expect(expected);

@@ -55,10 +55,10 @@ static const struct wire_field fields[] = {
 #define FIELDS (sizeof fields / sizeof fields[0])
 #define PROBING_FIELDS 19
 
-bool trace_is_stream(int protocol) { return protocol == TRACE_TCP || protocol == TRACE_SCTP; }
+bool trace_is_tcp_like(int protocol) { return protocol == TRACE_TCP || protocol == TRACE_SCTP; }
 
 static int64_t default_port(const struct trace *trace) {
-    return trace_is_stream(trace->protocol) ? 80 : 0;
+    return trace_is_tcp_like(trace->protocol) ? 80 : 0;
 }
 
 /* What a trace with these probes and this protocol is without the fields that depend on them. */

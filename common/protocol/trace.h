@@ -46,8 +46,9 @@ struct trace {
     const msgpack_object *meta;    /* NULL: none; borrowed from the document */
 };
 
-/* True where mtr-packet sends through a socket of the kernel's, which repeats what is lost. */
-bool trace_is_stream(int protocol);
+/* True for TCP and SCTP: mtr-packet sends their probes through a socket of the kernel each, and the
+ * kernel repeats a probe that is not answered. */
+bool trace_is_tcp_like(int protocol);
 
 /* Sets every member to the default of docs/protocol.md; target and id are empty. */
 void trace_defaults(struct trace *trace);

@@ -393,7 +393,7 @@ static void tcp_slots(void **state) {
     for (int i = 0; i < 20; i++)
         add(rig, A, &t);
     tick(rig);
-    assert_int_equal(rig->sent, SLOTS_STREAM);
+    assert_int_equal(rig->sent, SLOTS_TCP_LIKE);
     assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);
     /* a slot that is free again is free for TCP too */
     rig->now_us += SECOND;

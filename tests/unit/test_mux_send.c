@@ -51,7 +51,7 @@ static void needed_before_ahead(void **state) {
     rig_end(rig);
 }
 
-static void plain_and_stream_in_turn(void **state) {
+static void plain_and_tcp_like_in_turn(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
     struct trace t = adaptive();
@@ -541,7 +541,7 @@ static void patience_at_a_router_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(needed_before_ahead),
-        cmocka_unit_test(plain_and_stream_in_turn),
+        cmocka_unit_test(plain_and_tcp_like_in_turn),
         cmocka_unit_test(slots_by_version),
         cmocka_unit_test(silence_wakes_a_trace),
         cmocka_unit_test(a_silent_target_is_soon_over),

@@ -230,9 +230,9 @@ static void what_is_not_known_exactly_rests_longer(void **state) {
     (void)state;
     struct sequence *s = made(SEQUENCE_ALL);
     const struct addr a = router("192.0.2.1");
-    uint64_t stream = sequence_use(s, 1000000, true);
-    assert_true(sequence_answered(s, stream, &a, 500));
-    assert_int_equal(s->numbers[stream].free_us, 500 + SEQUENCE_DOUBT_US);
+    uint64_t tcp_like = sequence_use(s, 1000000, true);
+    assert_true(sequence_answered(s, tcp_like, &a, 500));
+    assert_int_equal(s->numbers[tcp_like].free_us, 500 + SEQUENCE_DOUBT_US);
     sequence_check(s, 1000000);
     assert_int_equal(sequence_checked(s, 33000 + 1, 600), 0);
     uint64_t plain = sequence_use(s, 1000000, false);
@@ -316,13 +316,13 @@ static void checks_are_due(void **state) {
     struct sequence *s = made(SEQUENCE_ALL);
     for (int i = 0; i < 5000; i++)
         (void)sequence_use(s, 0, false);
-    assert_false(sequence_check_due(s)); /* what is no stream cannot drift */
+    assert_false(sequence_check_due(s)); /* what is not TCP-like cannot drift */
     (void)sequence_use(s, 0, true);
-    assert_true(sequence_check_due(s)); /* a new prober's first stream probe */
+    assert_true(sequence_check_due(s)); /* a new prober's first TCP-like probe */
     sequence_check(s, 0);
     assert_int_equal(sequence_checked(s, port_of(s->check_position), 0), 0);
     assert_false(sequence_check_due(s));
-    for (int i = 0; i < SEQUENCE_CHECK_STREAMS; i++) {
+    for (int i = 0; i < SEQUENCE_CHECK_TCP_LIKE; i++) {
         assert_false(sequence_check_due(s));
         (void)sequence_use(s, 0, true);
     }
@@ -432,9 +432,9 @@ static void take_ports(struct model *m, unsigned permille) {
 }
 
 /* As send_probe() in probe_unix.c. */
-static uint32_t model_number(struct model *m, bool stream) {
+static uint32_t model_number(struct model *m, bool tcp_like) {
     uint32_t number = m->next;
-    while (stream && m->taken[number])
+    while (tcp_like && m->taken[number])
         number = (number + 1) % COUNT;
     m->next = (number + 1) % COUNT;
     return number;
@@ -448,12 +448,12 @@ static void model_check(struct model *m, uint32_t number, int64_t forget_us) {
 }
 
 static void model_probe(struct model *m, unsigned at) {
-    bool stream = rng_below(&m->rng, 4) > 0, silent = rng_below(&m->rng, m->silent_one_in) == 0;
-    int64_t forget_us = m->now_us + (stream ? 1000000 : 5000000);
+    bool tcp_like = rng_below(&m->rng, 4) > 0, silent = rng_below(&m->rng, m->silent_one_in) == 0;
+    int64_t forget_us = m->now_us + (tcp_like ? 1000000 : 5000000);
     m->flight[at].used = true;
     m->flight[at].silent = silent;
-    m->flight[at].position = sequence_use(m->s, forget_us, stream);
-    m->flight[at].number = model_number(m, stream);
+    m->flight[at].position = sequence_use(m->s, forget_us, tcp_like);
+    m->flight[at].number = model_number(m, tcp_like);
     m->flight[at].answer_us = silent ? forget_us : m->now_us + rng_below(&m->rng, 200000);
     model_check(m, m->flight[at].number, forget_us);
 }

@@ -9,10 +9,10 @@
 
 static struct slots slots; /* too large for a stack */
 
-static unsigned take_all(bool stream) {
+static unsigned take_all(bool tcp_like) {
     unsigned taken = 0;
-    for (; slots_free(&slots, stream ? SLOT_STREAM : SLOT_PLAIN); taken++)
-        (void)slots_take(&slots, stream ? SLOT_STREAM : SLOT_PLAIN);
+    for (; slots_free(&slots, tcp_like ? SLOT_TCP_LIKE : SLOT_PLAIN); taken++)
+        (void)slots_take(&slots, tcp_like ? SLOT_TCP_LIKE : SLOT_PLAIN);
     return taken;
 }
 
@@ -29,23 +29,23 @@ static void limits_by_version(void **state) {
         assert_int_equal(take_all(true), 900); /* descriptors, whatever the version */
         assert_int_equal(take_all(false), cases[i].limit - 900);
         assert_int_equal(slots.in_flight, cases[i].limit);
-        assert_int_equal(slots.of_kind[SLOT_STREAM], 900);
-        assert_false(slots_free(&slots, SLOT_STREAM));
+        assert_int_equal(slots.of_kind[SLOT_TCP_LIKE], 900);
+        assert_false(slots_free(&slots, SLOT_TCP_LIKE));
         /* one back is one free, of its kind */
         slots_release(&slots, TAILQ_FIRST(&slots.in_use));
-        assert_true(slots_free(&slots, SLOT_STREAM));
+        assert_true(slots_free(&slots, SLOT_TCP_LIKE));
         assert_true(slots_free(&slots, SLOT_PLAIN));
     }
 }
 
-static void plain_ones_leave_streams_what_is_left(void **state) {
+static void plain_ones_leave_tcp_like_ones_what_is_left(void **state) {
     (void)state;
     slots_init(&slots);
     slots_limit(&slots, 96);
     for (int i = 0; i < 1500; i++)
         (void)slots_take(&slots, SLOT_PLAIN);
     assert_int_equal(take_all(true), 500);
-    assert_int_equal(slots.of_kind[SLOT_STREAM], 500);
+    assert_int_equal(slots.of_kind[SLOT_TCP_LIKE], 500);
 }
 
 static void a_token_is_one_use(void **state) {
@@ -95,12 +95,12 @@ static void tokens_wrap(void **state) {
 static void nothing_is_left_of_the_last_use(void **state) {
     (void)state;
     slots_init(&slots);
-    struct slot *slot = slots_take(&slots, SLOT_STREAM);
+    struct slot *slot = slots_take(&slots, SLOT_TCP_LIKE);
     slot->settled = true;
     slot->wait = WAITS_FOR_WORD;
     slot->ttl = 7;
     slots_release(&slots, slot);
-    assert_int_equal(slots.of_kind[SLOT_STREAM], 0);
+    assert_int_equal(slots.of_kind[SLOT_TCP_LIKE], 0);
     for (int i = 0; i < SLOTS_BEFORE_0_96; i++) {
         slot = slots_take(&slots, SLOT_PLAIN);
         assert_true(slot->used && !slot->settled && slot->kind == SLOT_PLAIN && slot->ttl == 0);
@@ -112,7 +112,7 @@ static void nothing_is_left_of_the_last_use(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_by_version),
-        cmocka_unit_test(plain_ones_leave_streams_what_is_left),
+        cmocka_unit_test(plain_ones_leave_tcp_like_ones_what_is_left),
         cmocka_unit_test(a_token_is_one_use),
         cmocka_unit_test(tokens_wrap),
         cmocka_unit_test(nothing_is_left_of_the_last_use),

@@ -206,7 +206,7 @@ static void late_answers_around_the_target(void **state) {
         "reached, 2 probes\n");
 }
 
-static void a_late_answer_of_a_stream(void **state) {
+static void a_late_answer_of_a_tcp_like_trace(void **state) {
     (void)state;
     struct trace t = two_hops();
     t.protocol = TRACE_TCP;
@@ -417,7 +417,7 @@ int main(void) {
         cmocka_unit_test(a_late_answer_is_taken_once),
         cmocka_unit_test(late_lines_that_are_not_taken),
         cmocka_unit_test(late_answers_around_the_target),
-        cmocka_unit_test(a_late_answer_of_a_stream),
+        cmocka_unit_test(a_late_answer_of_a_tcp_like_trace),
         cmocka_unit_test(flags),
         cmocka_unit_test(untimed_answers),
         cmocka_unit_test(untimed_silence),

@@ -92,28 +92,29 @@ static void free_port(struct mux *m, struct mux_job *job) {
 struct mux_job *mux_add(struct mux *m, const struct trace *options, const struct addr *dst,
     const struct addr *src, void *owner, int64_t deadline_us, int64_t now_us) {
     struct mux_job *job = mem_new(1, sizeof *job);
-    bool stream = trace_is_stream(options->protocol);
+    bool tcp_like = trace_is_tcp_like(options->protocol);
     job->tracer = tracer_new(options, dst, distance_find(&m->distances, dst));
     job->owner = owner;
     job->started_us = now_us;
     job->timeout_us = options->timeout_ms * 1000;
-    if (stream)
-        job->timeout_us = earlier(job->timeout_us, MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
+    if (tcp_like)
+        job->timeout_us = earlier(job->timeout_us, MUX_TCP_LIKE_TIMEOUT_S * INT64_C(1000000));
     job->tells = options->progress || options->names;
     job->flow = (int)options->flow;
     job->probe = (struct mtr_probe){
         .protocol = options->protocol,
         .target = *dst,
         .local = *src,
-        .timeout_s = stream ? MUX_STREAM_TIMEOUT_S : (uint8_t)((options->timeout_ms + 999) / 1000),
+        .timeout_s =
+            tcp_like ? MUX_TCP_LIKE_TIMEOUT_S : (uint8_t)((options->timeout_ms + 999) / 1000),
         .tos = (uint8_t)options->tos,
         .bit_pattern = (uint8_t)options->bit_pattern,
         .size = (uint16_t)options->size,
         .port = (uint16_t)(job->flow >= 0 && options->port == 0 ? MUX_DISCARD_PORT : options->port),
     };
     mtr_line_way(job->way, &job->probe);
-    if (stream)
-        job->kind = SLOT_STREAM;
+    if (tcp_like)
+        job->kind = SLOT_TCP_LIKE;
     else if (job->probe.timeout_s > SLOTS_SLOW_S)
         job->kind = SLOT_SLOW;
     TAILQ_INIT(&job->slots);
@@ -397,7 +398,7 @@ static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
 /* The kernel may have sent the probe again: this answers one of the two, and the other's answer can
  * still come, as late as that to a probe that got none. */
 static bool sent_again(const struct slot *slot, int64_t now_us) {
-    return slot->kind == SLOT_STREAM && now_us - slot->sent_us >= TRACER_SYN_AGAIN_US;
+    return slot->kind == SLOT_TCP_LIKE && now_us - slot->sent_us >= TRACER_SYN_AGAIN_US;
 }
 
 /* What may be an earlier answer to its number, repeated, is not taken; who waits for it asks again.
@@ -425,8 +426,8 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     slot_release(m, slot);
     if (reply->class != MTR_SILENT && !sent_again(&was, now_us))
         repeated = !sequence_answered(&m->sequence, was.position, &reply->addr, now_us);
-    if (was.kind == SLOT_STREAM && (strcmp(reply->word, "address-in-use") == 0 ||
-                                       strcmp(reply->word, "address-not-available") == 0))
+    if (was.kind == SLOT_TCP_LIKE && (strcmp(reply->word, "address-in-use") == 0 ||
+                                         strcmp(reply->word, "address-not-available") == 0))
         sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;

@@ -27,7 +27,7 @@
 #define MUX_SEQ_CHECK_US 2000000
 
 /* A probe over a socket (TCP, SCTP) never waits longer, see docs/protocol.md, timeout_ms. */
-#define MUX_STREAM_TIMEOUT_S 1
+#define MUX_TCP_LIKE_TIMEOUT_S 1
 
 /* The prober is asked whether it hangs when a probe's line has not come so long after the
  * prober's own timeout. */

@@ -152,7 +152,7 @@ static void send_seq_check(struct mux *m, int64_t now_us) {
     struct mtr_probe probe = {.token = MTR_TOKEN_SEQ_CHECK,
         .protocol = TRACE_TCP,
         .ttl = 64,
-        .timeout_s = MUX_STREAM_TIMEOUT_S,
+        .timeout_s = MUX_TCP_LIKE_TIMEOUT_S,
         .size = 64};
     m->counters.seq_checks_failed += m->seq_check_out;
     m->seq_check_again_us = now_us + MUX_SEQ_CHECK_US;
@@ -162,7 +162,7 @@ static void send_seq_check(struct mux *m, int64_t now_us) {
         return;
     }
     m->seq_checks_out++;
-    sequence_check(&m->sequence, now_us + MUX_STREAM_TIMEOUT_S * INT64_C(1000000));
+    sequence_check(&m->sequence, now_us + MUX_TCP_LIKE_TIMEOUT_S * INT64_C(1000000));
     m->sink.send(m->sink.context, line, mtr_line_probe(line, &probe));
 }
 
@@ -176,7 +176,7 @@ static void send_probe(struct mux *m, struct mux_job *job, unsigned index, int64
     slot->sent_us = now_us;
     slot->give_up_us = forgotten_us + MUX_GRACE_US;
     slot->wall_offset_us = m->wall_offset_us;
-    slot->position = sequence_use(&m->sequence, forgotten_us, job->kind == SLOT_STREAM);
+    slot->position = sequence_use(&m->sequence, forgotten_us, job->kind == SLOT_TCP_LIKE);
     TAILQ_INSERT_TAIL(&job->slots, slot, sibling);
     if (!job->patience.set)
         timeline_set(&m->patience, &job->patience, now_us + job->timeout_us);

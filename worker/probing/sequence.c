@@ -39,7 +39,7 @@ static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead,
 }
 
 void sequence_start(struct sequence *s, const char *version) {
-    if (s->streams > 0)
+    if (s->tcp_like > 0)
         blur(s, s->sure, s->position, s->guard, s->rounds, 0);
     bool new = mtr_minor(version) >= 96;
     if (new && s->count == SEQUENCE_MAX)
@@ -48,7 +48,7 @@ void sequence_start(struct sequence *s, const char *version) {
         memmove(s->numbers + OLD_ONLY, s->numbers, SEQUENCE_COMMON * sizeof s->numbers[0]);
     s->count = new ? SEQUENCE_COMMON : SEQUENCE_MAX;
     s->position = s->sure = s->exact = s->clear = 0;
-    s->streams = s->rounds = 0;
+    s->tcp_like = s->rounds = 0;
     s->guard = SEQUENCE_GUARD;
     s->reach = 0;
     s->checked = false;
@@ -118,9 +118,9 @@ bool sequence_plan(struct sequence *s, int64_t now_us, uint32_t *skip, int64_t *
     return false;
 }
 
-uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool stream) {
+uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool tcp_like) {
     s->numbers[s->position % s->count].free_us = forget_us + SEQUENCE_SILENT_US;
-    s->streams += stream;
+    s->tcp_like += tcp_like;
     return s->position++;
 }
 
@@ -147,9 +147,10 @@ static bool note_answer(struct sequence_number *n, uint32_t responder, int64_t n
     return repeated;
 }
 
-/* A stream probe since the last sequence check may have moved the prober ahead of what we count. */
+/* A TCP-like probe since the last sequence check may have moved the prober ahead of what we count.
+ */
 static bool known(const struct sequence *s, uint64_t position) {
-    return position >= s->exact && s->streams == 0 && s->reach == 0;
+    return position >= s->exact && s->tcp_like == 0 && s->reach == 0;
 }
 
 static bool rests_long(const struct sequence *s, uint64_t position) {
@@ -180,14 +181,14 @@ void sequence_skipped(struct sequence *s, uint32_t commands) { s->position += co
 /* ---- sequence checks -------------------------------------------------------------------- */
 
 bool sequence_check_due(const struct sequence *s) {
-    if (s->streams == 0)
+    if (s->tcp_like == 0)
         return false;
-    return !s->checked || s->rounds > 0 || s->streams >= SEQUENCE_CHECK_STREAMS ||
+    return !s->checked || s->rounds > 0 || s->tcp_like >= SEQUENCE_CHECK_TCP_LIKE ||
            s->position - s->sure >= SEQUENCE_CHECK_NUMBERS;
 }
 
 void sequence_check(struct sequence *s, int64_t forget_us) {
-    s->streams = 0;
+    s->tcp_like = 0;
     s->check_position = sequence_use(s, forget_us, true);
 }
 
@@ -223,7 +224,7 @@ int64_t sequence_checked(struct sequence *s, uint16_t port, int64_t now_us) {
     }
     s->sure = s->check_position + shift;
     s->checked = true;
-    s->streams--;
+    s->tcp_like--;
     s->rounds = 0;
     expect_drift(s, ahead);
     return drift;

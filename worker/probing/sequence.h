@@ -30,8 +30,9 @@
 #define SEQUENCE_GUARD_MAX 1024
 #define SEQUENCE_SLACK 16
 
-/* A sequence check is due after so many stream probes, or so many numbers with a stream probe. */
-#define SEQUENCE_CHECK_STREAMS 256
+/* A sequence check is due after so many TCP-like probes, or so many numbers with a TCP-like probe.
+ */
+#define SEQUENCE_CHECK_TCP_LIKE 256
 #define SEQUENCE_CHECK_NUMBERS 1024
 
 /* An answer that comes once more within SEQUENCE_REPEAT_US must not be taken for that to a newer
@@ -84,9 +85,9 @@ struct sequence {
     uint64_t check_position; /* the position of the sequence check that is out */
     uint64_t clear;          /* from clear_from to here all numbers were found free */
     uint64_t clear_from;
-    uint32_t begin;   /* numbers before this position are skipped */
-    uint32_t streams; /* stream probes since the last sequence check was sent, and that one */
-    uint32_t rounds;  /* probes since then for which the prober tried all numbers in vain */
+    uint32_t begin;    /* numbers before this position are skipped */
+    uint32_t tcp_like; /* TCP-like probes since the last sequence check was sent, and that one */
+    uint32_t rounds;   /* probes since then for which the prober tried all numbers in vain */
     uint32_t guard;
     uint32_t reach;  /* so many numbers from a probe's own must be free; 0 while nothing drifts */
     bool checked;    /* this prober */
@@ -105,18 +106,18 @@ void sequence_begin(struct sequence *sequence, uint32_t number);
 /* True if a probe may be sent after *skip skipping commands; otherwise not before *wait_us. */
 bool sequence_plan(struct sequence *sequence, int64_t now_us, uint32_t *skip, int64_t *wait_us);
 
-/* A probe takes the next number; the prober forgets it at forget_us. `stream`: TCP or SCTP.
+/* A probe takes the next number; the prober forgets it at forget_us. `tcp_like`: TCP or SCTP.
  * Returns its position, for the two below. */
-uint64_t sequence_use(struct sequence *sequence, int64_t forget_us, bool stream);
+uint64_t sequence_use(struct sequence *sequence, int64_t forget_us, bool tcp_like);
 
 /* The probe of this position was answered by the responder (of no family: it was not sent), and
- * nothing else that the prober sent for it can be: no `no-reply`, and no stream probe that was out
- * for so long that it was sent again. False if it may have been the answer to an earlier probe of
- * its number, repeated; the true one is lost then. */
+ * nothing else that the prober sent for it can be: no `no-reply`, and no TCP-like probe that was
+ * out for so long that it was sent again. False if it may have been the answer to an earlier probe
+ * of its number, repeated; the true one is lost then. */
 bool sequence_answered(
     struct sequence *sequence, uint64_t position, const struct addr *responder, int64_t now_us);
 
-/* A stream probe was answered address-in-use or address-not-available: the prober has tried the
+/* A TCP-like probe was answered address-in-use or address-not-available: the prober has tried the
  * whole range for it, and its next number is the same as before. */
 void sequence_went_round(struct sequence *sequence);
 

@@ -22,7 +22,7 @@ void slots_limit(struct slots *s, int minor) {
 }
 
 bool slots_free(const struct slots *s, enum slot_kind kind) {
-    const unsigned limits[] = {s->limit, SLOTS_STREAM, s->limit / 2};
+    const unsigned limits[] = {s->limit, SLOTS_TCP_LIKE, s->limit / 2};
     return s->in_flight < s->limit && s->of_kind[kind] < limits[kind];
 }
 

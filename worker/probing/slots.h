@@ -18,7 +18,7 @@
  * each of the 1024 that select() can watch, beyond which it aborts. */
 #define SLOTS_MAX 2000
 #define SLOTS_BEFORE_0_96 900
-#define SLOTS_STREAM 900
+#define SLOTS_TCP_LIKE 900
 
 /* Probes that mtr-packet may hold for longer than this are slow: so that a few traces with long
  * timeouts cannot fill it, they get half of the slots at most. */
@@ -28,7 +28,7 @@
 #define SLOTS_TOKEN_BITS 11
 
 /* What limits a probe besides the number of slots. */
-enum slot_kind { SLOT_PLAIN, SLOT_STREAM, SLOT_SLOW, SLOT_KINDS };
+enum slot_kind { SLOT_PLAIN, SLOT_TCP_LIKE, SLOT_SLOW, SLOT_KINDS };
 
 struct mux_job;
 

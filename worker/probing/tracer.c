@@ -20,7 +20,7 @@ struct tracer *tracer_new(const struct trace *options, const struct addr *dst, i
     t->window = (int)options->window;
     t->distance = distance;
     t->timeout_us = options->timeout_ms * 1000;
-    t->stream = trace_is_stream(options->protocol);
+    t->tcp_like = trace_is_tcp_like(options->protocol);
     t->seen = t->first_ttl - 1;
     t->end_ttl = t->held_ttl = NO_END;
     for (size_t i = 0; i < hops; i++)
@@ -184,7 +184,7 @@ static void note_answer(struct tracer *t, struct record *record, enum hop_verdic
         record->flags |= HOP_OTHER_ADDRESS;
     if (rtt_us > t->timeout_us)
         record->flags |= HOP_LATE;
-    if (t->stream && rtt_us >= TRACER_SYN_AGAIN_US)
+    if (t->tcp_like && rtt_us >= TRACER_SYN_AGAIN_US)
         record->flags |= HOP_SYN_RETRANSMIT;
 }
 
@@ -193,7 +193,7 @@ static void answered(struct tracer *t, unsigned index, enum hop_verdict verdict,
     struct record *record = take(t, index);
     struct hop *hop = hop_of(t, record->ttl);
     note_answer(t, record, verdict, reply, rtt_us, flags);
-    if (t->stream && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
+    if (t->tcp_like && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
         hold(t, index);
         return;
     }
@@ -273,7 +273,7 @@ void tracer_answer(
     case MTR_NO_ROUTE:
         /* To TCP it is also what remains when an ICMP error reached the TCP socket before the
          * raw one: the answer came, and was lost inside the prober. */
-        if (t->stream)
+        if (t->tcp_like)
             repeat(t, index, reply);
         else
             hopeless(t, index, STOP_NO_ROUTE, "unavailable", reply);
@@ -317,8 +317,8 @@ bool tracer_doubtful(struct tracer *t, unsigned index) {
 bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply, unsigned flags) {
     struct record *record = &t->records[index];
     enum hop_verdict verdict = verdict_of(reply->class);
-    /* A stream's answer would have to be asked for once more, which is not worth it. */
-    if (t->ended || t->stream || verdict == HOP_NO_REPLY || record->ttl < t->floor ||
+    /* An answer to TCP would have to be asked for once more, which is not worth it. */
+    if (t->ended || t->tcp_like || verdict == HOP_NO_REPLY || record->ttl < t->floor ||
         record->state != RECORD_DONE || record->verdict != HOP_NO_REPLY ||
         hop_of(t, record->ttl)->answered >= t->probes)
         return false;

@@ -83,10 +83,10 @@ static int pick_in_window(const struct tracer *t, const struct tracer_may *may) 
     return 0;
 }
 
-/* Where a stream's target is thought to be, its answer will have to be confirmed: an idle worker
- * need not wait for that answer. */
+/* Where a TCP-like trace's target is thought to be, its answer will have to be confirmed: an idle
+ * worker need not wait for that answer. */
 static bool wants_twin(const struct tracer *t) {
-    if (!t->stream || t->distance < t->floor || t->distance > tracer_last_ttl(t))
+    if (!t->tcp_like || t->distance < t->floor || t->distance > tracer_last_ttl(t))
         return false;
     const struct hop *hop = hop_at(t, t->distance);
     return hop->sent == 1 && hop->sent < t->attempts && hop->outstanding == 1 &&

@@ -44,7 +44,7 @@ struct tracer {
     struct addr dst;
     int first_ttl, max_ttl, probes, attempts, gap_limit, loop_limit, window, distance;
     int64_t timeout_us;
-    bool stream;            /* probes over sockets, TCP or SCTP */
+    bool tcp_like;          /* probes over sockets, TCP or SCTP */
     struct record *records; /* in the order of sending, until tracer_result() */
     unsigned record_count, record_room;
     int floor;          /* the first ttl that is not settled */

@@ -29,9 +29,9 @@ def test_no_repeated_answer_is_taken_for_a_new_one(system, capsys):
     with capsys.disabled():
         print(
             f"\n  {stats['probes_sent']} probes, {stats['numbers_skipped'] / NUMBERS:.1f} times round; "
-            f"{weather['duplicates']} answers repeated, {stats['doubted']} doubted; "
+            f"{weather['duplicates']} answers repeated, {stats['duplicates_suspected']} suspected; "
             f"{found.answered} answers, {found.lost} lost, {len(found.wrong)} false"
         )
     assert found.wrong == [], found.wrong[:20]
-    assert stats["doubted"] > 0 and weather["duplicates"] > TRACES
+    assert stats["duplicates_suspected"] > 0 and weather["duplicates"] > TRACES
     assert stats["probes_sent"] + stats["numbers_skipped"] > 3 * NUMBERS

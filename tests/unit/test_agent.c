@@ -238,7 +238,7 @@ static void the_numbers_in_a_heartbeat(void **state) {
     expect(rig,
         "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
         "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,'late_"
-        "taken':0,'doubted':0,"
+        "taken':0,'duplicates_suspected':0,"
         "'impossible_times':0,'clock_steps':0,'probes_beyond':0,'prober_lag_us':0,'first_hop_waits'"
         ":0,'"
         "first_hops_limited':0,'sequence_waits':0,'numbers_skipped':0,'sequence_drift':0,'seq_"

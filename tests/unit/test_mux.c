@@ -416,7 +416,7 @@ static void use_up_numbers(struct rig *rig, const struct trace *t) {
     }
 }
 
-/* No number comes round while an answer to it can still come: SEQUENCE_REST_US after its
+/* No number comes round while an answer to it can still come: SEQUENCE_ANSWERED_US after its
  * answer, or SEQUENCE_SILENT_US after its timeout. */
 static void numbers_come_round_late(void **state) {
     (void)state;
@@ -434,7 +434,7 @@ static void numbers_come_round_late(void **state) {
     assert_int_equal(rig->sent, 32536);
     assert_int_equal(rig->skipped, 0);
     assert_true(mux_counters(rig->mux)->sequence_waits > 0);
-    pass(rig, SEQUENCE_REST_US - 1);
+    pass(rig, SEQUENCE_ANSWERED_US - 1);
     assert_int_equal(rig->sent, 32536);
     /* The old one's number is passed over, for the rest is free. */
     rig->now_us++;
@@ -459,7 +459,7 @@ static void repeated_answers_are_asked_for_again(void **state) {
     say(rig, 0, EXPIRED);
     use_up_numbers(rig, &all);
     unsigned sent = rig->sent;
-    pass(rig, SEQUENCE_REST_US); /* what the last one still had to send */
+    pass(rig, SEQUENCE_ANSWERED_US); /* what the last one still had to send */
     for (; sent < rig->sent; sent++)
         say(rig, sent, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
     transcript_clear(&rig->out);
@@ -472,7 +472,7 @@ static void repeated_answers_are_asked_for_again(void **state) {
     }
     expect(rig, "1333333 A hop 1: ttl-expired 100\n"
                 "1333333 A ends: max-ttl, 6 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
-    assert_int_equal(mux_counters(rig->mux)->doubted, TRACER_MAX_DOUBTS);
+    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, TRACER_MAX_DOUBTS);
     /* Another router's is taken at once. */
     add(rig, A, &t);
     tick(rig);
@@ -485,7 +485,7 @@ static void repeated_answers_are_asked_for_again(void **state) {
     run_for(rig, 100000);
     transcript_clear(&rig->out);
     say(rig, rig->sent - 1, EXPIRED);
-    assert_int_equal(mux_counters(rig->mux)->doubted, TRACER_MAX_DOUBTS + 1);
+    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, TRACER_MAX_DOUBTS + 1);
     assert_int_equal(mux_counters(rig->mux)->late_taken, 0);
     expect(rig, "");
     rig_end(rig);
@@ -506,16 +506,16 @@ static void doubts_count_in_a_row(void **state) {
         say(rig, i, EXPIRED);
     use_up_numbers(rig, &all);
     unsigned sent = rig->sent;
-    pass(rig, SEQUENCE_REST_US);
+    pass(rig, SEQUENCE_ANSWERED_US);
     for (; sent < rig->sent; sent++)
         say(rig, sent, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
-    int64_t doubted = mux_counters(rig->mux)->doubted;
+    int64_t doubted = mux_counters(rig->mux)->duplicates_suspected;
     add(rig, A, &t);
     for (int i = 0; i < 4 * TRACER_MAX_DOUBTS; i++) {
         tick(rig);
         say(rig, sent++, i % 2 == 0 ? EXPIRED : "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
     }
-    assert_int_equal(mux_counters(rig->mux)->doubted, doubted + 2 * TRACER_MAX_DOUBTS);
+    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, doubted + 2 * TRACER_MAX_DOUBTS);
     rig_end(rig);
 }
 
@@ -535,7 +535,7 @@ static void doubts_are_no_loss(void **state) {
             say(rig, answered, EXPIRED);
         transcript_clear(&rig->out);
     }
-    assert_true(mux_counters(rig->mux)->doubted > 1000);
+    assert_true(mux_counters(rig->mux)->duplicates_suspected > 1000);
     assert_int_equal(mux_counters(rig->mux)->replies, rig->sent);
     run_for(rig, SECOND);
     assert_int_equal(mux_counters(rig->mux)->first_hops_limited, 0);

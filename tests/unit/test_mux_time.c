@@ -211,7 +211,7 @@ static void an_early_silence_after_the_own_timeout(void **state) {
     rig_end(rig);
 }
 
-/* TCP: the clock counts there too, and a doubtful confirmation is asked for again. */
+/* TCP: the clock counts there too, and an untimed confirmation is asked for again. */
 static void a_step_while_a_confirmation_is_out(void **state) {
     (void)state;
     struct trace t = one_hop();

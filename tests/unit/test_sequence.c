@@ -97,7 +97,7 @@ static void all_owned_skips_nothing(void **state) {
     assert_int_equal(wait_us, 2000000 + SEQUENCE_SILENT_US);
     /* An answer frees its number earlier; it is far off, and others are not skipped for it. */
     sequence_answered(s, 100, somebody(), 500000);
-    int64_t free_us = 500000 + SEQUENCE_REST_US;
+    int64_t free_us = 500000 + SEQUENCE_ANSWERED_US;
     assert_false(sequence_plan(s, free_us, &skip, &wait_us));
     sequence_answered(s, 3, somebody(), 500000);
     assert_false(sequence_plan(s, free_us - 1, &skip, &wait_us));
@@ -127,7 +127,7 @@ static void what_rests_for_short_is_waited_for(void **state) {
             continue;
         }
         assert_int_equal(skip, 0);
-        assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_REST_US <= now_us);
+        assert_true(i < COUNT || answered_us[i % COUNT] + SEQUENCE_ANSWERED_US <= now_us);
         assert_int_equal(sequence_use(s, now_us + 1000000, false), i);
         answered_us[i % COUNT] = now_us + 3000 + 1000 * rng_below(&rng, 20);
         sequence_answered(s, i, somebody(), answered_us[i % COUNT]);
@@ -161,18 +161,18 @@ static void repeated_answers_are_known(void **state) {
     const int64_t at_us = INT64_C(5000000000000);
     struct sequence *s = made(SEQUENCE_ALL);
     assert_true(answer_at(s, 0, &a, at_us));
-    assert_int_equal(s->numbers[0].free_us, at_us + SEQUENCE_REST_US);
-    assert_true(answer_at(s, 1, &b, at_us + SEQUENCE_REST_US));
+    assert_int_equal(s->numbers[0].free_us, at_us + SEQUENCE_ANSWERED_US);
+    assert_true(answer_at(s, 1, &b, at_us + SEQUENCE_ANSWERED_US));
     /* not sent: no answer */
-    assert_true(answer_at(s, 2, &nobody, at_us + 2 * SEQUENCE_REST_US));
+    assert_true(answer_at(s, 2, &nobody, at_us + 2 * SEQUENCE_ANSWERED_US));
     int64_t now_us = at_us + SEQUENCE_REPEAT_US - 1000;
     assert_false(answer_at(s, 2, &a, now_us));
     assert_int_equal(s->numbers[0].free_us, now_us + SEQUENCE_DOUBT_US);
     /* One that always answers is taken again after that. */
     now_us += SEQUENCE_DOUBT_US;
     assert_true(answer_at(s, 3, &a, now_us));
-    assert_true(answer_at(s, 4, &c, now_us + SEQUENCE_REST_US));
-    assert_false(answer_at(s, 5, &c, now_us + 2 * SEQUENCE_REST_US));
+    assert_true(answer_at(s, 4, &c, now_us + SEQUENCE_ANSWERED_US));
+    assert_false(answer_at(s, 5, &c, now_us + 2 * SEQUENCE_ANSWERED_US));
     /* Other numbers have nothing to do with it. */
     assert_true(sequence_answered(s, 1, &c, at_us));
     free(s);
@@ -226,7 +226,7 @@ static void one_responder_is_doubted_seldom(void **state) {
 }
 
 /* A number that may be another one's in truth rests for as long as an answer may be repeated. */
-static void what_is_not_known_exactly_rests_longer(void **state) {
+static void what_is_not_known_exactly_is_unusable_longer(void **state) {
     (void)state;
     struct sequence *s = made(SEQUENCE_ALL);
     const struct addr a = router("192.0.2.1");
@@ -237,7 +237,7 @@ static void what_is_not_known_exactly_rests_longer(void **state) {
     assert_int_equal(sequence_checked(s, 33000 + 1, 600), 0);
     uint64_t plain = sequence_use(s, 1000000, false);
     assert_true(sequence_answered(s, plain, &a, 700));
-    assert_int_equal(s->numbers[plain].free_us, 700 + SEQUENCE_REST_US);
+    assert_int_equal(s->numbers[plain].free_us, 700 + SEQUENCE_ANSWERED_US);
     free(s);
 }
 
@@ -289,7 +289,7 @@ static void a_slice_becomes_free(void **state) {
     struct sequence *s = made(SEQUENCE_ALL);
     s->position = BEFORE + (SEQUENCE_COMMON + 7) / 8;
     (void)sequence_use(s, 1000000, false);
-    const int64_t free_us = 1000000 + SEQUENCE_SILENT_US + SEQUENCE_DOUBT_US - SEQUENCE_REST_US;
+    const int64_t free_us = 1000000 + SEQUENCE_SILENT_US + SEQUENCE_DOUBT_US - SEQUENCE_ANSWERED_US;
     assert_int_equal(sequence_slice_free_us(s, 0), 0);
     assert_int_equal(sequence_slice_free_us(s, 1), free_us);
     assert_int_equal(sequence_slice_free_us(s, 2), 0);
@@ -466,7 +466,7 @@ static void model_answers(struct model *m) {
         if (m->flight[i].silent)
             continue;
         sequence_answered(m->s, m->flight[i].position, somebody(), m->now_us);
-        m->free_us[m->flight[i].number] = m->now_us + SEQUENCE_REST_US;
+        m->free_us[m->flight[i].number] = m->now_us + SEQUENCE_ANSWERED_US;
     }
 }
 
@@ -558,7 +558,7 @@ int main(void) {
         cmocka_unit_test(repeated_answers_are_known),
         cmocka_unit_test(no_repeated_answer_is_forgotten),
         cmocka_unit_test(one_responder_is_doubted_seldom),
-        cmocka_unit_test(what_is_not_known_exactly_rests_longer),
+        cmocka_unit_test(what_is_not_known_exactly_is_unusable_longer),
         cmocka_unit_test(what_is_long_busy_is_skipped),
         cmocka_unit_test(begins_where_it_is_told),
         cmocka_unit_test(nothing_owned_never_sends),

@@ -345,7 +345,7 @@ void mux_seq_checked(struct mux *m, uint16_t port, int64_t now_us) {
 
 /* The prober measures with the wall clock, and somebody may have set it: then times are wrong,
  * and silence may be said too early. */
-static bool time_doubtful(struct mux *m, const struct slot *slot, const struct mux_job *job,
+static bool is_untimed(struct mux *m, const struct slot *slot, const struct mux_job *job,
     const struct mtr_reply *reply, int64_t now_us) {
     int64_t out_us = now_us - slot->sent_us, step_us = m->wall_offset_us - slot->wall_offset_us;
     if (reply->addr.af == 0)
@@ -363,14 +363,14 @@ static bool time_doubtful(struct mux *m, const struct slot *slot, const struct m
 static void slot_reply(
     struct mux *m, const struct slot *slot, const struct mtr_reply *reply, int64_t now_us) {
     struct mux_job *job = slot->job;
-    bool has_answer = reply->addr.af != 0, doubtful = time_doubtful(m, slot, job, reply, now_us);
+    bool has_answer = reply->addr.af != 0, untimed = is_untimed(m, slot, job, reply, now_us);
     unsigned flags =
         prober_health_lag_us(&m->health, now_us) > PROBER_HEALTH_LAG_US ? HOP_PROBER_LAG : 0;
     if (slot->settled) {
-        bool taken = has_answer && !doubtful && tracer_late(job->tracer, slot->probe, reply, flags);
+        bool taken = has_answer && !untimed && tracer_late(job->tracer, slot->probe, reply, flags);
         m->counters.late_taken += taken;
         m->counters.late_replies += has_answer && !taken;
-    } else if (doubtful) {
+    } else if (untimed) {
         tracer_untimed(job->tracer, slot->probe, reply);
     } else {
         tracer_answer(job->tracer, slot->probe, reply, has_answer ? flags : 0);
@@ -403,13 +403,13 @@ static bool sent_again(const struct slot *slot, int64_t now_us) {
 
 /* What may be an earlier answer to its number, repeated, is not taken; who waits for it asks again.
  * False: it is to be believed. */
-static bool doubted(struct mux *m, const struct slot *slot, int64_t now_us) {
+static bool suspected_duplicate(struct mux *m, const struct slot *slot, int64_t now_us) {
     if (slot->job != NULL && !slot->settled) {
-        if (!tracer_doubtful(slot->job->tracer, slot->probe))
+        if (!tracer_doubted(slot->job->tracer, slot->probe))
             return false;
         follow_up(m, slot->job, now_us);
     }
-    m->counters.doubted++;
+    m->counters.duplicates_suspected++;
     return true;
 }
 
@@ -431,9 +431,9 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;
-    if (has_answer) /* even if it is doubted: that is no loss */
+    if (has_answer) /* even if it is a suspected duplicate: that is no loss */
         first_hops_answered(&m->first_hops, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
-    if (repeated && doubted(m, &was, now_us))
+    if (repeated && suspected_duplicate(m, &was, now_us))
         return true;
     if (was.job != NULL)
         slot_reply(m, &was, reply, now_us);

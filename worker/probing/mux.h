@@ -34,7 +34,7 @@
 #define MUX_GRACE_US 2000000
 
 /* How far the wall clock, by which the prober measures, may move against the monotonic one while
- * a probe is out before its time is doubted. */
+ * a probe is out before its answer is untimed. */
 #define MUX_CLOCK_STEP_US 1000
 
 /* A probe waits for its turn at a router near by for so many times its own timeout. */
@@ -73,9 +73,10 @@ struct mux_sink {
 struct mux_counters {
     int64_t probes_sent, replies, no_replies, bad_lines, bad_tokens, probes_lost, in_flight,
         sequence_waits, numbers_skipped;
-    int64_t late_replies;     /* that nobody waited for any more */
-    int64_t late_taken;       /* that their trace could still use */
-    int64_t doubted;          /* answers that may have been an earlier one, repeated: not taken */
+    int64_t late_replies; /* that nobody waited for any more */
+    int64_t late_taken;   /* that their trace could still use */
+    /* Answers that may be an earlier one, repeated: they are not taken. */
+    int64_t duplicates_suspected;
     int64_t impossible_times; /* and clock_steps: answers whose time was not believed */
     int64_t clock_steps;
     int64_t probes_beyond;      /* sent beyond the last hop that counted */

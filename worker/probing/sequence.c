@@ -153,7 +153,7 @@ static bool known(const struct sequence *s, uint64_t position) {
     return position >= s->exact && s->tcp_like == 0 && s->reach == 0;
 }
 
-static bool rests_long(const struct sequence *s, uint64_t position) {
+static bool unusable_longer(const struct sequence *s, uint64_t position) {
     return !known(s, position) || s->doubts > SEQUENCE_ALL_DOUBTED / SEQUENCE_DOUBTED_OF;
 }
 
@@ -163,8 +163,8 @@ bool sequence_answered(
     struct sequence_number *n = &s->numbers[number];
     bool repeated = hash != 0 && position >= s->exact && note_answer(n, hash, now_us);
     s->doubts += ((uint64_t)repeated << 16) - (s->doubts >> 16);
-    bool heard = hash != 0 && !repeated && !rests_long(s, position);
-    int64_t free_us = now_us + (heard ? SEQUENCE_REST_US : SEQUENCE_DOUBT_US);
+    bool heard = hash != 0 && !repeated && !unusable_longer(s, position);
+    int64_t free_us = now_us + (heard ? SEQUENCE_ANSWERED_US : SEQUENCE_DOUBT_US);
     if (position < s->exact)
         keep(s, number, s->reach + 1, free_us);
     if (position < s->exact || n->free_us <= now_us)
@@ -238,5 +238,5 @@ int64_t sequence_slice_free_us(const struct sequence *s, unsigned slice) {
     for (uint32_t n = start; n < end; n++)
         if (s->numbers[n % s->count].free_us > free_us)
             free_us = s->numbers[n % s->count].free_us;
-    return free_us > 0 ? free_us + SEQUENCE_DOUBT_US - SEQUENCE_REST_US : 0;
+    return free_us > 0 ? free_us + SEQUENCE_DOUBT_US - SEQUENCE_ANSWERED_US : 0;
 }

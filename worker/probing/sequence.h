@@ -42,7 +42,7 @@
  * may have waited in a pipe. */
 #define SEQUENCE_REPEAT_US 1000000
 #define SEQUENCE_ANSWERS 2
-#define SEQUENCE_REST_US (SEQUENCE_REPEAT_US / (SEQUENCE_ANSWERS + 1))
+#define SEQUENCE_ANSWERED_US (SEQUENCE_REPEAT_US / (SEQUENCE_ANSWERS + 1))
 #define SEQUENCE_DOUBT_US (SEQUENCE_REPEAT_US + 250000)
 
 /* Numbers rest for all of that after a doubted answer, as the true one may still come; after an

@@ -305,7 +305,7 @@ void tracer_untimed(struct tracer *t, unsigned index, const struct mtr_reply *re
         answered(t, index, verdict, reply, -1, HOP_CLOCK_STEP);
 }
 
-bool tracer_doubtful(struct tracer *t, unsigned index) {
+bool tracer_doubted(struct tracer *t, unsigned index) {
     struct hop *hop = hop_of(t, t->records[index].ttl);
     if (hop->doubts == TRACER_MAX_DOUBTS)
         return false;

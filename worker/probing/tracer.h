@@ -77,7 +77,7 @@ void tracer_untimed(struct tracer *tracer, unsigned index, const struct mtr_repl
 /* The prober's line may be the answer to another probe, repeated: the hop is asked again. False,
  * and nothing is done, if this one was asked again for that so often in a row that it is to be
  * believed. */
-bool tracer_doubtful(struct tracer *tracer, unsigned index);
+bool tracer_doubted(struct tracer *tracer, unsigned index);
 
 /* The trace's own time for the probe is over. */
 void tracer_timeout(struct tracer *tracer, unsigned index);

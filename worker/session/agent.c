@@ -62,7 +62,7 @@ static void send_heartbeat(struct agent *a) {
         {"no_replies", c->no_replies},
         {"late_replies", c->late_replies},
         {"late_taken", c->late_taken},
-        {"doubted", c->doubted},
+        {"duplicates_suspected", c->duplicates_suspected},
         {"impossible_times", c->impossible_times},
         {"clock_steps", c->clock_steps},
         {"probes_beyond", c->probes_beyond},

@@ -31,7 +31,7 @@ soak: bench-deps
 	@HOPMQ_BUILD=$(BUILD) exec $(PYTHON) tests/bench/soak.py --minutes $(SOAK_MINUTES)
 $(BENCH_LOADS): $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BENCH_SHARED) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
-$(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/host/child.c)
+$(BUILD)/bench-floor: $(call obj,tests/bench/floor.c worker/host/mtr_spawn.c)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@
 $(BUILD)/bench-load: $(call obj,tests/bench/load.c) $(COMMON)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) -o $@

@@ -4,7 +4,7 @@
  * them, FLIGHT of them in flight in each of CHILDREN mtr-packet, by the lines that our worker
  * writes. Nobody looks whose answer comes, nor which number it has: it is no tracer, but a bound
  * for tracers. Prints one JSON object. */
-#include "worker/host/child.h"
+#include "worker/host/mtr_spawn.h"
 
 #include <arpa/inet.h>
 #include <bsd/stdlib.h>
@@ -112,7 +112,7 @@ static void start(struct driven *d, const char *path) {
     sigemptyset(&none);
     if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
         die("pipe");
-    errno = child_spawn(&d->pid, path, to_child[0], from_child[1], &none);
+    errno = mtr_spawn(&d->pid, path, to_child[0], from_child[1], &none);
     if (errno != 0)
         die(path);
     (void)close(to_child[0]);
@@ -124,7 +124,7 @@ static void start(struct driven *d, const char *path) {
     if (write(d->in, question, strlen(question)) < 0 || poll(&ready, 1, START_MS) != 1 ||
         read(d->out, answer, sizeof answer) <= 0)
         die("mtr-packet does not answer");
-    (void)child_widen(d->pid);
+    (void)mtr_spawn_widen(d->pid);
     (void)fcntl(d->in, F_SETFL, O_NONBLOCK);
     (void)fcntl(d->out, F_SETFL, O_NONBLOCK);
 }
@@ -229,7 +229,7 @@ static void drive(struct floor *f, struct driven *children, int count) {
 int main(int argc, char **argv) {
     static struct floor f;
     const char *wrong = NULL, *mend = NULL;
-    char why[CHILD_WHY_BYTES];
+    char why[MTR_SPAWN_WHY_BYTES];
     if (argc != 4) {
         (void)fprintf(stderr, "usage: bench-floor FILE CHILDREN FLIGHT\n");
         return 64;
@@ -242,7 +242,7 @@ int main(int argc, char **argv) {
             FLIGHT_MAX, wrong);
         return 64;
     }
-    char *path = child_find(why, &mend);
+    char *path = mtr_spawn_find(why, &mend);
     struct driven *children = calloc((size_t)count, sizeof *children);
     if (path == NULL || children == NULL) {
         (void)fprintf(stderr, "bench-floor: %s\n", path == NULL ? why : strerror(ENOMEM));

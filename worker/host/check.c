@@ -1,7 +1,7 @@
 #include "worker/host/check.h"
 
 #include "common/protocol/trace.h"
-#include "worker/host/child.h"
+#include "worker/host/mtr_spawn.h"
 #include "worker/probing/sequence.h"
 #include "worker/probing/slots.h"
 
@@ -204,19 +204,19 @@ static void judge_protocols(struct check_report *report, const struct check_fact
 static void judge_files(struct check_report *report, const struct check_facts *facts) {
     if (facts->id < 0)
         return;
-    if (facts->files > CHILD_NOFILE)
+    if (facts->files > MTR_SPAWN_NOFILE)
         add(report, CHECK_WARN, "open files",
             "%" PRId64 " for mtr-packet, which TCP probes make abort above %d; mend: ulimit -n %d, "
             "systemd: LimitNOFILE=%d",
-            facts->files, CHILD_NOFILE, CHILD_NOFILE, CHILD_NOFILE);
-    else if (facts->files < CHILD_NOFILE)
+            facts->files, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
+    else if (facts->files < MTR_SPAWN_NOFILE)
         add(report, facts->files < FILES_LEAST ? CHECK_FAIL : CHECK_WARN, "open files",
             "%" PRId64 ", a worker takes %d and each TCP probe one; mend: ulimit -n %d, "
             "systemd: LimitNOFILE=%d, Docker: --ulimit nofile=%d",
-            facts->files, FILES_LEAST, CHILD_NOFILE, CHILD_NOFILE, CHILD_NOFILE);
+            facts->files, FILES_LEAST, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
     else
         add(report, CHECK_OK, "open files", "%d for mtr-packet, as many as it can watch",
-            CHILD_NOFILE);
+            MTR_SPAWN_NOFILE);
 }
 
 static void judge_receive(struct check_report *report, const struct check_facts *facts) {

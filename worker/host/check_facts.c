@@ -2,7 +2,7 @@
 
 #include "common/runtime/log.h"
 #include "worker/host/check.h"
-#include "worker/host/child.h"
+#include "worker/host/mtr_spawn.h"
 #include "worker/host/prober.h"
 #include "worker/host/slices.h"
 
@@ -36,8 +36,8 @@
 
 struct reading {
     struct check_facts facts;
-    pid_t pid;                 /* of the mtr-packet that is asked */
-    char why[CHILD_WHY_BYTES]; /* facts.trouble */
+    pid_t pid;                     /* of the mtr-packet that is asked */
+    char why[MTR_SPAWN_WHY_BYTES]; /* facts.trouble */
 };
 
 /* ---- mtr-packet ------------------------------------------------------------------------- */
@@ -88,7 +88,7 @@ static void ask(struct reading *c, int in, int out) {
     /* They fit into the pipe: this does not block. */
     c->facts.stage =
         write(in, questions, size) == (ssize_t)size ? listen_to(&c->facts, out) : CHECK_ENDED;
-    c->facts.widened_bytes = child_widen(c->pid);
+    c->facts.widened_bytes = mtr_spawn_widen(c->pid);
     (void)kill(c->pid, SIGKILL);
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
         continue;
@@ -108,7 +108,7 @@ static void start(struct reading *c) {
     if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
         failed = errno;
     else
-        failed = child_spawn(&c->pid, c->facts.path, to_child[0], from_child[1], &mask);
+        failed = mtr_spawn(&c->pid, c->facts.path, to_child[0], from_child[1], &mask);
     (void)close(to_child[0]);
     (void)close(from_child[1]);
     if (failed == 0) {
@@ -236,7 +236,7 @@ int check_facts_run(int64_t pps) {
     (void)signal(SIGPIPE, SIG_IGN);
     facts->trouble = c.why;
     look_at_rights(facts);
-    char *path = child_find(c.why, &facts->mend);
+    char *path = mtr_spawn_find(c.why, &facts->mend);
     facts->path = path;
     if (path != NULL) {
         look_at_file(facts);

@@ -2,7 +2,7 @@
 
 #include "common/mem.h"
 #include "common/runtime/log.h"
-#include "worker/host/child.h"
+#include "worker/host/mtr_spawn.h"
 #include "worker/probing/mtr_features.h"
 #include "worker/probing/mux.h"
 
@@ -48,9 +48,9 @@ struct prober {
 /* ---- finding and starting --------------------------------------------------------------- */
 
 struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sink) {
-    char why[CHILD_WHY_BYTES];
+    char why[MTR_SPAWN_WHY_BYTES];
     const char *mend;
-    char *path = child_find(why, &mend);
+    char *path = mtr_spawn_find(why, &mend);
     if (path == NULL) {
         (void)fprintf(stderr, "hopmq-worker: %s; %s\n", why, mend);
         return NULL;
@@ -70,7 +70,7 @@ int64_t prober_restarts(const struct prober *p) { return p->restarts; }
 /* NULL, or why there is no child. One whose id is taken is no failure: the next has another. */
 static const char *spawn(struct prober *p, int to_child[2], int from_child[2]) {
     for (int tries = 0; tries < PROBER_ID_TRIES; tries++) {
-        int failed = child_spawn(
+        int failed = mtr_spawn(
             &p->pid, p->path, to_child[0], from_child[1], reactor_original_mask(p->reactor));
         if (failed != 0) {
             log_event(
@@ -276,7 +276,7 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
     p->due_us = INT64_MAX;
     p->up_us = reactor_now().mono_us;
     log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s receive_bytes=%d", (int)p->pid,
-        p->said.version, child_widen(p->pid));
+        p->said.version, mtr_spawn_widen(p->pid));
     p->sink.up(p->sink.context, p->said.version, p->said.families, p->said.protocols);
 }
 

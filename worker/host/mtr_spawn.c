@@ -1,4 +1,4 @@
-#include "worker/host/child.h"
+#include "worker/host/mtr_spawn.h"
 
 #include <errno.h>
 #include <spawn.h>
@@ -22,12 +22,12 @@ static bool is_program(const char *path) {
     return access(path, X_OK) == 0;
 }
 
-char *child_find(char why[CHILD_WHY_BYTES], const char **mend) {
+char *mtr_spawn_find(char why[MTR_SPAWN_WHY_BYTES], const char **mend) {
     const char *named = getenv("MTR_PACKET");
     if (named != NULL && named[0] != '\0') {
         if (is_program(named))
             return strdup(named);
-        (void)snprintf(why, CHILD_WHY_BYTES, "MTR_PACKET=%s: %s", named, strerror(errno));
+        (void)snprintf(why, MTR_SPAWN_WHY_BYTES, "MTR_PACKET=%s: %s", named, strerror(errno));
         *mend = "set it to the path of mtr-packet";
         return NULL;
     }
@@ -41,13 +41,13 @@ char *child_find(char why[CHILD_WHY_BYTES], const char **mend) {
         }
     free(list);
     if (found == NULL) {
-        (void)snprintf(why, CHILD_WHY_BYTES, "mtr-packet: not found in PATH");
+        (void)snprintf(why, MTR_SPAWN_WHY_BYTES, "mtr-packet: not found in PATH");
         *mend = "install it (Debian: apt-get install mtr-tiny) or set MTR_PACKET to its path";
     }
     return found;
 }
 
-int child_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *mask) {
+int mtr_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *mask) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     posix_spawn_file_actions_init(&actions);
@@ -69,7 +69,7 @@ int child_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *m
     posix_spawnattr_destroy(&attr);
     if (failed != 0)
         return failed;
-    const struct rlimit files = {CHILD_NOFILE, CHILD_NOFILE};
+    const struct rlimit files = {MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE};
     (void)prlimit(*pid, RLIMIT_NOFILE, &files, NULL);
     return 0;
 }
@@ -79,7 +79,7 @@ int child_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *m
 
 /* The size of the buffer if it is a raw socket, otherwise 0. */
 static int widen(int fd) {
-    int type = 0, bytes = CHILD_RECEIVE_BYTES;
+    int type = 0, bytes = MTR_SPAWN_RECEIVE_BYTES;
     socklen_t size = sizeof type;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_RAW)
         return 0;
@@ -89,7 +89,7 @@ static int widen(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) == 0 ? bytes : 0;
 }
 
-int child_widen(pid_t pid) {
+int mtr_spawn_widen(pid_t pid) {
     int smallest = 0, child = pidfd_open(pid, 0);
     if (child < 0)
         return 0;

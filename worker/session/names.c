@@ -2,7 +2,7 @@
 
 #include "common/mem.h"
 #include "common/timeline.h"
-#include "worker/session/cache.h"
+#include "worker/session/name_cache.h"
 
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
@@ -30,7 +30,7 @@ RB_HEAD(lookup_tree, lookup);
 
 struct names {
     struct names_sink sink;
-    struct cache *cache;
+    struct name_cache *cache;
     struct lookup_tree lookups;
     TAILQ_HEAD(, lookup) queue; /* in the order in which they were wanted */
     size_t wanted, asked;
@@ -92,7 +92,7 @@ static void ask(struct names *n) {
 
 void names_want(
     struct names *n, void *owner, int64_t lease, const struct addr *addr, int64_t now_us) {
-    const char *known = cache_find(n->cache, addr, now_us);
+    const char *known = name_cache_find(n->cache, addr, now_us);
     if (known == NULL && n->wanted == NAMES_WANTED) {
         n->counters.failures++;
         known = "";
@@ -130,7 +130,7 @@ void names_answer(struct names *n, const struct addr *addr, enum names_outcome o
         name = "";
     n->counters.refused += outcome == NAMES_REFUSED;
     n->counters.failures += outcome == NAMES_FAILED;
-    cache_put(n->cache, addr, name, strlen(name) + 1, now_us + keep_s * INT64_C(1000000));
+    name_cache_put(n->cache, addr, name, strlen(name) + 1, now_us + keep_s * INT64_C(1000000));
     settle(n, lookup, name);
     ask(n);
 }
@@ -149,14 +149,14 @@ int64_t names_next(const struct names *n) {
 
 struct names_counters names_counters(const struct names *n) {
     struct names_counters counters = n->counters;
-    counters.cached = (int64_t)cache_count(n->cache);
+    counters.cached = (int64_t)name_cache_count(n->cache);
     return counters;
 }
 
 struct names *names_new(const struct names_sink *sink) {
     struct names *n = mem_new(1, sizeof *n);
     n->sink = *sink;
-    n->cache = cache_new(NAMES_ROOM);
+    n->cache = name_cache_new(NAMES_ROOM);
     RB_INIT(&n->lookups);
     TAILQ_INIT(&n->queue);
     return n;
@@ -169,7 +169,7 @@ void names_destroy(struct names **names) {
     struct lookup *lookup, *next;
     RB_FOREACH_SAFE(lookup, lookup_tree, &n->lookups, next)
     lookup_free(n, lookup);
-    cache_destroy(&n->cache);
+    name_cache_destroy(&n->cache);
     free(n);
     *names = NULL;
 }

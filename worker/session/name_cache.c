@@ -1,4 +1,4 @@
-#include "worker/session/cache.h"
+#include "worker/session/name_cache.h"
 
 #include "common/mem.h"
 
@@ -16,10 +16,10 @@ struct entry {
     _Alignas(max_align_t) unsigned char value[];
 };
 
-RB_HEAD(cache_tree, entry);
+RB_HEAD(name_cache_tree, entry);
 
-struct cache {
-    struct cache_tree entries;
+struct name_cache {
+    struct name_cache_tree entries;
     TAILQ_HEAD(, entry) uses; /* the one that was asked for last is last */
     size_t count, room;
 };
@@ -28,32 +28,32 @@ static int entry_compare(const struct entry *a, const struct entry *b) {
     return addr_compare(&a->key, &b->key);
 }
 
-RB_PROTOTYPE(cache_tree, entry, link, entry_compare)
-RB_GENERATE(cache_tree, entry, link, entry_compare)
+RB_PROTOTYPE(name_cache_tree, entry, link, entry_compare)
+RB_GENERATE(name_cache_tree, entry, link, entry_compare)
 
-static struct entry *entry_find(struct cache *c, const struct addr *key) {
+static struct entry *entry_find(struct name_cache *c, const struct addr *key) {
     struct entry like = {.key = *key};
-    return RB_FIND(cache_tree, &c->entries, &like);
+    return RB_FIND(name_cache_tree, &c->entries, &like);
 }
 
-static void entry_remove(struct cache *c, struct entry *entry) {
-    (void)RB_REMOVE(cache_tree, &c->entries, entry);
+static void entry_remove(struct name_cache *c, struct entry *entry) {
+    (void)RB_REMOVE(name_cache_tree, &c->entries, entry);
     TAILQ_REMOVE(&c->uses, entry, use);
     c->count--;
     free(entry);
 }
 
-struct cache *cache_new(size_t room) {
+struct name_cache *name_cache_new(size_t room) {
     assert(room > 0);
-    struct cache *c = mem_new(1, sizeof *c);
+    struct name_cache *c = mem_new(1, sizeof *c);
     RB_INIT(&c->entries);
     TAILQ_INIT(&c->uses);
     c->room = room;
     return c;
 }
 
-void cache_destroy(struct cache **cache) {
-    struct cache *c = *cache;
+void name_cache_destroy(struct name_cache **cache) {
+    struct name_cache *c = *cache;
     if (c == NULL)
         return;
     while (!TAILQ_EMPTY(&c->uses))
@@ -62,8 +62,8 @@ void cache_destroy(struct cache **cache) {
     *cache = NULL;
 }
 
-void cache_put(
-    struct cache *c, const struct addr *key, const void *value, size_t size, int64_t until_us) {
+void name_cache_put(struct name_cache *c, const struct addr *key, const void *value, size_t size,
+    int64_t until_us) {
     struct entry *entry = mem_new(1, sizeof *entry + size);
     entry->key = *key;
     entry->until_us = until_us;
@@ -73,12 +73,12 @@ void cache_put(
         entry_remove(c, old);
     else if (c->count == c->room)
         entry_remove(c, TAILQ_FIRST(&c->uses));
-    (void)RB_INSERT(cache_tree, &c->entries, entry);
+    (void)RB_INSERT(name_cache_tree, &c->entries, entry);
     TAILQ_INSERT_TAIL(&c->uses, entry, use);
     c->count++;
 }
 
-const void *cache_find(struct cache *c, const struct addr *key, int64_t now_us) {
+const void *name_cache_find(struct name_cache *c, const struct addr *key, int64_t now_us) {
     struct entry *entry = entry_find(c, key);
     if (entry == NULL)
         return NULL;
@@ -91,4 +91,4 @@ const void *cache_find(struct cache *c, const struct addr *key, int64_t now_us) 
     return entry->value;
 }
 
-size_t cache_count(const struct cache *c) { return c->count; }
+size_t name_cache_count(const struct name_cache *c) { return c->count; }

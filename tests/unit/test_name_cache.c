@@ -1,8 +1,8 @@
-/* cache: what is found, until when, and what has to go. */
+/* name_cache: what is found, until when, and what has to go. */
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
-#include "worker/session/cache.h"
+#include "worker/session/name_cache.h"
 
 #include <string.h>
 
@@ -12,21 +12,21 @@ static struct addr at(const char *text) {
     return addr;
 }
 
-static void put(struct cache *cache, const char *key, const char *value, int64_t until_us) {
+static void put(struct name_cache *cache, const char *key, const char *value, int64_t until_us) {
     struct addr addr = at(key);
-    cache_put(cache, &addr, value, strlen(value) + 1, until_us);
+    name_cache_put(cache, &addr, value, strlen(value) + 1, until_us);
 }
 
 /* The value, or "-" if there is none. */
-static const char *find(struct cache *cache, const char *key, int64_t now_us) {
+static const char *find(struct name_cache *cache, const char *key, int64_t now_us) {
     struct addr addr = at(key);
-    const char *found = cache_find(cache, &addr, now_us);
+    const char *found = name_cache_find(cache, &addr, now_us);
     return found != NULL ? found : "-";
 }
 
 static void what_is_put_is_found(void **state) {
     (void)state;
-    struct cache *cache = cache_new(10);
+    struct name_cache *cache = name_cache_new(10);
     assert_string_equal(find(cache, "10.0.0.1", 0), "-");
     put(cache, "10.0.0.1", "one", 100);
     put(cache, "10.0.0.2", "", 100);
@@ -37,45 +37,45 @@ static void what_is_put_is_found(void **state) {
     assert_string_equal(find(cache, "::a00:1", 0), "v6");
     assert_string_equal(find(cache, "a00:1::", 0), "prefix"); /* and here its first */
     assert_string_equal(find(cache, "10.0.0.3", 0), "-");
-    assert_int_equal(cache_count(cache), 4);
+    assert_int_equal(name_cache_count(cache), 4);
     put(cache, "10.0.0.1", "another", 100);
     assert_string_equal(find(cache, "10.0.0.1", 0), "another");
-    assert_int_equal(cache_count(cache), 4);
-    cache_destroy(&cache);
+    assert_int_equal(name_cache_count(cache), 4);
+    name_cache_destroy(&cache);
     assert_null(cache);
-    cache_destroy(&cache);
+    name_cache_destroy(&cache);
 }
 
 static void its_time_ends(void **state) {
     (void)state;
-    struct cache *cache = cache_new(10);
+    struct name_cache *cache = name_cache_new(10);
     put(cache, "10.0.0.1", "one", 100);
     put(cache, "10.0.0.2", "two", 200);
     assert_string_equal(find(cache, "10.0.0.1", 99), "one");
     assert_string_equal(find(cache, "10.0.0.1", 100), "-");
     assert_string_equal(find(cache, "10.0.0.1", 0), "-"); /* it is gone */
     assert_string_equal(find(cache, "10.0.0.2", 100), "two");
-    assert_int_equal(cache_count(cache), 1);
+    assert_int_equal(name_cache_count(cache), 1);
     put(cache, "10.0.0.2", "two", 300); /* the later time holds */
     assert_string_equal(find(cache, "10.0.0.2", 250), "two");
-    cache_destroy(&cache);
+    name_cache_destroy(&cache);
 }
 
 static void the_one_not_asked_for_the_longest_goes(void **state) {
     (void)state;
-    struct cache *cache = cache_new(3);
+    struct name_cache *cache = name_cache_new(3);
     put(cache, "10.0.0.1", "one", 100);
     put(cache, "10.0.0.2", "two", 100);
     put(cache, "10.0.0.3", "three", 100);
     assert_string_equal(find(cache, "10.0.0.1", 0), "one");
     put(cache, "10.0.0.2", "zwei", 100); /* as good as asked for; and makes no room */
-    assert_int_equal(cache_count(cache), 3);
+    assert_int_equal(name_cache_count(cache), 3);
     put(cache, "10.0.0.4", "four", 100);
     assert_string_equal(find(cache, "10.0.0.3", 0), "-");
     assert_string_equal(find(cache, "10.0.0.1", 0), "one");
     assert_string_equal(find(cache, "10.0.0.2", 0), "zwei");
     assert_string_equal(find(cache, "10.0.0.4", 0), "four");
-    cache_destroy(&cache);
+    name_cache_destroy(&cache);
 }
 
 /* Against a plain array. */
@@ -88,7 +88,7 @@ static void like_a_model(void **state) {
         uint64_t used;
         bool held;
     } model[KEYS] = {{0}};
-    struct cache *cache = cache_new(ROOM);
+    struct name_cache *cache = name_cache_new(ROOM);
     size_t count = 0;
     uint64_t uses = 0;
     for (int64_t now = 0; now < 20000; now++) {
@@ -96,7 +96,7 @@ static void like_a_model(void **state) {
         struct addr key = {.af = k % 2 == 0 ? 4 : 6, .bytes = {(uint8_t)(k / 2)}};
         if (rng_below(&rng, 2) == 0) {
             int64_t value = (int64_t)rng_next(&rng), until = now + rng_below(&rng, 100);
-            cache_put(cache, &key, &value, sizeof value, until);
+            name_cache_put(cache, &key, &value, sizeof value, until);
             uint32_t oldest = KEYS;
             for (uint32_t i = 0; i < KEYS; i++)
                 if (model[i].held && (oldest == KEYS || model[i].used < model[oldest].used))
@@ -110,7 +110,7 @@ static void like_a_model(void **state) {
             model[k].held = true;
             model[k].used = ++uses;
         } else {
-            const int64_t *found = cache_find(cache, &key, now);
+            const int64_t *found = name_cache_find(cache, &key, now);
             if (model[k].held && model[k].until_us <= now) {
                 model[k].held = false;
                 count--;
@@ -122,9 +122,9 @@ static void like_a_model(void **state) {
                 model[k].used = ++uses;
             }
         }
-        assert_int_equal(cache_count(cache), count);
+        assert_int_equal(name_cache_count(cache), count);
     }
-    cache_destroy(&cache);
+    name_cache_destroy(&cache);
 }
 
 int main(void) {

@@ -58,7 +58,7 @@ static const struct argp_option options[] = {
         "Serve metrics on other addresses than loopback; whoever reaches them can read them", 0},
     {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
     {"check", OPT_CHECK, NULL, 0,
-        "Tell what of this host is right for a worker, and how to mend what is not; then exit", 0},
+        "Tell what of this host is right for a worker, and how to fix what is not; then exit", 0},
     {0},
 };
 

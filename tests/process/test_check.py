@@ -1,4 +1,4 @@
-"""`hopmq-worker --check`: a line for each thing that a worker needs, and what mends it."""
+"""`hopmq-worker --check`: a line for each thing that a worker needs, and how to fix it."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def check(*options, enter=lambda argv: argv, worker=None, **env):
     found = {line[2].strip(): (line[1].strip(), line[3]) for line in lines}
     assert len(found) == len(lines)
     assert list(found) == [name for name in NAMES if name in found]
-    assert all(("mend" in text) == (verdict != "ok") for verdict, text in found.values())
+    assert all(("fix" in text) == (verdict != "ok") for verdict, text in found.values())
     failed = any(verdict == "FAIL" for verdict, _ in found.values())
     assert done.returncode == (UNAVAILABLE if failed else 0)
     return found
@@ -66,13 +66,13 @@ def test_no_routes(system):
     assert list(found) == NAMES
     assert found["raw sockets"][0] == "ok"
     assert found["slices"] == ("ok", "8 of 8 are free; other workers here: 0")
-    for name, mend in [("IPv4 route", "ip route add"), ("IPv6 route", "ip -6 route add")]:
+    for name, fix in [("IPv4 route", "ip route add"), ("IPv6 route", "ip -6 route add")]:
         assert found[name][0] == "FAIL"
         assert "only this host itself can be traced" in found[name][1]
-        assert found[name][1].endswith(f"mend: {mend} default via GATEWAY")
+        assert found[name][1].endswith(f"fix: {fix} default via GATEWAY")
 
 
-def test_what_is_mended_is_right(system):
+def test_what_is_fixed_is_right(system):
     """A network without default route, then with one; a port range out of the way."""
     net = system.island()
     lab = "ip tuntap add lab mode tun && ip addr add 10.0.0.1/24 dev lab && ip link set lab up"
@@ -84,8 +84,8 @@ def test_what_is_mended_is_right(system):
     assert found["IPv4 route"][0] == found["IPv6 route"][0] == "WARN"
     assert "only the networks of this host's interfaces" in found["IPv4 route"][1]
     assert found["ports"][0] == "WARN"
-    mend = found["ports"][1].split("mend: ")[1]
-    subprocess.run(net.enter(["sh", "-c", mend]), capture_output=True, check=True)
+    fix = found["ports"][1].split("fix: ")[1]
+    subprocess.run(net.enter(["sh", "-c", fix]), capture_output=True, check=True)
     subprocess.run(net.enter(["ip", "route", "add", "default", "dev", "lab"]), check=True)
     found = check(enter=net.enter)
     assert found["IPv4 route"] == ("ok", "from 10.0.0.1")
@@ -126,10 +126,10 @@ def test_no_loopback(system):
     """Where it never was up, mtr-packet says so; where it was, it waits in vain."""
     net = system.island()
     verdict, text = check(enter=lambda argv: net.enter(["unshare", "-n", *argv]))["raw sockets"]
-    assert verdict == "WARN" and text.endswith("mend: ip link set lo up")
+    assert verdict == "WARN" and text.endswith("fix: ip link set lo up")
     subprocess.run(net.enter(["ip", "link", "set", "lo", "down"]), check=True)
     verdict, text = check(enter=net.enter)["raw sockets"]
-    assert verdict == "FAIL" and text.endswith("loopback is down; mend: ip link set lo up")
+    assert verdict == "FAIL" and text.endswith("loopback is down; fix: ip link set lo up")
 
 
 # ---- mtr-packet ----------------------------------------------------------------------------
@@ -138,9 +138,9 @@ def test_no_loopback(system):
 @pytest.mark.parametrize(
     "path, text",
     [
-        ("/nowhere/mtr-packet", "MTR_PACKET=/nowhere/mtr-packet: No such file or directory; mend:"),
-        ("/tmp", "MTR_PACKET=/tmp: Is a directory; mend: set it to the path of mtr-packet"),
-        (__file__, f"MTR_PACKET={__file__}: Permission denied; mend:"),
+        ("/nowhere/mtr-packet", "MTR_PACKET=/nowhere/mtr-packet: No such file or directory; fix:"),
+        ("/tmp", "MTR_PACKET=/tmp: Is a directory; fix: set it to the path of mtr-packet"),
+        (__file__, f"MTR_PACKET={__file__}: Permission denied; fix:"),
     ],
 )
 def test_prober_that_cannot_be_used(path, text):
@@ -151,7 +151,7 @@ def test_prober_that_cannot_be_used(path, text):
 
 def test_prober_that_is_not_there(system):
     verdict, text = check(MTR_PACKET="", PATH=system.dir)["mtr-packet"]
-    assert verdict == "FAIL" and "not found in PATH; mend: install it (Debian: apt-get" in text
+    assert verdict == "FAIL" and "not found in PATH; fix: install it (Debian: apt-get" in text
 
 
 def test_prober_that_is_no_program(system):
@@ -160,7 +160,7 @@ def test_prober_that_is_no_program(system):
         f.write(b"\x7fELF, not really\n")
     os.chmod(path, 0o755)
     verdict, text = check(MTR_PACKET=path)["mtr-packet"]
-    assert verdict == "FAIL" and f"{path} cannot be started: Exec format error; mend:" in text
+    assert verdict == "FAIL" and f"{path} cannot be started: Exec format error; fix:" in text
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_prober_that_ends(system, script, end):
     path = fake(system, script)
     found = check(MTR_PACKET=path)
     verdict, text = found["mtr-packet"]
-    assert verdict == "FAIL" and f"{path} {end} before it had answered; mend:" in text
+    assert verdict == "FAIL" and f"{path} {end} before it had answered; fix:" in text
     assert "protocols" not in found
 
 
@@ -185,7 +185,7 @@ def test_prober_that_hangs(system):
     path = fake(system, f"echo $$ >{own}; echo garbage; exec sleep 600\n")
     found = check(MTR_PACKET=path)
     verdict, text = found["mtr-packet"]
-    assert verdict == "FAIL" and f"{path} did not answer within 5 s; mend:" in text
+    assert verdict == "FAIL" and f"{path} did not answer within 5 s; fix:" in text
     with open(own, encoding="ascii") as f:
         assert not os.path.exists("/proc/" + f.read().strip())
 
@@ -209,7 +209,7 @@ def test_prober_of_a_version_with_trouble(system):
     reply = "reply ip-4 127.0.0.1 round-trip-time 50"
     found = check(MTR_PACKET=fake(system, ANSWERS.format(version="0.93", word=reply)))
     assert found["mtr-packet"][0] == "WARN"
-    assert "version 0.93: UDP over IPv6 does not work; mend:" in found["mtr-packet"][1]
+    assert "version 0.93: UDP over IPv6 does not work; fix:" in found["mtr-packet"][1]
     assert found["protocols"] == ("ok", "mtr-packet has icmp udp tcp ip-4 ip-6")
     assert found["raw sockets"][0] == "ok"
 
@@ -262,7 +262,7 @@ def test_no_new_privileges(nobody, with_file_right):
     assert verdict == "FAIL" and text.startswith("none: NoNewPrivileges defeats file capabilities")
     assert "AmbientCapabilities=CAP_NET_RAW" in text
     assert found["mtr-packet"][0] == "FAIL"
-    assert found["mtr-packet"][1].endswith("mend: see raw sockets")
+    assert found["mtr-packet"][1].endswith("fix: see raw sockets")
 
     ambient = ["--inh-caps", "+net_raw", "--ambient-caps", "+net_raw"]
     found = nobody("--no-new-privs", *ambient, MTR_PACKET=with_file_right)
@@ -275,8 +275,8 @@ def test_no_file_capability(nobody):
     shutil.copyfile(shutil.which("mtr-packet"), path)
     os.chmod(path, 0o755)
     verdict, text = nobody(MTR_PACKET=path)["raw sockets"]
-    assert (verdict, text) == ("FAIL", f"none: no file capability; mend: setcap cap_net_raw+ep {path}")
-    subprocess.run(["sh", "-c", text.split("mend: ")[1]], check=True)
+    assert (verdict, text) == ("FAIL", f"none: no file capability; fix: setcap cap_net_raw+ep {path}")
+    subprocess.run(["sh", "-c", text.split("fix: ")[1]], check=True)
     assert nobody(MTR_PACKET=path)["raw sockets"][0] == "ok"
 
 

@@ -55,7 +55,7 @@ static void what_fits(void **state) {
     expect_fits(&t, 6, "0.95", NULL, NULL);
 }
 
-/* What is wrong comes in this order: what no prober mends by waiting first. */
+/* What is wrong comes in this order: first what waiting for another prober would not change. */
 static void the_edges(void **state) {
     (void)state;
     struct trace t;

@@ -9,7 +9,7 @@
 
 #define PATH "/usr/bin/mtr-packet"
 
-/* A host with nothing to mend. */
+/* A host with nothing to fix. */
 static struct check_facts right(void) {
     return (struct check_facts){
         .stage = CHECK_ANSWERED,
@@ -59,7 +59,7 @@ static void expect(const struct check_facts *facts, const char *name, enum check
     if (finding->verdict != verdict || strstr(finding->text, text) == NULL)
         fail_msg("%s: verdict %d, not %d, or not `%s' in `%s'", name, finding->verdict, verdict,
             text, finding->text);
-    assert_true((strstr(finding->text, "mend") != NULL) == (verdict != CHECK_OK));
+    assert_true((strstr(finding->text, "fix") != NULL) == (verdict != CHECK_OK));
     if (verdict == CHECK_FAIL)
         assert_false(check_passed(&report));
 }
@@ -102,9 +102,9 @@ static void versions(void **state) {
         enum check_verdict verdict;
         const char *text;
     } cases[] = {
-        {"0.88", CHECK_WARN, "0.88: has no constant flow; mend: install mtr 0.95"},
+        {"0.88", CHECK_WARN, "0.88: has no constant flow; fix: install mtr 0.95"},
         {"0.92", CHECK_WARN, "has no constant flow"},
-        {"0.93", CHECK_WARN, "UDP over IPv6 does not work; mend: install mtr 0.95 or later"},
+        {"0.93", CHECK_WARN, "UDP over IPv6 does not work; fix: install mtr 0.95 or later"},
         {"0.94", CHECK_OK, "no constant flow over IPv6 before 0.96"},
         {"0.95-12-gabcdef", CHECK_OK, "takes 1024 probes"},
         {"0.96", CHECK_OK, "takes 10240 probes at a time, a worker sends 2000"},
@@ -126,21 +126,21 @@ static void probers_that_do_not_answer(void **state) {
     (void)state;
     static const struct {
         enum check_stage stage;
-        const char *trouble, *mend, *text;
+        const char *trouble, *fix, *text;
     } cases[] = {
-        {CHECK_NOT_FOUND, "not found in PATH", "install it", "not found in PATH; mend: install it"},
+        {CHECK_NOT_FOUND, "not found in PATH", "install it", "not found in PATH; fix: install it"},
         {CHECK_NOT_STARTED, "Exec format error", NULL,
-            PATH " cannot be started: Exec format error; mend: apt-get install --reinstall"},
-        {CHECK_NOT_STARTED, "Too many open files", "ulimit -n 1024", "mend: ulimit -n 1024"},
+            PATH " cannot be started: Exec format error; fix: apt-get install --reinstall"},
+        {CHECK_NOT_STARTED, "Too many open files", "ulimit -n 1024", "fix: ulimit -n 1024"},
         {CHECK_ENDED, "with status 1", NULL,
-            PATH " ended with status 1 before it had answered; mend: apt-get"},
-        {CHECK_HUNG, "5 s", NULL, PATH " did not answer within 5 s; mend: apt-get"},
+            PATH " ended with status 1 before it had answered; fix: apt-get"},
+        {CHECK_HUNG, "5 s", NULL, PATH " did not answer within 5 s; fix: apt-get"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct check_facts facts = right();
         facts.stage = cases[i].stage;
         facts.trouble = cases[i].trouble;
-        facts.mend = cases[i].mend;
+        facts.fix = cases[i].fix;
         facts.id = -1;
         expect(&facts, "mtr-packet", CHECK_FAIL, cases[i].text);
         expect(&facts, "protocols", CHECK_OK, NULL);
@@ -160,12 +160,12 @@ static void protocols(void **state) {
         const char *text;
     } cases[] = {
         {usual, 1 << 4 | 1 << 6, CHECK_OK, "has icmp udp tcp ip-4 ip-6"},
-        {usual, 1 << 4, CHECK_WARN, "only icmp udp tcp ip-4; mend: boot without ipv6.disable=1"},
-        {usual, 1 << 6, CHECK_WARN, "only icmp udp tcp ip-6; mend: install"},
-        {1 << TRACE_ICMP, 1 << 4 | 1 << 6, CHECK_WARN, "only icmp ip-4 ip-6; mend: install"},
-        {usual, 0, CHECK_FAIL, "only icmp udp tcp; mend"},
-        {0, 1 << 4, CHECK_FAIL, "only ip-4; mend"},
-        {0, 0, CHECK_FAIL, "has none; mend"},
+        {usual, 1 << 4, CHECK_WARN, "only icmp udp tcp ip-4; fix: boot without ipv6.disable=1"},
+        {usual, 1 << 6, CHECK_WARN, "only icmp udp tcp ip-6; fix: install"},
+        {1 << TRACE_ICMP, 1 << 4 | 1 << 6, CHECK_WARN, "only icmp ip-4 ip-6; fix: install"},
+        {usual, 0, CHECK_FAIL, "only icmp udp tcp; fix"},
+        {0, 1 << 4, CHECK_FAIL, "only ip-4; fix"},
+        {0, 0, CHECK_FAIL, "has none; fix"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct check_facts facts = right();
@@ -184,7 +184,7 @@ static void raw_sockets(void **state) {
         {"setcap cap_net_raw+ep " PATH, .bounded = true},
         {"bounding set", .root = true, .file_right = true},
         {"bounding set", .no_new_privs = true},
-        {"NoNewPrivileges defeats file capabilities; mend: systemd: "
+        {"NoNewPrivileges defeats file capabilities; fix: systemd: "
          "AmbientCapabilities=CAP_NET_RAW",
             .bounded = true, .no_new_privs = true, .file_right = true},
         {"AmbientCapabilities=CAP_NET_RAW", .bounded = true, .no_new_privs = true},
@@ -209,7 +209,7 @@ static void raw_sockets(void **state) {
         bool unknown = strcmp(lost[i].text, "user namespace") == 0;
         facts.stage = CHECK_ENDED;
         expect(&facts, "raw sockets", CHECK_FAIL, unknown ? NULL : lost[i].text);
-        expect(&facts, "mtr-packet", CHECK_FAIL, unknown ? "apt-get" : "mend: see raw sockets");
+        expect(&facts, "mtr-packet", CHECK_FAIL, unknown ? "apt-get" : "fix: see raw sockets");
 
         /* What was answered is right, whatever the facts. */
         facts.stage = CHECK_ANSWERED;
@@ -223,17 +223,17 @@ static void raw_sockets(void **state) {
     facts.ambient = true;
     expect(&facts, "raw sockets", CHECK_OK, "CAP_NET_RAW is ambient");
     facts.loopback = (struct mtr_reply){.class = MTR_NO_ROUTE, .word = "no-route"};
-    expect(&facts, "raw sockets", CHECK_WARN, "ended with no-route, which does not tell; mend");
+    expect(&facts, "raw sockets", CHECK_WARN, "ended with no-route, which does not tell; fix");
     facts.loopback = (struct mtr_reply){.class = MTR_SILENT, .word = "no-reply"};
     facts.loopback_up = false;
-    expect(&facts, "raw sockets", CHECK_FAIL, "loopback is down; mend: ip link set lo up");
+    expect(&facts, "raw sockets", CHECK_FAIL, "loopback is down; fix: ip link set lo up");
 }
 
 static void numbers(void **state) {
     (void)state;
     struct check_facts facts = right();
     facts.files = 1025;
-    expect(&facts, "open files", CHECK_WARN, "abort above 1024; mend: ulimit -n 1024");
+    expect(&facts, "open files", CHECK_WARN, "abort above 1024; fix: ulimit -n 1024");
     facts.files = 1023;
     expect(&facts, "open files", CHECK_WARN, "systemd: LimitNOFILE=1024");
     facts.files = 25;
@@ -247,7 +247,7 @@ static void numbers(void **state) {
     facts.pps = 10001;
     expect(&facts, "receive buffer", CHECK_WARN, "sysctl -w net.core.rmem_default=4194304");
     facts.pps = 0;
-    expect(&facts, "receive buffer", CHECK_WARN, "277 answers at --pps max; mend");
+    expect(&facts, "receive buffer", CHECK_WARN, "277 answers at --pps max; fix");
     facts.receive_bytes = 4194304;
     expect(&facts, "receive buffer", CHECK_OK, "5461 answers at --pps max");
     facts.widened_bytes = 425984;
@@ -258,16 +258,16 @@ static void numbers(void **state) {
     facts.receive_bytes = -1;
     expect(&facts, "receive buffer", CHECK_OK, "cannot be told here");
 
-    static const char mend[] = "mend: sysctl -w net.ipv4.ip_local_port_range='10000 32767'";
+    static const char fix[] = "fix: sysctl -w net.ipv4.ip_local_port_range='10000 32767'";
     facts.port_max = 32999;
     expect(&facts, "ports", CHECK_OK, "10000 32999 ends below 33000");
     facts.port_max = 33000;
-    expect(&facts, "ports", CHECK_WARN, mend);
+    expect(&facts, "ports", CHECK_WARN, fix);
     memcpy(facts.said.version, "0.96", sizeof "0.96");
     facts.port_max = 33433;
     expect(&facts, "ports", CHECK_OK, "ends below 33434");
     facts.port_max = 33434;
-    expect(&facts, "ports", CHECK_WARN, mend);
+    expect(&facts, "ports", CHECK_WARN, fix);
     facts.port_min = facts.port_max = -1;
     expect(&facts, "ports", CHECK_OK, "cannot be read here; it should end below 33434");
 }
@@ -297,15 +297,15 @@ static void routes(void **state) {
     facts.ipv6 = (struct check_route){.why = "Network is unreachable"};
     expect(&facts, "IPv4 route", CHECK_OK, "from 192.0.2.7");
     expect(&facts, "IPv6 route", CHECK_WARN,
-        "none: Network is unreachable; mend: ip -6 route add default via GATEWAY");
+        "none: Network is unreachable; fix: ip -6 route add default via GATEWAY");
     facts = right();
     facts.networks = false;
     facts.ipv4 = (struct check_route){.why = "Network is unreachable"};
     expect(&facts, "IPv4 route", CHECK_WARN,
-        "none: Network is unreachable; mend: ip route add default via GATEWAY");
+        "none: Network is unreachable; fix: ip route add default via GATEWAY");
     /* Neither: a lab without default route can be traced, mere loopback is not worth it. */
     facts.ipv6 = facts.ipv4;
-    expect(&facts, "IPv4 route", CHECK_FAIL, "only this host itself can be traced; mend: ip route");
+    expect(&facts, "IPv4 route", CHECK_FAIL, "only this host itself can be traced; fix: ip route");
     expect(&facts, "IPv6 route", CHECK_FAIL, unreachable);
     facts.networks = true;
     expect(&facts, "IPv4 route", CHECK_WARN, "only the networks of this host's interfaces");

@@ -34,7 +34,7 @@ static void values_are_quoted_where_they_must(void **state) {
     expect("name=\"a=b\"", "name=%s", "a=b");
     expect("why=\"\"", "why=\"%s\"", "");
     expect("why=\"a b\"", "why=\"%s\"", "a b");
-    expect("mend=\"setcap x /a b\" n=\"c d\"", "mend=\"setcap x %s\" n=%s", "/a b", "c d");
+    expect("fix=\"setcap x /a b\" n=\"c d\"", "fix=\"setcap x %s\" n=%s", "/a b", "c d");
 }
 
 static void hostile_values_stay_values(void **state) {

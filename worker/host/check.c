@@ -46,10 +46,10 @@ static void judge_version(struct check_report *report, const struct check_facts 
         add(report, CHECK_OK, program, "%s, version %s: unknown, treated as one before 0.93", path,
             version[0] != '\0' ? version : "not told");
     else if (minor < 93)
-        add(report, CHECK_WARN, program, "%s, version %s: has no constant flow; mend: %s", path,
+        add(report, CHECK_WARN, program, "%s, version %s: has no constant flow; fix: %s", path,
             version, newer);
     else if (minor == 93)
-        add(report, CHECK_WARN, program, "%s, version %s: UDP over IPv6 does not work; mend: %s",
+        add(report, CHECK_WARN, program, "%s, version %s: UDP over IPv6 does not work; fix: %s",
             path, version, newer);
     else if (minor < 96)
         add(report, CHECK_OK, program,
@@ -90,28 +90,28 @@ static void blame(struct check_report *report, const struct check_facts *facts) 
     switch (cause_of(facts)) {
     case CAUSE_LOOPBACK:
         add(report, CHECK_FAIL, rights,
-            "a UDP probe to 127.0.0.1 was not answered, as loopback is down; mend: ip link set lo "
+            "a UDP probe to 127.0.0.1 was not answered, as loopback is down; fix: ip link set lo "
             "up");
         break;
     case CAUSE_BOUNDED:
         add(report, CHECK_FAIL, rights,
-            "none: CAP_NET_RAW is not in this process's bounding set; mend: Docker: --cap-add "
+            "none: CAP_NET_RAW is not in this process's bounding set; fix: Docker: --cap-add "
             "NET_RAW, systemd: CapabilityBoundingSet=CAP_NET_RAW and "
             "AmbientCapabilities=CAP_NET_RAW");
         break;
     case CAUSE_NO_NEW_PRIVS:
         add(report, CHECK_FAIL, rights,
-            "none: NoNewPrivileges defeats file capabilities; mend: systemd: "
+            "none: NoNewPrivileges defeats file capabilities; fix: systemd: "
             "AmbientCapabilities=CAP_NET_RAW, a root shell: setpriv --reuid USER --clear-groups "
             "--inh-caps +net_raw --ambient-caps +net_raw hopmq-worker");
         break;
     case CAUSE_FILE:
-        add(report, CHECK_FAIL, rights, "none: no file capability; mend: setcap cap_net_raw+ep %s",
+        add(report, CHECK_FAIL, rights, "none: no file capability; fix: setcap cap_net_raw+ep %s",
             facts->path);
         break;
     case CAUSE_MOUNT:
         add(report, CHECK_FAIL, rights,
-            "none: its file is on a nosuid mount, which defeats file capabilities; mend: mount -o "
+            "none: its file is on a nosuid mount, which defeats file capabilities; fix: mount -o "
             "remount,suid \"$(findmnt -no TARGET -T %s)\"",
             facts->path);
         break;
@@ -119,7 +119,7 @@ static void blame(struct check_report *report, const struct check_facts *facts) 
         if (facts->stage == CHECK_ANSWERED)
             add(report, CHECK_FAIL, rights,
                 "none, though nothing here takes the right away: look for seccomp, a security "
-                "module, a user namespace; mend: start it as root where this network namespace was "
+                "module, a user namespace; fix: start it as root where this network namespace was "
                 "made");
         break;
     }
@@ -139,31 +139,31 @@ static void judge_rights(struct check_report *report, const struct check_facts *
                                 : "by other means");
     else
         add(report, CHECK_WARN, rights,
-            "a UDP probe to 127.0.0.1 ended with %s, which does not tell; mend: ip link set lo up",
+            "a UDP probe to 127.0.0.1 ended with %s, which does not tell; fix: ip link set lo up",
             facts->loopback.word);
 }
 
 static void judge_prober(struct check_report *report, const struct check_facts *facts) {
     const char *again =
         "apt-get install --reinstall mtr-tiny, or set MTR_PACKET to the path of mtr-packet";
-    if (facts->mend != NULL)
-        again = facts->mend;
+    if (facts->fix != NULL)
+        again = facts->fix;
     else if (facts->stage != CHECK_HUNG && cause_of(facts) != CAUSE_UNKNOWN)
         again = "see raw sockets";
     switch (facts->stage) {
     case CHECK_NOT_FOUND:
-        add(report, CHECK_FAIL, program, "%s; mend: %s", facts->trouble, again);
+        add(report, CHECK_FAIL, program, "%s; fix: %s", facts->trouble, again);
         break;
     case CHECK_NOT_STARTED:
-        add(report, CHECK_FAIL, program, "%s cannot be started: %s; mend: %s", facts->path,
+        add(report, CHECK_FAIL, program, "%s cannot be started: %s; fix: %s", facts->path,
             facts->trouble, again);
         break;
     case CHECK_ENDED:
-        add(report, CHECK_FAIL, program, "%s ended %s before it had answered; mend: %s",
-            facts->path, facts->trouble, again);
+        add(report, CHECK_FAIL, program, "%s ended %s before it had answered; fix: %s", facts->path,
+            facts->trouble, again);
         break;
     case CHECK_HUNG:
-        add(report, CHECK_FAIL, program, "%s did not answer within %s; mend: %s", facts->path,
+        add(report, CHECK_FAIL, program, "%s did not answer within %s; fix: %s", facts->path,
             facts->trouble, again);
         break;
     case CHECK_ANSWERED:
@@ -188,13 +188,13 @@ static void judge_protocols(struct check_report *report, const struct check_fact
             used += (size_t)snprintf(has + used, sizeof has - used, " ip-%d", ip);
     const unsigned wanted = 1U << TRACE_ICMP | 1U << TRACE_UDP | 1U << TRACE_TCP;
     if (families == 0 || protocols == 0)
-        add(report, CHECK_FAIL, "protocols", "mtr-packet has %s%s; mend: %s",
+        add(report, CHECK_FAIL, "protocols", "mtr-packet has %s%s; fix: %s",
             used > 0 ? "only" : "none", has, newer);
     else if ((families >> 4 & 1) == 0 || (protocols & wanted) != wanted)
-        add(report, CHECK_WARN, "protocols", "mtr-packet has only%s; mend: %s", has, newer);
+        add(report, CHECK_WARN, "protocols", "mtr-packet has only%s; fix: %s", has, newer);
     else if ((families >> 6 & 1) == 0)
         add(report, CHECK_WARN, "protocols",
-            "mtr-packet has only%s; mend: boot without ipv6.disable=1", has);
+            "mtr-packet has only%s; fix: boot without ipv6.disable=1", has);
     else
         add(report, CHECK_OK, "protocols", "mtr-packet has%s", has);
 }
@@ -206,12 +206,12 @@ static void judge_files(struct check_report *report, const struct check_facts *f
         return;
     if (facts->files > MTR_SPAWN_NOFILE)
         add(report, CHECK_WARN, "open files",
-            "%" PRId64 " for mtr-packet, which TCP probes make abort above %d; mend: ulimit -n %d, "
+            "%" PRId64 " for mtr-packet, which TCP probes make abort above %d; fix: ulimit -n %d, "
             "systemd: LimitNOFILE=%d",
             facts->files, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
     else if (facts->files < MTR_SPAWN_NOFILE)
         add(report, facts->files < FILES_LEAST ? CHECK_FAIL : CHECK_WARN, "open files",
-            "%" PRId64 ", a worker takes %d and each TCP probe one; mend: ulimit -n %d, "
+            "%" PRId64 ", a worker takes %d and each TCP probe one; fix: ulimit -n %d, "
             "systemd: LimitNOFILE=%d, Docker: --ulimit nofile=%d",
             facts->files, FILES_LEAST, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
     else
@@ -235,7 +235,7 @@ static void judge_receive(struct check_report *report, const struct check_facts 
     else if (bytes < RECEIVE_DEFAULT_BYTES || (fast && bytes < RECEIVE_AMPLE_BYTES))
         add(report, CHECK_WARN, name,
             "%s %" PRId64 " holds %" PRId64
-            " answers%s; mend, on the host, before the worker starts: sysctl -w %s=%d",
+            " answers%s; fix, on the host, before the worker starts: sysctl -w %s=%d",
             what, bytes, answers, rate, widened ? "net.core.rmem_max" : "net.core.rmem_default",
             fast ? RECEIVE_AMPLE_BYTES : RECEIVE_DEFAULT_BYTES);
     else
@@ -256,7 +256,7 @@ static void judge_ports(struct check_report *report, const struct check_facts *f
         add(report, CHECK_WARN, "ports",
             "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives others ports that "
             "number our probes, %d to 65535: ICMP errors about their connections can pose as "
-            "hops; mend: sysctl -w "
+            "hops; fix: sysctl -w "
             "net.ipv4.ip_local_port_range='10000 32767'",
             facts->port_min, facts->port_max, first);
     else
@@ -273,7 +273,7 @@ static void judge_id(struct check_report *report, const struct check_facts *fact
         return;
     if (facts->id_taken)
         add(report, CHECK_WARN, "ICMP id",
-            "%d is another worker's, so that a worker would start mtr-packet again; mend: check "
+            "%d is another worker's, so that a worker would start mtr-packet again; fix: check "
             "again, each start has another",
             facts->id);
     else
@@ -293,7 +293,7 @@ static void judge_slices(struct check_report *report, const struct check_facts *
             facts->workers);
     else
         add(report, CHECK_FAIL, "slices",
-            "%d workers trace in this network namespace already; mend: ip netns add NAME, give it "
+            "%d workers trace in this network namespace already; fix: ip netns add NAME, give it "
             "a route, ip netns exec NAME hopmq-worker",
             SEQUENCE_SLICES);
 }
@@ -307,7 +307,7 @@ static void judge_route(struct check_report *report, const struct check_facts *f
         add(report, CHECK_OK, name, "from %s", route->source);
     else
         add(report, neither && !facts->networks ? CHECK_FAIL : CHECK_WARN, name,
-            "none: %s%s; mend: %s route add default via GATEWAY", route->why,
+            "none: %s%s; fix: %s route add default via GATEWAY", route->why,
             !neither          ? ""
             : facts->networks ? ", only the networks of this host's interfaces can be traced"
                               : ", only this host itself can be traced",

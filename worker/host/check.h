@@ -29,7 +29,7 @@ struct check_facts {
     enum check_stage stage;
     const char *path;          /* of mtr-packet; borrowed */
     const char *trouble;       /* what went wrong before CHECK_ANSWERED; borrowed */
-    const char *mend;          /* NULL: check.c knows; borrowed */
+    const char *fix;           /* NULL: check.c knows; borrowed */
     struct mtr_features said;  /* by mtr-packet */
     struct mtr_reply loopback; /* to its UDP probe to ourselves, with CHECK_ANSWERED */
 
@@ -63,7 +63,7 @@ enum check_verdict {
 struct check_finding {
     enum check_verdict verdict;
     const char *name;
-    char text[CHECK_TEXT_BYTES]; /* what was found; if it is not right, what mends it */
+    char text[CHECK_TEXT_BYTES]; /* what was found; if it is not right, how to fix it */
 };
 
 struct check_report {

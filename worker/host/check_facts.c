@@ -115,7 +115,7 @@ static void start(struct reading *c) {
         ask(c, to_child[1], from_child[0]);
     } else {
         c->facts.stage = CHECK_NOT_STARTED;
-        c->facts.mend = failed == EMFILE ? "ulimit -n 1024" : NULL;
+        c->facts.fix = failed == EMFILE ? "ulimit -n 1024" : NULL;
         (void)snprintf(c->why, sizeof c->why, "%s", strerror(failed));
     }
     (void)close(to_child[1]);
@@ -236,7 +236,7 @@ int check_facts_run(int64_t pps) {
     (void)signal(SIGPIPE, SIG_IGN);
     facts->trouble = c.why;
     look_at_rights(facts);
-    char *path = mtr_spawn_find(c.why, &facts->mend);
+    char *path = mtr_spawn_find(c.why, &facts->fix);
     facts->path = path;
     if (path != NULL) {
         look_at_file(facts);

@@ -22,13 +22,13 @@ static bool is_program(const char *path) {
     return access(path, X_OK) == 0;
 }
 
-char *mtr_spawn_find(char why[MTR_SPAWN_WHY_BYTES], const char **mend) {
+char *mtr_spawn_find(char why[MTR_SPAWN_WHY_BYTES], const char **fix) {
     const char *named = getenv("MTR_PACKET");
     if (named != NULL && named[0] != '\0') {
         if (is_program(named))
             return strdup(named);
         (void)snprintf(why, MTR_SPAWN_WHY_BYTES, "MTR_PACKET=%s: %s", named, strerror(errno));
-        *mend = "set it to the path of mtr-packet";
+        *fix = "set it to the path of mtr-packet";
         return NULL;
     }
     const char *path = getenv("PATH");
@@ -42,7 +42,7 @@ char *mtr_spawn_find(char why[MTR_SPAWN_WHY_BYTES], const char **mend) {
     free(list);
     if (found == NULL) {
         (void)snprintf(why, MTR_SPAWN_WHY_BYTES, "mtr-packet: not found in PATH");
-        *mend = "install it (Debian: apt-get install mtr-tiny) or set MTR_PACKET to its path";
+        *fix = "install it (Debian: apt-get install mtr-tiny) or set MTR_PACKET to its path";
     }
     return found;
 }

@@ -12,8 +12,8 @@
 #define MTR_SPAWN_WHY_BYTES 512
 
 /* The path of mtr-packet, $MTR_PACKET or in $PATH, to be given to free(). NULL if there is none:
- * why, and what mends it. */
-char *mtr_spawn_find(char why[MTR_SPAWN_WHY_BYTES], const char **mend);
+ * why, and how to fix it. */
+char *mtr_spawn_find(char why[MTR_SPAWN_WHY_BYTES], const char **fix);
 
 /* Starts it with these pipes, MTR_SPAWN_NOFILE, and the signal mask. Returns 0 or an errno. */
 int mtr_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *mask);

@@ -49,10 +49,10 @@ struct prober {
 
 struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sink) {
     char why[MTR_SPAWN_WHY_BYTES];
-    const char *mend;
-    char *path = mtr_spawn_find(why, &mend);
+    const char *fix;
+    char *path = mtr_spawn_find(why, &fix);
     if (path == NULL) {
-        (void)fprintf(stderr, "hopmq-worker: %s; %s\n", why, mend);
+        (void)fprintf(stderr, "hopmq-worker: %s; %s\n", why, fix);
         return NULL;
     }
     struct prober *p = mem_new(1, sizeof *p);
@@ -262,8 +262,8 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
     }
     if (reply->class == MTR_SILENT) {
         log_event(LOG_LEVEL_ERROR, "prober-without-rights",
-            "path=%s mend=\"setcap cap_net_raw+ep %s, or run the worker with CAP_NET_RAW\"",
-            p->path, p->path);
+            "path=%s fix=\"setcap cap_net_raw+ep %s, or run the worker with CAP_NET_RAW\"", p->path,
+            p->path);
         p->failures = PROBER_PATIENCE; /* the next one will have none either */
         prober_replace(p, "has no raw sockets");
         return;

@@ -40,7 +40,7 @@
 #define DRAIN_US 20000
 
 struct daemon {
-    const struct daemon_config *config;
+    const struct broker_config *config;
     struct reactor *reactor;
     struct status_tick *status_tick;
     struct delivery delivery;
@@ -198,7 +198,7 @@ static void raise_descriptor_limit(void) {
 }
 
 static struct core *make_core(struct daemon *d) {
-    const struct daemon_config *config = d->config;
+    const struct broker_config *config = d->config;
     const struct store_start start = store_start(d->delivery.store);
     struct core_time t = now();
     uint64_t random = 0;
@@ -234,7 +234,7 @@ static void restore_member(void *core, const struct record_result *result) {
 /* The core goes on where the store's last one stopped; an exit status. */
 static int open_store(struct daemon *d) {
     char error[STORE_ERROR_BYTES];
-    const struct daemon_config *config = d->config;
+    const struct broker_config *config = d->config;
     const struct store_config wanted = {
         .path = config->store, .keep_us = config->keep_us, .keep_results = config->keep_results};
     d->delivery.store = store_open(&wanted, now().wall_us, error);
@@ -255,7 +255,7 @@ static int open_store(struct daemon *d) {
 }
 
 static int daemon_start(struct daemon *d) {
-    const struct daemon_config *config = d->config;
+    const struct broker_config *config = d->config;
     const struct listeners_events events = {d, on_peers, on_connection};
     const struct status_tick_sink sink = {d, unready, put_metrics};
     raise_descriptor_limit();
@@ -295,7 +295,7 @@ static void finish(struct daemon *d) {
     }
 }
 
-int daemon_run(const struct daemon_config *config) {
+int daemon_run(const struct broker_config *config) {
     struct daemon *d = mem_new(1, sizeof *d);
     d->config = config;
     int status = daemon_start(d);

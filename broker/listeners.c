@@ -30,7 +30,7 @@ struct listeners {
 };
 
 static zsock_t *listen_at(int type, int64_t max_bytes, const char *option,
-    const struct daemon_endpoints *endpoints, bool insecure) {
+    const struct broker_endpoints *endpoints, bool insecure) {
     zsock_t *s = sock_new_bound(type, max_bytes);
     for (int i = 0; s != NULL && i < endpoints->count; i++)
         if (!sock_bind(s, option, endpoints->at[i], insecure)) {
@@ -78,14 +78,14 @@ static bool watch(struct listeners *l, int which, struct reactor *reactor) {
     return true;
 }
 
-static bool open_all(struct listeners *l, const struct daemon_config *config) {
+static bool open_all(struct listeners *l, const struct broker_config *config) {
     static const struct {
         int type;
         int64_t max_bytes;
         const char *option;
     } kinds[SOCKETS] = {{ZMQ_ROUTER, SUBMIT_CUT_BYTES, "--submit"},
         {ZMQ_XPUB, RESULTS_CUT_BYTES, "--results"}, {ZMQ_ROUTER, SESSION_MAX_BYTES, "--workers"}};
-    const struct daemon_endpoints *const endpoints[SOCKETS] = {
+    const struct broker_endpoints *const endpoints[SOCKETS] = {
         &config->submit, &config->results, &config->workers};
     for (int i = 0; i < SOCKETS; i++) {
         l->at[i] = listen_at(
@@ -96,7 +96,7 @@ static bool open_all(struct listeners *l, const struct daemon_config *config) {
     return true;
 }
 
-struct listeners *listeners_new(const struct daemon_config *config, struct reactor *reactor,
+struct listeners *listeners_new(const struct broker_config *config, struct reactor *reactor,
     const struct listeners_events *events) {
     struct listeners *l = mem_new(1, sizeof *l);
     bool good = open_all(l, config);

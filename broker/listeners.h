@@ -2,7 +2,7 @@
 #ifndef HOPMQ_LISTENERS_H
 #define HOPMQ_LISTENERS_H
 
-#include "broker/daemon.h"
+#include "broker/config.h"
 #include "common/runtime/reactor.h"
 
 struct listeners;
@@ -15,7 +15,7 @@ struct listeners_events {
 
 /* Binds them all, and has the reactor tell of what comes; NULL with a message on standard error if
  * one of them cannot be had. */
-struct listeners *listeners_new(const struct daemon_config *config, struct reactor *reactor,
+struct listeners *listeners_new(const struct broker_config *config, struct reactor *reactor,
     const struct listeners_events *events);
 
 zsock_t *listeners_submit(const struct listeners *listeners);

@@ -80,22 +80,22 @@ static const char doc[] =
     "to it failed.";
 
 struct options {
-    struct daemon_config config;
+    struct broker_config config;
     const char *store; /* as given; NULL: not */
 };
 
 static void add_endpoint(
-    struct argp_state *state, struct daemon_endpoints *list, const char *option, const char *arg) {
-    if (list->count == DAEMON_MAX_ENDPOINTS)
+    struct argp_state *state, struct broker_endpoints *list, const char *option, const char *arg) {
+    if (list->count == BROKER_MAX_ENDPOINTS)
         argp_failure(
-            state, EX_USAGE, 0, "%s %s: at most %d endpoints", option, arg, DAEMON_MAX_ENDPOINTS);
+            state, EX_USAGE, 0, "%s %s: at most %d endpoints", option, arg, BROKER_MAX_ENDPOINTS);
     else
         list->at[list->count++] = option_endpoint(state, option, arg);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state) {
     struct options *given = state->input;
-    struct daemon_config *config = &given->config;
+    struct broker_config *config = &given->config;
     switch (key) {
     case OPT_SUBMIT:
         add_endpoint(state, &config->submit, "--submit", arg);
@@ -146,14 +146,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
     return 0;
 }
 
-static void default_endpoint(struct daemon_endpoints *list, const char *endpoint) {
+static void default_endpoint(struct broker_endpoints *list, const char *endpoint) {
     if (list->count == 0)
         list->at[list->count++] = endpoint;
 }
 
 /* Where the store is; ends the process if there is no place for it. */
 static const char *store_file(
-    const char *given, const struct daemon_config *config, char *out, size_t size) {
+    const char *given, const struct broker_config *config, char *out, size_t size) {
     if (given != NULL)
         return strcmp(given, "memory") == 0 ? NULL : given;
     if (!store_path_default(config->submit.at[0], out, size)) {
@@ -169,7 +169,7 @@ int main(int argc, char **argv) {
                                 .keep_us = DEFAULT_KEEP_S * 1000000,
                                 .keep_results = -1,
                                 .drain_ms = DEFAULT_DRAIN_S * 1000}};
-    struct daemon_config *config = &given.config;
+    struct broker_config *config = &given.config;
     const struct argp argp = {options, parse_option, NULL, doc, NULL, NULL, NULL};
     argp_err_exit_status = EX_USAGE;
     option_host_name(config->name, sizeof config->name);

@@ -1,5 +1,5 @@
-/* metrics: what the broker counts, for Prometheus; docs/metrics.md tells what each metric is. Pure.
- */
+/* metrics: writes the broker's counters and gauges for Prometheus; docs/metrics.md explains each.
+ * Pure. */
 #ifndef HOPMQ_BROKER_METRICS_H
 #define HOPMQ_BROKER_METRICS_H
 
@@ -7,7 +7,7 @@
 #include "broker/store/store.h"
 #include "common/exposition.h"
 
-/* So many workers are listed by name, in the order of their names. */
+/* Workers that have series of their own: the first ones in the order of their names. */
 #define METRICS_MAX_WORKERS 1000
 
 void metrics_put_core(const struct core *core, struct exposition *e);

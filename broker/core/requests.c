@@ -299,7 +299,7 @@ static void put_counters(struct core *c, msgpack_packer *pk) {
         const char *name;
         size_t offset;
     } entries[] = {
-#define X(name) {#name, offsetof(struct counters, name)},
+#define X(name, help) {#name, offsetof(struct counters, name)},
         CORE_COUNTERS(X)
 #undef X
     };

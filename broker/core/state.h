@@ -16,6 +16,7 @@
 #define HOPMQ_STATE_H
 
 #include "broker/core/core.h"
+#include "broker/core/counters.h"
 #include "common/protocol/result.h"
 #include "common/protocol/session.h"
 #include "common/timeline.h"
@@ -43,44 +44,6 @@ TAILQ_HEAD(requirement_list, requirement);
 RB_HEAD(worker_peer_tree, worker);
 RB_HEAD(worker_name_tree, worker);
 RB_HEAD(stream_tree, stream);
-
-/* Named in docs/protocol.md, section 10; CORE_COUNTERS keeps names and members together. */
-#define CORE_COUNTERS(X)                                                                           \
-    X(requests)                                                                                    \
-    X(bad_requests)                                                                                \
-    X(too_large)                                                                                   \
-    X(accepted)                                                                                    \
-    X(repeated)                                                                                    \
-    X(busy)                                                                                        \
-    X(conflicts)                                                                                   \
-    X(dispatched)                                                                                  \
-    X(requeued)                                                                                    \
-    X(returned)                                                                                    \
-    X(results)                                                                                     \
-    X(late_results)                                                                                \
-    X(hops)                                                                                        \
-    X(hops_dropped)                                                                                \
-    X(shared)                                                                                      \
-    X(deferred)                                                                                    \
-    X(replays)                                                                                     \
-    X(restored)                                                                                    \
-    X(adopted)                                                                                     \
-    X(workers_joined)                                                                              \
-    X(workers_lost)                                                                                \
-    X(leases_lost)                                                                                 \
-    X(worker_messages)                                                                             \
-    X(bad_worker_messages)                                                                         \
-    X(rejected_workers)                                                                            \
-    X(dropped_to_clients)                                                                          \
-    X(dropped_to_workers)                                                                          \
-    X(connections_opened)                                                                          \
-    X(connections_closed)
-
-struct counters {
-#define X(name) int64_t name;
-    CORE_COUNTERS(X)
-#undef X
-};
 
 struct core {
     struct core_config config;

@@ -90,12 +90,28 @@ bool store_next(struct store *store, struct store_event *event);
 /* Bytes of records that are not committed yet. */
 size_t store_pending_bytes(const struct store *store);
 
+/* X(name, help text): each is a member, and hopmq_store_NAME_total on the metrics page. */
+#define STORE_COUNTERS(X)                                                                          \
+    X(deleted, "Results deleted because of their age or number.")                                  \
+    X(damaged, "Rows whose checksum did not match.")                                               \
+    X(checkpoints, "Times that the write-ahead log was written back into the file.")
+
+/* The same for hopmq_store_NAME, values that may fall. */
+#define STORE_GAUGES(X)                                                                            \
+    X(batch_max_records, "Records in the largest commit.")                                         \
+    X(results, "Results in the store.")                                                            \
+    X(file_bytes, "Size of the store's file.")                                                     \
+    X(wal_bytes, "Size of the store's write-ahead log.")
+
 struct store_counters {
-    int64_t commits, records;
-    struct histogram commit_times;
-    int64_t batch_max, commit_max_us;
-    int64_t reads, read_us, deleted, checkpoints, wal_bytes, file_bytes, results;
-    int64_t damaged; /* rows that did not fit their checksum */
+    int64_t commits, records;      /* batches committed, and the records in them */
+    struct histogram commit_times; /* one entry for each commit */
+    int64_t commit_max_us;
+    int64_t reads, read_us; /* queries answered, and the time that took in sum */
+#define X(name, help) int64_t name;
+    STORE_COUNTERS(X)
+    STORE_GAUGES(X)
+#undef X
 };
 
 void store_counters(struct store *store, struct store_counters *counters);

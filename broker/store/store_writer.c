@@ -95,7 +95,7 @@ static void count(struct store *s, int64_t records, int64_t started_us, int64_t 
     c->commits++;
     c->records += records;
     histogram_add(&c->commit_times, took_us);
-    c->batch_max = records > c->batch_max ? records : c->batch_max;
+    c->batch_max_records = records > c->batch_max_records ? records : c->batch_max_records;
     c->commit_max_us = took_us > c->commit_max_us ? took_us : c->commit_max_us;
 }
 

@@ -11,7 +11,7 @@
 /* Names, numbers and all else that stands around texts fit this. */
 #define PIECE_BYTES 256
 
-static void put(struct exposition *e, const char *bytes, size_t size) {
+static void exposition_put(struct exposition *e, const char *bytes, size_t size) {
     if (e->size + size > e->room) {
         e->room = 2 * (e->size + size);
         e->text = mem_grow(e->text, e->room, 1);
@@ -29,17 +29,17 @@ static void piece(struct exposition *e, const char *format, ...) {
     va_start(args, format);
     int size = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    put(e, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
+    exposition_put(e, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
 }
 
 static void escaped(struct exposition *e, const char *text, const char *special) {
     for (; *text != '\0'; text++)
         if (*text == '\n')
-            put(e, "\\n", 2);
+            exposition_put(e, "\\n", 2);
         else if (strchr(special, *text) != NULL)
-            put(e, (const char[]){'\\', *text}, 2);
+            exposition_put(e, (const char[]){'\\', *text}, 2);
         else
-            put(e, text, 1);
+            exposition_put(e, text, 1);
 }
 
 void exposition_clear(struct exposition *e) { e->size = 0; }
@@ -62,12 +62,12 @@ void exposition_family(
 }
 
 static void head(struct exposition *e, const char *label, const char *label_value) {
-    put(e, e->family, strlen(e->family));
+    exposition_put(e, e->family, strlen(e->family));
     if (label == NULL)
         return;
     piece(e, "{%s=\"", label);
     escaped(e, label_value, "\\\"");
-    put(e, "\"}", 2);
+    exposition_put(e, "\"}", 2);
 }
 
 static void seconds(struct exposition *e, int64_t us) {
@@ -132,5 +132,5 @@ void exposition_summary_us(
 
 void exposition_append(struct exposition *e, const struct exposition *other) {
     if (other->size > 0)
-        put(e, other->text, other->size);
+        exposition_put(e, other->text, other->size);
 }

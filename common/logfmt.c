@@ -16,7 +16,7 @@ struct line {
     bool quoted, cut;
 };
 
-static void put(struct line *l, const char *bytes, size_t size) {
+static void logfmt_put(struct line *l, const char *bytes, size_t size) {
     if (l->cut)
         return;
     if (l->used + size > l->room) {
@@ -32,7 +32,7 @@ static void put(struct line *l, const char *bytes, size_t size) {
 }
 
 static void quote(struct line *l) {
-    put(l, "\"", 1);
+    logfmt_put(l, "\"", 1);
     l->quoted = !l->quoted && !l->cut;
 }
 
@@ -41,11 +41,11 @@ static bool plain(unsigned char c) { return c > 0x20 && c < 0x7f && c != '"' && 
 static void escaped(struct line *l, unsigned char c) {
     char code[8];
     if (plain(c) || c == ' ')
-        put(l, (const char[]){(char)c}, 1);
+        logfmt_put(l, (const char[]){(char)c}, 1);
     else if (c == '"' || c == '\\')
-        put(l, (const char[]){'\\', (char)c}, 2);
+        logfmt_put(l, (const char[]){'\\', (char)c}, 2);
     else
-        put(l, code, (size_t)snprintf(code, sizeof code, "\\u%04x", c));
+        logfmt_put(l, code, (size_t)snprintf(code, sizeof code, "\\u%04x", c));
 }
 
 static void value(struct line *l, const char *text, size_t size) {
@@ -74,12 +74,12 @@ static const char *convert(struct line *l, const char *at, va_list *args) {
         value(l, text, strnlen(text, (size_t)precision));
     } else if (*at == 'd') {
         int64_t number = is_long ? va_arg(*args, int64_t) : va_arg(*args, int);
-        put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, number));
+        logfmt_put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, number));
     } else if (*at == 'u') {
         uint64_t number = is_long ? va_arg(*args, uint64_t) : va_arg(*args, unsigned);
-        put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number));
+        logfmt_put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number));
     } else {
-        put(l, "%", 1);
+        logfmt_put(l, "%", 1);
     }
     return *at == '\0' ? at : at + 1;
 }
@@ -95,7 +95,7 @@ size_t logfmt_vprint(char *out, size_t size, const char *format, va_list args) {
         else if (c == '"')
             quote(&l);
         else
-            put(&l, &c, 1);
+            logfmt_put(&l, &c, 1);
     }
     va_end(rest);
     l.at[l.used] = '\0';

@@ -4,14 +4,14 @@
 
 #include <stddef.h>
 
-static int compare(const struct timeline_entry *a, const struct timeline_entry *b) {
+static int timeline_compare(const struct timeline_entry *a, const struct timeline_entry *b) {
     if (a->due_us != b->due_us)
         return a->due_us < b->due_us ? -1 : 1;
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-RB_GENERATE(timeline_tree, timeline_entry, link, compare)
-TREE_APPEND_GENERATE(timeline_tree, timeline_entry, link, compare)
+RB_GENERATE(timeline_tree, timeline_entry, link, timeline_compare)
+TREE_APPEND_GENERATE(timeline_tree, timeline_entry, link, timeline_compare)
 
 void timeline_init(struct timeline *timeline) {
     RB_INIT(&timeline->tree);

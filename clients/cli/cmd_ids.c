@@ -44,7 +44,7 @@ static void take_id(struct ids_command *cmd, const char *id) {
     cmd->ids[cmd->count++] = id;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t ids_parse(int key, char *arg, struct argp_state *state) {
     struct ids_command *cmd = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
@@ -69,15 +69,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
 
-static const struct argp status_argp = {json_options, parse, "ID...",
+static const struct argp status_argp = {json_options, ids_parse, "ID...",
     "Tell where traces are: queued and in which place, running at which worker, done, or "
     "unknown.\v" COMMAND_EXIT_HELP,
     children, NULL, NULL};
-static const struct argp cancel_argp = {json_options, parse, "ID...",
+static const struct argp cancel_argp = {json_options, ids_parse, "ID...",
     "End traces now; each still has its result, with what is known by then. Prints the state in "
     "which each was found.\v" COMMAND_EXIT_HELP,
     children, NULL, NULL};
-static const struct argp fetch_argp = {text_options, parse, "ID...",
+static const struct argp fetch_argp = {text_options, ids_parse, "ID...",
     "Print results that the broker keeps, each as one line of JSON.\v" COMMAND_EXIT_HELP, children,
     NULL, NULL};
 
@@ -91,7 +91,7 @@ static void send_request(struct ids_command *cmd) {
     cmd->again_us = INT64_MAX;
 }
 
-static void ask(struct ids_command *cmd) {
+static void ids_ask(struct ids_command *cmd) {
     size_t left = cmd->count - cmd->next;
     if (left == 0) {
         connection_end(cmd->connection, cmd->unknown ? COMMAND_OTHERWISE : COMMAND_OK);
@@ -102,12 +102,12 @@ static void ask(struct ids_command *cmd) {
     connection_give_up_after(cmd->connection, ANSWER_US, "the broker does not answer this request");
 }
 
-static void on_up(
+static void ids_on_up(
     void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     (void)pong;
     (void)root;
     (void)rtt_us;
-    ask(context);
+    ids_ask(context);
 }
 
 /* ---- answers ---------------------------------------------------------------------------- */
@@ -233,18 +233,18 @@ static void on_error(struct ids_command *cmd, const struct connection_message *m
         connection_end(cmd->connection, connection_refused(message));
 }
 
-static int64_t on_next(void *context) {
+static int64_t ids_on_next(void *context) {
     const struct ids_command *cmd = context;
     return cmd->again_us;
 }
 
-static void on_tick(void *context, int64_t now_us) {
+static void ids_on_tick(void *context, int64_t now_us) {
     struct ids_command *cmd = context;
     if (cmd->again_us <= now_us)
         send_request(cmd);
 }
 
-static void on_message(void *context, const struct connection_message *message) {
+static void ids_on_message(void *context, const struct connection_message *message) {
     struct ids_command *cmd = context;
     struct wire_error err;
     if (message->req != cmd->req)
@@ -258,13 +258,16 @@ static void on_message(void *context, const struct connection_message *message) 
         connection_end(cmd->connection, EX_UNAVAILABLE);
     } else {
         cmd->next += cmd->asked;
-        ask(cmd);
+        ids_ask(cmd);
     }
 }
 
 static int run(struct ids_command *cmd, const struct argp *argp, int argc, char **argv) {
-    const struct connection_events events = {
-        .context = cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
+    const struct connection_events events = {.context = cmd,
+        .up = ids_on_up,
+        .message = ids_on_message,
+        .next = ids_on_next,
+        .tick = ids_on_tick};
     cmd->again_us = INT64_MAX;
     cmd->ids = calloc((size_t)argc + 1, sizeof *cmd->ids);
     if (cmd->ids == NULL)

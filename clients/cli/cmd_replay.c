@@ -23,7 +23,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t replay_parse(int key, char *arg, struct argp_state *state) {
     struct replay_command *cmd = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
@@ -53,7 +53,7 @@ static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     .options = options,
-    .parser = parse,
+    .parser = replay_parse,
     .args_doc = "[SEQ]",
     .doc = "Print a line for each result behind number SEQ [0], in the order in which they were "
            "published, as far as the broker keeps them. Results that it keeps no longer are told "
@@ -63,7 +63,7 @@ static const struct argp argp = {
     .children = children,
 };
 
-static void on_up(
+static void replay_on_up(
     void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     struct replay_command *cmd = context;
     (void)pong;
@@ -117,7 +117,7 @@ static void on_replay(struct replay_command *cmd, const struct reply_replay *rep
     }
 }
 
-static void on_message(void *context, const struct connection_message *message) {
+static void replay_on_message(void *context, const struct connection_message *message) {
     struct replay_command *cmd = context;
     struct reply_replay replay;
     switch (replay_request_message(&cmd->request, message, &replay)) {
@@ -140,12 +140,12 @@ static void on_restart(void *context) {
     replay_request_resend(&cmd->request);
 }
 
-static int64_t on_next(void *context) {
+static int64_t replay_on_next(void *context) {
     const struct replay_command *cmd = context;
     return replay_request_next(&cmd->request);
 }
 
-static void on_tick(void *context, int64_t now_us) {
+static void replay_on_tick(void *context, int64_t now_us) {
     struct replay_command *cmd = context;
     replay_request_tick(&cmd->request, now_us);
 }
@@ -153,11 +153,11 @@ static void on_tick(void *context, int64_t now_us) {
 int command_replay(struct command_options *common, int argc, char **argv) {
     struct replay_command cmd = {.common = common, .left = INT64_MAX};
     const struct connection_events events = {.context = &cmd,
-        .up = on_up,
-        .message = on_message,
+        .up = replay_on_up,
+        .message = replay_on_message,
         .restarted = on_restart,
-        .next = on_next,
-        .tick = on_tick};
+        .next = replay_on_next,
+        .tick = replay_on_tick};
     command_parse(&argp, argc, argv, &cmd);
     cmd.request.connection = connection_new(common, &events);
     int code = connection_run(cmd.request.connection);

@@ -22,7 +22,7 @@ enum { KEY_JSON = 'j' };
 static const struct argp_option options[] = {
     {.name = "json", .key = KEY_JSON, .doc = "Print one line of JSON"}, {0}};
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t stats_parse(int key, char *arg, struct argp_state *state) {
     struct stats_command *cmd = state->input;
     (void)arg;
     switch (key) {
@@ -40,15 +40,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
 
 static const struct argp stats_argp = {.options = options,
-    .parser = parse,
+    .parser = stats_parse,
     .doc = "Print the broker's queue, rates, workers and counters.\v" COMMAND_EXIT_HELP,
     .children = children};
 static const struct argp ping_argp = {.options = options,
-    .parser = parse,
+    .parser = stats_parse,
     .doc = "Ask the broker who it is, and whether it is there.\v" COMMAND_EXIT_HELP,
     .children = children};
 
-static void finish(struct stats_command *cmd, struct text *text) {
+static void stats_finish(struct stats_command *cmd, struct text *text) {
     output_text(text);
     text_free(text);
     connection_end(cmd->connection, output_failed() ? EX_IOERR : COMMAND_OK);
@@ -62,7 +62,7 @@ static void on_pong(
         json_line(&text, root, "req");
     else
         reply_ping_render(&text, pong, cmd->common->broker, rtt_us);
-    finish(cmd, &text);
+    stats_finish(cmd, &text);
 }
 
 static void ask_stats(
@@ -81,7 +81,7 @@ static void ask_stats(
     connection_give_up_after(cmd->connection, ANSWER_US, "the broker does not answer this request");
 }
 
-static void on_message(void *context, const struct connection_message *message) {
+static void stats_on_message(void *context, const struct connection_message *message) {
     struct stats_command *cmd = context;
     struct text text = {0};
     if (message->req != STATS_REQ)
@@ -100,14 +100,14 @@ static void on_message(void *context, const struct connection_message *message) 
             json_line(&text, stats, NULL);
         else
             stats_text(&text, stats);
-        finish(cmd, &text);
+        stats_finish(cmd, &text);
     }
 }
 
 int command_stats(struct command_options *common, int argc, char **argv) {
     struct stats_command cmd = {.common = common};
     const struct connection_events events = {
-        .context = &cmd, .up = ask_stats, .message = on_message};
+        .context = &cmd, .up = ask_stats, .message = stats_on_message};
     command_parse(&stats_argp, argc, argv, &cmd);
     cmd.connection = connection_new(common, &events);
     int code = connection_run(cmd.connection);

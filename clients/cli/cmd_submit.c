@@ -34,7 +34,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t submit_parse(int key, char *arg, struct argp_state *state) {
     struct submit_command *cmd = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
@@ -67,7 +67,7 @@ static const struct argp_child children[] = {
 
 static const struct argp argp = {
     .options = options,
-    .parser = parse,
+    .parser = submit_parse,
     .args_doc = "[TARGET...]",
     .doc = "Submit a trace for each TARGET, for each line of FILE, or, without either, for each "
            "line of standard input. Prints \"ID TARGET\" for each that was accepted, and does not "
@@ -80,7 +80,7 @@ static const struct argp argp = {
     .children = children,
 };
 
-static void on_accepted(void *context, struct submission_item *item) {
+static void submit_on_accepted(void *context, struct submission_item *item) {
     struct text text = {0};
     (void)context;
     text_add(&text, "%s %s", item->id, item->target);
@@ -89,8 +89,8 @@ static void on_accepted(void *context, struct submission_item *item) {
     text_free(&text);
 }
 
-static void on_result(void *context, struct submission_item *item, const struct result_head *head,
-    const struct result_body *body, const msgpack_object *root) {
+static void submit_on_result(void *context, struct submission_item *item,
+    const struct result_head *head, const struct result_body *body, const msgpack_object *root) {
     struct submit_command *cmd = context;
     struct text text = {0};
     (void)item;
@@ -121,9 +121,9 @@ int command_submit(struct command_options *common, int argc, char **argv) {
         .wait = cmd.wait,
         .busy_timeout_us = cmd.busy_timeout_us,
         .context = &cmd,
-        .accepted = cmd.wait ? NULL : on_accepted,
-        .result = on_result,
-        .part = on_result,
+        .accepted = cmd.wait ? NULL : submit_on_accepted,
+        .result = submit_on_result,
+        .part = submit_on_result,
     };
     int code = submit_run(&plan);
     targets_destroy(&plan.targets);

@@ -36,7 +36,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t trace_parse(int key, char *arg, struct argp_state *state) {
     struct trace_command *cmd = state->input;
     (void)arg;
     switch (key) {
@@ -64,7 +64,7 @@ static const struct argp_child children[] = {
 
 static const struct argp argp = {
     .options = options,
-    .parser = parse,
+    .parser = trace_parse,
     .args_doc = "TARGET...",
     .doc = "Trace the path to each TARGET, an address or a host name that the worker resolves, "
            "and print each hop as it settles. TARGET - reads targets from standard input.\v"
@@ -110,7 +110,7 @@ static void on_added(void *context, struct submission_item *item) {
     item->data = page;
 }
 
-static void on_accepted(void *context, struct submission_item *item) {
+static void trace_on_accepted(void *context, struct submission_item *item) {
     (void)item;
     print(context);
 }
@@ -126,8 +126,8 @@ static void on_failed(void *context, struct submission_item *item) {
     print(context);
 }
 
-static void on_result(void *context, struct submission_item *item, const struct result_head *head,
-    const struct result_body *body, const msgpack_object *root) {
+static void trace_on_result(void *context, struct submission_item *item,
+    const struct result_head *head, const struct result_body *body, const msgpack_object *root) {
     struct page *page = item->data;
     (void)root;
     progress_end(&page->progress, &page->text, head, body);
@@ -176,9 +176,9 @@ int command_trace(struct command_options *common, int argc, char **argv) {
     };
     if (!cmd.json) {
         plan.added = on_added;
-        plan.accepted = on_accepted;
+        plan.accepted = trace_on_accepted;
         plan.hop = on_hop;
-        plan.result = on_result;
+        plan.result = trace_on_result;
         plan.part = on_part;
         plan.failed = on_failed;
     }

@@ -50,7 +50,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t watch_parse(int key, char *arg, struct argp_state *state) {
     struct watch_command *cmd = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
@@ -82,7 +82,7 @@ static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     .options = options,
-    .parser = parse,
+    .parser = watch_parse,
     .args_doc = "[STREAM]",
     .doc = "Print a line for each result of STREAM, or of all streams, as it is published, in the "
            "order of their numbers and each once. Results that were missed, such as while the "
@@ -118,11 +118,11 @@ static void tell_changes(struct watch_command *cmd) {
     cmd->feed.renewed = cmd->feed.ahead = false;
 }
 
-static void ask(struct watch_command *cmd) {
+static void watch_ask(struct watch_command *cmd) {
     replay_request_send(&cmd->request, cmd->feed.after, REQUEST_MAX_ITEMS);
 }
 
-static bool on_result(struct watch_command *cmd, struct wire_error *err) {
+static bool watch_on_result(struct watch_command *cmd, struct wire_error *err) {
     struct result_head head;
     struct result_body body;
     if (!result_get_head(&head, &cmd->doc.root, err) ||
@@ -132,7 +132,7 @@ static bool on_result(struct watch_command *cmd, struct wire_error *err) {
     if (verdict == FEED_SHOW)
         show(cmd, &head, &body, &cmd->doc.root);
     else if (verdict == FEED_ASK)
-        ask(cmd);
+        watch_ask(cmd);
     return true;
 }
 
@@ -175,7 +175,7 @@ static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
             "watching %s at %s", cmd->stream != NULL ? cmd->stream : "all streams", cmd->endpoint);
     cmd->alive = true;
     if (verdict == FEED_ASK)
-        ask(cmd);
+        watch_ask(cmd);
     return true;
 }
 
@@ -187,7 +187,7 @@ static void on_publication(struct watch_command *cmd, const struct sock_message 
     bool good = wire_doc_read(&cmd->doc, bytes, size, VALUES_MAX, &err);
     if (good && (op = wire_find(&cmd->doc.root, "op")) != NULL) {
         if (wire_is(op, "result"))
-            good = on_result(cmd, &err);
+            good = watch_on_result(cmd, &err);
         else if (wire_is(op, "hop"))
             good = on_hop(cmd, &err);
         else if (wire_is(op, "alive"))
@@ -240,7 +240,7 @@ static bool on_replay(
     bool same = feed_replay(&cmd->feed, replay);
     tell_changes(cmd);
     if (!same) {
-        ask(cmd);
+        watch_ask(cmd);
         return true;
     }
     if (replay->lost_to > 0) {
@@ -255,7 +255,7 @@ static bool on_replay(
         return false;
     }
     if (feed_replay_end(&cmd->feed, replay) == FEED_ASK)
-        ask(cmd);
+        watch_ask(cmd);
     return true;
 }
 
@@ -267,7 +267,7 @@ static void on_refusal(struct watch_command *cmd, const struct connection_messag
     cmd->lost = true;
 }
 
-static void on_message(void *context, const struct connection_message *message) {
+static void watch_on_message(void *context, const struct connection_message *message) {
     struct watch_command *cmd = context;
     struct reply_replay replay;
     struct wire_error err;
@@ -298,7 +298,7 @@ static void subscribe(struct watch_command *cmd, const char *kind) {
     zsock_set_subscribe(cmd->socket, topic);
 }
 
-static void on_up(
+static void watch_on_up(
     void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     struct watch_command *cmd = context;
     (void)root;
@@ -318,13 +318,13 @@ static void on_up(
     watch_on(cmd);
 }
 
-static int64_t on_next(void *context) {
+static int64_t watch_on_next(void *context) {
     const struct watch_command *cmd = context;
     return replay_request_next(&cmd->request);
 }
 
 /* After a pause of the whole process: what has come counts before what is late. */
-static void on_tick(void *context, int64_t now_us) {
+static void watch_on_tick(void *context, int64_t now_us) {
     struct watch_command *cmd = context;
     replay_request_tick(&cmd->request, now_us);
     if (cmd->socket != NULL && !cmd->request.waiting)
@@ -333,8 +333,11 @@ static void on_tick(void *context, int64_t now_us) {
 
 int command_watch(struct command_options *common, int argc, char **argv) {
     struct watch_command cmd = {.common = common, .feed = {.after = -1}};
-    const struct connection_events events = {
-        .context = &cmd, .up = on_up, .message = on_message, .next = on_next, .tick = on_tick};
+    const struct connection_events events = {.context = &cmd,
+        .up = watch_on_up,
+        .message = watch_on_message,
+        .next = watch_on_next,
+        .tick = watch_on_tick};
     command_parse(&argp, argc, argv, &cmd);
     cmd.connection = connection_new(common, &events);
     cmd.feed.stream = cmd.request.stream = cmd.stream;

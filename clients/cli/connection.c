@@ -47,14 +47,14 @@ void connection_end(struct connection *c, int code) {
 
 /* ---- sending ---------------------------------------------------------------------------- */
 
-static bool send_now(struct connection *c, const msgpack_sbuffer *bytes) {
+static bool connection_send_now(struct connection *c, const msgpack_sbuffer *bytes) {
     struct sock_frame frame = {bytes->data, bytes->size};
     return sock_send(c->socket, &frame, 1);
 }
 
 static void send_unsent(struct connection *c) {
     struct parcel *p;
-    while ((p = STAILQ_FIRST(&c->unsent)) != NULL && send_now(c, &p->bytes)) {
+    while ((p = STAILQ_FIRST(&c->unsent)) != NULL && connection_send_now(c, &p->bytes)) {
         STAILQ_REMOVE_HEAD(&c->unsent, link);
         msgpack_sbuffer_destroy(&p->bytes);
         free(p);
@@ -79,7 +79,7 @@ static void ping(struct connection *c) {
     int64_t now = now_us();
     if (c->unanswered_us == 0)
         c->unanswered_us = now;
-    bool sent = send_now(c, &bytes);
+    bool sent = connection_send_now(c, &bytes);
     if (sent)
         c->pinged_us = now;
     /* Before the connection is there, a send fails: look again soon. */
@@ -256,7 +256,7 @@ static void tick(void *context) {
     check_output(c);
 }
 
-static void on_signal(void *context, int signal) { stop_softly(context, 128 + signal); }
+static void connection_on_signal(void *context, int signal) { stop_softly(context, 128 + signal); }
 
 /* ---- life ------------------------------------------------------------------------------- */
 
@@ -277,7 +277,7 @@ struct connection *connection_new(
             "--broker %s: not an endpoint; tcp://HOST:PORT or ipc://PATH is one", options->broker);
     reactor_socket(c->reactor, c->socket, on_socket, c);
     reactor_on_tick(c->reactor, next, tick, c);
-    reactor_on_signal(c->reactor, on_signal, c);
+    reactor_on_signal(c->reactor, connection_on_signal, c);
     return c;
 }
 

@@ -1,6 +1,6 @@
 #include "clients/cli/feed.h"
 
-static enum feed_verdict ask(struct feed *feed, int64_t seq, int64_t stream_seq) {
+static enum feed_verdict feed_ask(struct feed *feed, int64_t seq, int64_t stream_seq) {
     feed->target = seq;
     feed->stream_target = stream_seq;
     return FEED_ASK;
@@ -19,7 +19,7 @@ enum feed_verdict feed_result(struct feed *feed, int64_t epoch, int64_t seq, int
         return FEED_SKIP;
     bool next = feed->stream != NULL ? stream_seq == feed->stream_last + 1 : seq == feed->after + 1;
     if (!next)
-        return ask(feed, seq, stream_seq);
+        return feed_ask(feed, seq, stream_seq);
     feed->after = seq;
     feed->stream_last = stream_seq;
     return FEED_SHOW;
@@ -28,7 +28,7 @@ enum feed_verdict feed_result(struct feed *feed, int64_t epoch, int64_t seq, int
 static enum feed_verdict begin(struct feed *feed, int64_t seq, int64_t stream_seq) {
     feed->stream_last = stream_seq;
     if (feed->after >= 0 && feed->after < seq)
-        return ask(feed, seq, stream_seq);
+        return feed_ask(feed, seq, stream_seq);
     feed->ahead = feed->after > seq;
     feed->after = seq;
     return FEED_SKIP;
@@ -77,7 +77,7 @@ bool feed_alive(struct feed *feed, const msgpack_object *alive, int64_t now_us,
     if (feed->stream != NULL && stream_seq >= 0 && stream_seq <= feed->stream_last)
         feed->after = in.seq; /* what came since is of other streams */
     else
-        *verdict = ask(feed, in.seq, stream_seq);
+        *verdict = feed_ask(feed, in.seq, stream_seq);
     feed->sure_us = now_us;
     return true;
 }

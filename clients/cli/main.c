@@ -43,7 +43,7 @@ struct top {
     int at; /* of the command in argv; 0: none */
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t main_parse(int key, char *arg, struct argp_state *state) {
     struct top *top = state->input;
     (void)arg;
     switch (key) {
@@ -66,7 +66,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
-    .parser = parse, .args_doc = "COMMAND [ARGUMENT...]", .doc = doc, .children = children};
+    .parser = main_parse, .args_doc = "COMMAND [ARGUMENT...]", .doc = doc, .children = children};
 
 int main(int argc, char **argv) {
     struct top top = {.at = 0};

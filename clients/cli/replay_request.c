@@ -11,7 +11,7 @@
 #define SILENT "the broker does not answer this request"
 #define BUSY_MS 500 /* where the broker does not say how long */
 
-static void send_now(struct replay_request *request) {
+static void replay_request_send_now(struct replay_request *request) {
     msgpack_sbuffer bytes;
     msgpack_sbuffer_init(&bytes);
     request_put_replay(&bytes, request->req, request->after, request->stream, request->limit);
@@ -25,7 +25,7 @@ void replay_request_send(struct replay_request *request, int64_t after, int64_t 
     request->limit = limit < REQUEST_MAX_ITEMS ? limit : REQUEST_MAX_ITEMS;
     request->waiting = true;
     connection_give_up_after(request->connection, ANSWER_US, SILENT);
-    send_now(request);
+    replay_request_send_now(request);
 }
 
 static enum replay_request_got on_error(
@@ -66,10 +66,10 @@ int64_t replay_request_next(const struct replay_request *request) {
 
 void replay_request_tick(struct replay_request *request, int64_t now_us) {
     if (request->waiting && request->send_us <= now_us)
-        send_now(request);
+        replay_request_send_now(request);
 }
 
 void replay_request_resend(struct replay_request *request) {
     if (request->waiting)
-        send_now(request);
+        replay_request_send_now(request);
 }

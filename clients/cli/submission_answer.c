@@ -19,8 +19,8 @@ static void busy(struct submission *s, struct submission_item *item, int64_t now
     s->pending_count++;
 }
 
-static void refuse(struct submission *s, struct submission_item *item, const msgpack_object *error,
-    int64_t now_us) {
+static void submission_refuse(struct submission *s, struct submission_item *item,
+    const msgpack_object *error, int64_t now_us) {
     struct reply_error refusal;
     reply_error_get(&refusal, error);
     if (reply_error_is_busy(&refusal) && !s->gave_up) {
@@ -62,7 +62,7 @@ static void settle_batch(struct submission *s, struct submission_batch *batch,
         else if (answer->type == MSGPACK_OBJECT_STR)
             accepted(s, item, now_us);
         else
-            refuse(s, item, answer, now_us);
+            submission_refuse(s, item, answer, now_us);
     }
     batch->req = 0;
     if (s->pending_count == before)
@@ -81,7 +81,7 @@ static struct submission_batch *find_batch(struct submission *s, int64_t req) {
     return NULL;
 }
 
-static bool on_accepted(struct submission *s, struct submission_batch *batch,
+static bool submission_on_accepted(struct submission *s, struct submission_batch *batch,
     const msgpack_object *root, int64_t now_us, struct wire_error *err) {
     const msgpack_object *ids = wire_find(root, "ids");
     const struct submission_item *item;
@@ -132,7 +132,7 @@ void submission_end(
     submission_free(s, item);
 }
 
-static void on_result(struct submission *s, const msgpack_object *root) {
+static void submission_on_result(struct submission *s, const msgpack_object *root) {
     bool part;
     struct submission_item *item = submission_item_find(&s->ids, root, &part);
     if (item == NULL || !s->notify || item->state == SUBMISSION_ITEM_DONE)
@@ -149,14 +149,14 @@ bool submission_message(struct submission *s, int64_t now_us, const char *op, in
     const msgpack_object *root, struct wire_error *err) {
     struct submission_batch *batch = find_batch(s, req);
     if (strcmp(op, "result") == 0) {
-        on_result(s, root);
+        submission_on_result(s, root);
     } else if (strcmp(op, "hop") == 0) {
         bool part;
         struct submission_item *item = submission_item_find(&s->ids, root, &part);
         if (item != NULL && !part && item->state != SUBMISSION_ITEM_DONE && s->events.hop != NULL)
             s->events.hop(s->events.context, item, root);
     } else if (strcmp(op, "accepted") == 0 && batch != NULL) {
-        return on_accepted(s, batch, root, now_us, err);
+        return submission_on_accepted(s, batch, root, now_us, err);
     } else if (strcmp(op, "error") == 0 && batch != NULL) {
         settle_batch(s, batch, NULL, root, now_us);
     } else if (strcmp(op, "results") == 0) {
@@ -164,7 +164,7 @@ bool submission_message(struct submission *s, int64_t now_us, const char *op, in
         for (uint32_t i = 0; results != NULL && results->type == MSGPACK_OBJECT_ARRAY &&
                              i < results->via.array.size;
              i++)
-            on_result(s, &results->via.array.ptr[i]);
+            submission_on_result(s, &results->via.array.ptr[i]);
         submission_fetched(s, req, root);
     }
     /* What else comes answers a message that was answered before, or a cancel. */

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(struct submission_item *a, struct submission_item *b) {
+static int submission_item_compare(struct submission_item *a, struct submission_item *b) {
     return strcmp(a->id, b->id);
 }
 
 /* RB_GENERATE_STATIC of libbsd needs an attribute macro that glibc does not have. */
-RB_GENERATE_INTERNAL(
-    submission_item_tree, submission_item, node, compare, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(submission_item_tree, submission_item, node, submission_item_compare,
+    __attribute__((unused)) static)
 
 struct submission_item *submission_item_new(const char *target, const char *id, unsigned line) {
     size_t size = strlen(target) + 1;

@@ -75,7 +75,7 @@ static void read_input(struct run *run) {
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
-static void finish(struct run *run) {
+static void submit_run_finish(struct run *run) {
     int code = COMMAND_OK;
     if (run->interrupted)
         code = CONNECTION_STOPPED;
@@ -106,7 +106,7 @@ static void pump(struct run *run) {
         watch_input(run, -1);
     }
     if (submission_idle(run->submission) && (run->input_ended || run->interrupted))
-        finish(run);
+        submit_run_finish(run);
 }
 
 /* ---- what became of the traces ---------------------------------------------------------- */
@@ -192,7 +192,7 @@ static void part(void *context, struct submission_item *item, const msgpack_obje
 
 /* ---- events of the line ----------------------------------------------------------------- */
 
-static void on_up(
+static void submit_run_on_up(
     void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
     (void)pong;
     (void)root;
@@ -200,7 +200,7 @@ static void on_up(
     pump(context);
 }
 
-static void on_message(void *context, const struct connection_message *message) {
+static void submit_run_on_message(void *context, const struct connection_message *message) {
     struct run *run = context;
     struct wire_error err;
     if (!submission_message(
@@ -215,16 +215,16 @@ static void on_restart(void *context) {
     pump(run);
 }
 
-static int64_t on_next(void *context) {
+static int64_t submit_run_on_next(void *context) {
     const struct run *run = context;
     int64_t next = submission_next(run->submission);
     return run->interrupted && run->stop_us < next ? run->stop_us : next;
 }
 
-static void on_tick(void *context, int64_t now_us) {
+static void submit_run_on_tick(void *context, int64_t now_us) {
     struct run *run = context;
     if (run->interrupted && run->stop_us <= now_us)
-        finish(run);
+        submit_run_finish(run);
     else
         pump(run);
 }
@@ -255,8 +255,8 @@ int submit_run(const struct submit_plan *plan) {
     char prefix[11];
     struct run run = {.plan = plan, .fd = -1};
     const struct submission_events results = {&run, accepted, refused, hop, result, lost, part};
-    const struct connection_events events = {
-        &run, on_up, on_message, on_restart, on_next, on_tick, on_interrupt};
+    const struct connection_events events = {&run, submit_run_on_up, submit_run_on_message,
+        on_restart, submit_run_on_next, submit_run_on_tick, on_interrupt};
     make_prefix(prefix);
     run.connection = connection_new(plan->options, &events);
     run.submission = submission_new(

@@ -145,7 +145,7 @@ static void take_family(struct trace *trace, int64_t af) {
     trace->af = af;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t trace_options_parse(int key, char *arg, struct argp_state *state) {
     struct trace_options *out = state->input;
     struct trace *trace = &out->trace;
     for (size_t i = 0; i < KNOWN; i++)
@@ -209,7 +209,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-const struct argp trace_options_argp = {.options = options, .parser = parse};
+const struct argp trace_options_argp = {.options = options, .parser = trace_options_parse};
 
 void trace_options_init(struct trace_options *out) {
     memset(out, 0, sizeof *out);

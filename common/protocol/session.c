@@ -197,7 +197,7 @@ static bool check_stats(const msgpack_object *o) {
     return true;
 }
 
-static bool refuse(struct wire_error *err, const char *field, const char *what) {
+static bool session_refuse(struct wire_error *err, const char *field, const char *what) {
     wire_fail(err, "bad-request", field, "%s", what);
     return false;
 }
@@ -205,27 +205,27 @@ static bool refuse(struct wire_error *err, const char *field, const char *what) 
 static bool get_values(struct session_msg *msg, msgpack_zone *zone, struct wire_error *err) {
     const struct session_values *in = &msg->values;
     if (in->versions != NULL && !get_versions(msg, in->versions))
-        return refuse(err, "versions", "must be [lowest, highest]");
+        return session_refuse(err, "versions", "must be [lowest, highest]");
     if (in->af != NULL && !get_families(&msg->families, in->af))
-        return refuse(err, "af", "must be an array of 4 and 6");
+        return session_refuse(err, "af", "must be an array of 4 and 6");
     if (in->protocols != NULL && !get_protocols(msg, in->protocols))
-        return refuse(err, "protocols", "must be an array of names");
+        return session_refuse(err, "protocols", "must be an array of names");
     if (in->flows != NULL && !get_families(&msg->flows, in->flows))
-        return refuse(err, "flows", "must be an array of 4 and 6");
+        return session_refuse(err, "flows", "must be an array of 4 and 6");
     if (in->flows == NULL && (msg->protocols >> TRACE_UDP & 1) != 0)
         msg->flows = msg->families;
     if (in->sources != NULL && !get_sources(msg, in->sources, zone))
-        return refuse(err, "sources", "must be an array of at most 64 addresses");
+        return session_refuse(err, "sources", "must be an array of at most 64 addresses");
     if (in->leases != NULL && !get_leases(msg, in->leases, zone))
-        return refuse(err, "leases", "must be an array of at most 100000 integers");
+        return session_refuse(err, "leases", "must be an array of at most 100000 integers");
     if (msg->stats != NULL && !check_stats(msg->stats))
-        return refuse(err, "stats", "must be a map of at most 32 names to integers");
+        return session_refuse(err, "stats", "must be a map of at most 32 names to integers");
     if (in->body != NULL && in->body->type != MSGPACK_OBJECT_BIN)
-        return refuse(err, "body", "must be bin");
+        return session_refuse(err, "body", "must be bin");
     return (in->labels == NULL || labels_check(in->labels, "labels", err)) &&
            (msg->probes == NULL || (hop_check_probes(msg->probes, "", err) &&
                                        (wire_portable(msg->probes, SESSION_PROBES_DEPTH) ||
-                                           refuse(err, "probes", "not portable"))));
+                                           session_refuse(err, "probes", "not portable"))));
 }
 
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err) {

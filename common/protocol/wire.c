@@ -158,7 +158,7 @@ struct field_error {
     const struct wire_field *field;
 };
 
-static bool refuse(const struct field_error *at, const char *text) {
+static bool wire_refuse(const struct field_error *at, const char *text) {
     char name[sizeof at->err->field];
     (void)snprintf(name, sizeof name, "%s%s", at->path, at->field->name);
     wire_fail(at->err, "bad-request", name, "%s", text);
@@ -191,7 +191,7 @@ static bool get_int(const msgpack_object *value, int64_t *out, const struct fiel
             f->min, f->max, f->choices != NULL ? ", or " : "",
             f->choices != NULL ? f->choices[0] : "");
     }
-    return refuse(at, text);
+    return wire_refuse(at, text);
 }
 
 static bool get_text(const msgpack_object *value, char *out, const struct field_error *at) {
@@ -204,18 +204,18 @@ static bool get_text(const msgpack_object *value, char *out, const struct field_
     if (value->type != MSGPACK_OBJECT_STR) {
         (void)snprintf(text, sizeof text, "must be a string of %" PRId64 "..%" PRId64 " bytes",
             f->min, f->max);
-        return refuse(at, text);
+        return wire_refuse(at, text);
     }
     size_t size = value->via.str.size;
     if (size < (size_t)f->min || size > (size_t)f->max) {
         (void)snprintf(
             text, sizeof text, "%zu bytes: must be %" PRId64 "..%" PRId64, size, f->min, f->max);
-        return refuse(at, text);
+        return wire_refuse(at, text);
     }
     if (!wire_allowed(value->via.str.ptr, size, f->allowed)) {
         (void)snprintf(text, sizeof text, "%.*s: a character that is not allowed here",
             (int)(size > 64 ? 64 : size), value->via.str.ptr);
-        return refuse(at, text);
+        return wire_refuse(at, text);
     }
     memcpy(out, value->via.str.ptr, size);
     out[size] = '\0';
@@ -238,14 +238,14 @@ static bool get_choice(const msgpack_object *value, int *out, const struct field
     for (int i = 0; at->field->choices[i] != NULL && used < sizeof text; i++)
         used += (size_t)snprintf(
             text + used, sizeof text - used, "%s %s", i > 0 ? "," : "", at->field->choices[i]);
-    return refuse(at, text);
+    return wire_refuse(at, text);
 }
 
 static bool get_one(const msgpack_object *value, void *member, const struct field_error *at) {
     switch (at->field->kind) {
     case WIRE_BOOL:
         if (value->type != MSGPACK_OBJECT_BOOLEAN)
-            return refuse(at, "must be true or false");
+            return wire_refuse(at, "must be true or false");
         *(bool *)member = value->via.boolean;
         return true;
     case WIRE_INT:
@@ -289,7 +289,7 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
     for (size_t i = 0; i < count; i++)
         if (fields[i].required && (seen >> i & 1) == 0) {
             at.field = &fields[i];
-            return refuse(&at, "is missing");
+            return wire_refuse(&at, "is missing");
         }
     return true;
 }

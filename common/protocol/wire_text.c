@@ -20,9 +20,10 @@ struct note {
     bool cut;
 };
 
-static void put(struct note *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void wire_text_put(struct note *n, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-static void put(struct note *n, const char *format, ...) {
+static void wire_text_put(struct note *n, const char *format, ...) {
     char piece[32];
     va_list args;
     va_start(args, format);
@@ -39,13 +40,13 @@ static void put(struct note *n, const char *format, ...) {
 static void put_value(struct note *n, const msgpack_object *o);
 
 static void put_text(struct note *n, const char *at, size_t size) {
-    put(n, "'");
+    wire_text_put(n, "'");
     for (size_t i = 0; i < size && !n->cut; i++)
         if ((unsigned char)at[i] < 0x20 || (unsigned char)at[i] >= 0x7f)
-            put(n, "\\x%02x", (unsigned char)at[i]);
+            wire_text_put(n, "\\x%02x", (unsigned char)at[i]);
         else
-            put(n, "%s%c", at[i] == '\'' || at[i] == '\\' ? "\\" : "", at[i]);
-    put(n, "'");
+            wire_text_put(n, "%s%c", at[i] == '\'' || at[i] == '\\' ? "\\" : "", at[i]);
+    wire_text_put(n, "'");
 }
 
 static void put_bin(struct note *n, const msgpack_object *o) {
@@ -54,13 +55,13 @@ static void put_bin(struct note *n, const msgpack_object *o) {
     if (!wire_doc_init(&doc))
         abort();
     n->nested++;
-    put(n, "<");
+    wire_text_put(n, "<");
     if (n->nested <= MAX_NESTED &&
         wire_doc_read(&doc, o->via.bin.ptr, o->via.bin.size, MAX_VALUES, &err))
         put_value(n, &doc.root);
     else
-        put(n, "%u bytes", o->via.bin.size);
-    put(n, ">");
+        wire_text_put(n, "%u bytes", o->via.bin.size);
+    wire_text_put(n, ">");
     n->nested--;
     wire_doc_free(&doc);
 }
@@ -68,20 +69,20 @@ static void put_bin(struct note *n, const msgpack_object *o) {
 static void put_value(struct note *n, const msgpack_object *o) {
     switch (o->type) {
     case MSGPACK_OBJECT_NIL:
-        put(n, "null");
+        wire_text_put(n, "null");
         break;
     case MSGPACK_OBJECT_BOOLEAN:
-        put(n, "%s", o->via.boolean ? "true" : "false");
+        wire_text_put(n, "%s", o->via.boolean ? "true" : "false");
         break;
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
-        put(n, "%" PRIu64, o->via.u64);
+        wire_text_put(n, "%" PRIu64, o->via.u64);
         break;
     case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-        put(n, "%" PRId64, o->via.i64);
+        wire_text_put(n, "%" PRId64, o->via.i64);
         break;
     case MSGPACK_OBJECT_FLOAT32:
     case MSGPACK_OBJECT_FLOAT64:
-        put(n, "%g", o->via.f64);
+        wire_text_put(n, "%g", o->via.f64);
         break;
     case MSGPACK_OBJECT_STR:
         put_text(n, o->via.str.ptr, o->via.str.size);
@@ -90,25 +91,25 @@ static void put_value(struct note *n, const msgpack_object *o) {
         put_bin(n, o);
         break;
     case MSGPACK_OBJECT_EXT:
-        put(n, "ext %u", o->via.ext.size);
+        wire_text_put(n, "ext %u", o->via.ext.size);
         break;
     case MSGPACK_OBJECT_ARRAY:
-        put(n, "[");
+        wire_text_put(n, "[");
         for (uint32_t i = 0; i < o->via.array.size && !n->cut; i++) {
-            put(n, "%s", i > 0 ? "," : "");
+            wire_text_put(n, "%s", i > 0 ? "," : "");
             put_value(n, &o->via.array.ptr[i]);
         }
-        put(n, "]");
+        wire_text_put(n, "]");
         break;
     case MSGPACK_OBJECT_MAP:
-        put(n, "{");
+        wire_text_put(n, "{");
         for (uint32_t i = 0; i < o->via.map.size && !n->cut; i++) {
-            put(n, "%s", i > 0 ? "," : "");
+            wire_text_put(n, "%s", i > 0 ? "," : "");
             put_value(n, &o->via.map.ptr[i].key);
-            put(n, ":");
+            wire_text_put(n, ":");
             put_value(n, &o->via.map.ptr[i].val);
         }
-        put(n, "}");
+        wire_text_put(n, "}");
         break;
     }
 }
@@ -138,10 +139,10 @@ bool wire_text_message(char *out, size_t size, const void *bytes, size_t count) 
     if (wire_doc_read(&doc, bytes, count, MAX_VALUES, &err)) {
         put_value(&n, &doc.root);
     } else {
-        put(&n, "#");
+        wire_text_put(&n, "#");
         for (size_t i = 0; i < count && !n.cut; i++)
-            put(&n, "%s%02x", i > 0 ? " " : "", at[i]);
-        put(&n, "#");
+            wire_text_put(&n, "%s%02x", i > 0 ? " " : "", at[i]);
+        wire_text_put(&n, "#");
     }
     wire_doc_free(&doc);
     return end(&n);

@@ -1,13 +1,13 @@
 #include "worker/probing/distance.h"
 
+#include "common/hash.h"
+
 #include <string.h>
 
-/* FNV-1a. */
-static uint32_t place_of(const struct distance *key) {
-    uint32_t hash = 2166136261U ^ key->af;
-    for (size_t i = 0; i < sizeof key->prefix; i++)
-        hash = (hash * 16777619U) ^ key->prefix[i];
-    return (hash * 16777619U >> 8) % DISTANCE_PREFIXES;
+/* Families have prefixes of their own, as those of IPv4 end in zeroes. */
+static size_t index_of(const struct distance *key) {
+    uint64_t hash = hash_bytes(HASH_START, &key->af, sizeof key->af);
+    return (hash_bytes(hash, key->prefix, sizeof key->prefix) >> 32) % DISTANCE_PREFIXES;
 }
 
 static struct distance key_of(const struct addr *target) {
@@ -18,7 +18,7 @@ static struct distance key_of(const struct addr *target) {
 
 int distance_find(const struct distances *d, const struct addr *target) {
     struct distance key = key_of(target);
-    const struct distance *found = &d->at[place_of(&key)];
+    const struct distance *found = &d->at[index_of(&key)];
     bool same = found->af == key.af && memcmp(found->prefix, key.prefix, sizeof key.prefix) == 0;
     return same ? found->ttl : 0;
 }
@@ -26,5 +26,5 @@ int distance_find(const struct distances *d, const struct addr *target) {
 void distance_learn(struct distances *d, const struct addr *target, uint8_t ttl) {
     struct distance key = key_of(target);
     key.ttl = ttl;
-    d->at[place_of(&key)] = key;
+    d->at[index_of(&key)] = key;
 }

@@ -1,5 +1,7 @@
 #include "worker/probing/first_hops.h"
 
+#include "common/order.h"
+
 #include <string.h>
 
 /* A responder dominates with so many votes, and the count ends somewhere, so that it can change. */
@@ -41,8 +43,7 @@ static void slow_down(
         hop->lossy_until_us = now_us + FIRST_HOPS_LOSSY_US;
         return;
     }
-    int64_t span_us = w->last_us - w->first_us;
-    span_us = span_us > FIRST_HOPS_BURST_US ? span_us : FIRST_HOPS_BURST_US;
+    int64_t span_us = order_max(w->last_us - w->first_us, FIRST_HOPS_BURST_US);
     hop->limit_pps = w->answered * INT64_C(1000000) / span_us;
     hop->lost_pct = first ? lost_pct : hop->lost_pct;
     hop->slowed_us = now_us;

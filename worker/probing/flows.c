@@ -2,12 +2,12 @@
 
 #include <stddef.h>
 
-static int compare(const struct flow_use *a, const struct flow_use *b) {
+static int flows_compare(const struct flow_use *a, const struct flow_use *b) {
     return a->port != b->port ? a->port - b->port : addr_compare(&a->target, &b->target);
 }
 
-RB_PROTOTYPE(flow_tree, flow_use, link, compare)
-RB_GENERATE(flow_tree, flow_use, link, compare)
+RB_PROTOTYPE(flow_tree, flow_use, link, flows_compare)
+RB_GENERATE(flow_tree, flow_use, link, flows_compare)
 
 void flows_init(struct flows *f) { RB_INIT(&f->tree); }
 

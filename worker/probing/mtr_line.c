@@ -112,7 +112,7 @@ static bool is(const struct word *word, const char *text) {
 }
 
 /* Digits only, at most max; *at stops behind them. */
-static bool number(const char **at, const char *end, int64_t max, int64_t *out) {
+static bool read_digits(const char **at, const char *end, int64_t max, int64_t *out) {
     const char *start = *at;
     int64_t value = 0;
     for (; *at < end && **at >= '0' && **at <= '9'; (*at)++) {
@@ -127,7 +127,7 @@ static bool number(const char **at, const char *end, int64_t max, int64_t *out) 
 
 static bool whole_number(const struct word *word, int64_t max, int64_t *out) {
     const char *at = word->at, *end = at + word->size;
-    return number(&at, end, max, out) && at == end;
+    return read_digits(&at, end, max, out) && at == end;
 }
 
 static bool copy_word(char out[HOP_WORD_BYTES + 1], const struct word *word) {
@@ -156,7 +156,7 @@ static bool read_mpls(struct mtr_reply *reply, const struct word *word) {
         if (reply->mpls_count == HOP_MPLS_MAX)
             return false;
         for (int i = 0; i < 4; i++)
-            if (!number(&at, end, max[i], &v[i]) || (i < 3 && (at == end || *at++ != ',')))
+            if (!read_digits(&at, end, max[i], &v[i]) || (i < 3 && (at == end || *at++ != ',')))
                 return false;
         reply->mpls[reply->mpls_count++] =
             (struct mpls_label){(uint32_t)v[0], (uint8_t)v[1], (uint8_t)v[2], (uint8_t)v[3]};

@@ -1,11 +1,10 @@
 #include "worker/probing/mux_state.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
     struct mux *m = mem_new(1, sizeof *m);
@@ -98,7 +97,7 @@ struct mux_job *mux_add(struct mux *m, const struct trace *options, const struct
     job->started_us = now_us;
     job->timeout_us = options->timeout_ms * 1000;
     if (tcp_like)
-        job->timeout_us = earlier(job->timeout_us, MUX_TCP_LIKE_TIMEOUT_S * INT64_C(1000000));
+        job->timeout_us = order_min(job->timeout_us, MUX_TCP_LIKE_TIMEOUT_S * INT64_C(1000000));
     job->tells = options->progress || options->names;
     job->flow = (int)options->flow;
     job->probe = (struct mtr_probe){
@@ -178,7 +177,7 @@ void mux_forget(struct mux *m, struct mux_job *job) {
     free(job);
 }
 
-static void finish(struct mux *m, struct mux_job *job, int64_t now_us) {
+static void mux_finish(struct mux *m, struct mux_job *job, int64_t now_us) {
     struct result_body body = {0};
     size_t count;
     const struct hop_probe *probes = tracer_result(job->tracer, &body, &count);
@@ -203,7 +202,7 @@ static void follow_up(struct mux *m, struct mux_job *job, int64_t now_us) {
     while (job->tells && (probes = tracer_settled(job->tracer, &count)) != NULL)
         m->sink.hop(m->sink.context, job->owner, probes, count);
     if (tracer_ended(job->tracer))
-        finish(m, job, now_us);
+        mux_finish(m, job, now_us);
     else
         mux_ready(m, job);
 }
@@ -271,7 +270,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
 
 /* The prober is asked when there is reason to, and now and then while probes are out, one question
  * at a time. */
-static void ask(struct mux *m, int64_t now_us) {
+static void mux_ask(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     struct slot *slot;
     bool regular = m->slots.in_flight > 0 && (now_us >= m->health.next_us || m->trial != NULL);
@@ -287,7 +286,7 @@ static void ask(struct mux *m, int64_t now_us) {
 }
 
 /* The prober has said a word: what it had not answered before that is over. */
-static void answered(struct mux *m, int64_t now_us) {
+static void mux_answered(struct mux *m, int64_t now_us) {
     struct slot *slot;
     prober_health_answered(&m->health, now_us);
     if (m->trial != NULL)
@@ -302,7 +301,7 @@ static void answered(struct mux *m, int64_t now_us) {
         tracer_timeout(slot->job->tracer, slot->probe);
         follow_up(m, slot->job, now_us);
     }
-    ask(m, now_us);
+    mux_ask(m, now_us);
 }
 
 /* A slot's time is over, its trace's or (when nobody waits for it any more) the prober's. We may
@@ -389,7 +388,7 @@ static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
         return true;
     }
     if (token == MTR_TOKEN_HEALTH && m->health.out) {
-        answered(m, now_us);
+        mux_answered(m, now_us);
         return true;
     }
     return false;
@@ -459,17 +458,17 @@ void mux_tick(struct mux *m, int64_t now_us) {
     if (m->up && prober_health_dead(&m->health, now_us))
         stuck(m);
     mux_send_due(m, now_us);
-    ask(m, now_us);
+    mux_ask(m, now_us);
 }
 
 int64_t mux_timeout_us(struct mux *m) {
     bool asks = m->up && !m->stuck;
     int64_t health_us =
         asks ? prober_health_next_us(&m->health, m->slots.in_flight > 0) : INT64_MAX;
-    int64_t probe_us = earlier(timeline_next(&m->patience), timeline_next(&m->settled));
-    return earlier(health_us, earlier(probe_us, timeline_next(&m->deadlines)));
+    int64_t probe_us = order_min(timeline_next(&m->patience), timeline_next(&m->settled));
+    return order_min(health_us, order_min(probe_us, timeline_next(&m->deadlines)));
 }
 
 int64_t mux_next(struct mux *m, int64_t now_us) {
-    return earlier(mux_timeout_us(m), mux_send_next_us(m, now_us));
+    return order_min(mux_timeout_us(m), mux_send_next_us(m, now_us));
 }

@@ -1,5 +1,7 @@
 #include "worker/probing/mux_state.h"
 
+#include "common/order.h"
+
 /* ---- whose turn it is ------------------------------------------------------------------- */
 
 static struct job_list *hop_queue_of(struct mux *m, const struct mux_job *job, int ttl) {
@@ -106,7 +108,7 @@ static int64_t hop_turn_us(struct mux *m, int family, int ttl, int64_t now_us) {
         return INT64_MAX;
     int64_t next_us = first_hops_next_us(&m->first_hops, family == 1 ? 6 : 4, ttl, now_us);
     int64_t patient_us = first->waits_since_us + MUX_FIRST_HOPS_PATIENCE * first->timeout_us;
-    return next_us < patient_us ? next_us : patient_us;
+    return order_min(next_us, patient_us);
 }
 
 static void give_turns(struct mux *m, int64_t now_us) {
@@ -243,22 +245,18 @@ void mux_send_due(struct mux *m, int64_t now_us) {
     }
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 int64_t mux_send_next_us(struct mux *m, int64_t now_us) {
     int64_t next_us = timeline_next(&m->wakes);
     for (int family = 0; family < 2; family++)
         for (int ttl = 1; ttl <= FIRST_HOPS_TTLS; ttl++)
-            next_us = earlier(next_us, hop_turn_us(m, family, ttl, now_us));
+            next_us = order_min(next_us, hop_turn_us(m, family, ttl, now_us));
     if (!may_send(m))
         return next_us;
     uint32_t skip;
-    int64_t wait_us, send_us = pace_next_us(&m->pace);
-    if (send_us < now_us)
-        send_us = now_us;
+    int64_t wait_us, send_us = order_max(pace_next_us(&m->pace), now_us);
     if (!sequence_plan(&m->sequence, now_us, &skip, &wait_us))
-        send_us = send_us > wait_us ? send_us : wait_us;
+        send_us = order_max(send_us, wait_us);
     else if (skip > 0 && m->skips_out == MUX_MAX_SKIPS)
         return next_us; /* the next answer to a skipping command brings us here again */
-    return earlier(next_us, send_us);
+    return order_min(next_us, send_us);
 }

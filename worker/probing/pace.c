@@ -1,11 +1,11 @@
 #include "worker/probing/pace.h"
 
+#include "common/order.h"
+
 int64_t pace_burst(int64_t pps) {
     int64_t idle = pps * PACE_IDLE_US / 1000000, burst = pps * PACE_QUANTUM_US / 1000000;
-    idle = idle < PACE_BURST ? idle : PACE_BURST;
-    burst = burst > idle ? burst : idle;
-    burst = burst < PACE_BURST_MAX ? burst : PACE_BURST_MAX;
-    return burst > 1 ? burst : 1;
+    burst = order_max(burst, order_min(idle, PACE_BURST));
+    return order_max(1, order_min(burst, PACE_BURST_MAX));
 }
 
 void pace_init(struct pace *p, int64_t pps) {
@@ -22,7 +22,7 @@ void pace_take(struct pace *p, int64_t now_us) {
     if (p->interval_ns == 0)
         return;
     int64_t saved_up_ns = now_us * 1000 - p->burst_ns;
-    p->next_ns = (p->next_ns > saved_up_ns ? p->next_ns : saved_up_ns) + p->interval_ns;
+    p->next_ns = order_max(p->next_ns, saved_up_ns) + p->interval_ns;
 }
 
 int64_t pace_next_us(const struct pace *p) {

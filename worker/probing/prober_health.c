@@ -1,5 +1,7 @@
 #include "worker/probing/prober_health.h"
 
+#include "common/order.h"
+
 void prober_health_start(struct prober_health *p, int64_t now_us) {
     *p = (struct prober_health){.next_us = now_us + PROBER_HEALTH_EVERY_US};
 }
@@ -18,7 +20,7 @@ void prober_health_answered(struct prober_health *p, int64_t now_us) {
 
 int64_t prober_health_lag_us(const struct prober_health *p, int64_t now_us) {
     int64_t waiting_us = p->out ? now_us - p->asked_us : 0;
-    return waiting_us > p->lag_us ? waiting_us : p->lag_us;
+    return order_max(waiting_us, p->lag_us);
 }
 
 bool prober_health_dead(const struct prober_health *p, int64_t now_us) {

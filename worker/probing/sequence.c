@@ -1,5 +1,7 @@
 #include "worker/probing/sequence.h"
 
+#include "common/hash.h"
+#include "common/order.h"
 #include "worker/probing/mtr_line.h"
 
 #include <string.h>
@@ -8,7 +10,7 @@
 #define OLD_ONLY (SEQUENCE_MAX - SEQUENCE_COMMON)
 
 /* So many numbers, from this one on, are not free before. */
-static void keep(struct sequence *s, uint32_t number, uint32_t count, int64_t free_us) {
+static void sequence_keep(struct sequence *s, uint32_t number, uint32_t count, int64_t free_us) {
     for (; count > 0; count--) {
         if (s->numbers[number].free_us < free_us)
             s->numbers[number].free_us = free_us;
@@ -27,12 +29,12 @@ static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead,
     for (uint64_t at = to; at-- > from;) {
         int64_t free_us = s->numbers[at % count].free_us;
         if (free_us > now_us)
-            keep(s, (uint32_t)((at + 1) % count), ahead, free_us);
+            sequence_keep(s, (uint32_t)((at + 1) % count), ahead, free_us);
     }
     for (uint64_t at = from; at < to; at++) {
         int64_t free_us = s->numbers[at % count].free_us;
         if (free_us > now_us)
-            keep(s, (uint32_t)((at + count - behind) % count), behind, free_us);
+            sequence_keep(s, (uint32_t)((at + count - behind) % count), behind, free_us);
     }
     /* NOLINTEND(clang-analyzer-core.DivideZero) */
     s->clear = 0;
@@ -124,13 +126,11 @@ uint64_t sequence_use(struct sequence *s, int64_t forget_us, bool tcp_like) {
     return s->position++;
 }
 
-/* FNV-1a; 0 is nobody. */
-static uint32_t hash_of(const struct addr *responder) {
-    uint32_t hash = 2166136261U;
-    size_t size = responder->af == 0 ? 0 : responder->af == 4 ? 4 : sizeof responder->bytes;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ responder->bytes[i]) * 16777619U;
-    return size == 0 ? 0 : hash | 1;
+/* 0 is nobody. */
+static uint32_t responder_hash(const struct addr *responder) {
+    size_t size = responder->af == 4 ? 4 : sizeof responder->bytes;
+    uint64_t hash = hash_bytes(HASH_START, responder->bytes, size);
+    return responder->af == 0 ? 0 : (uint32_t)(hash >> 32) | 1;
 }
 
 /* True if the responder answered to an earlier probe of the number so lately that this may be that
@@ -159,14 +159,14 @@ static bool unusable_longer(const struct sequence *s, uint64_t position) {
 
 bool sequence_answered(
     struct sequence *s, uint64_t position, const struct addr *responder, int64_t now_us) {
-    uint32_t number = (uint32_t)(position % s->count), hash = hash_of(responder);
+    uint32_t number = (uint32_t)(position % s->count), hash = responder_hash(responder);
     struct sequence_number *n = &s->numbers[number];
     bool repeated = hash != 0 && position >= s->exact && note_answer(n, hash, now_us);
     s->doubts += ((uint64_t)repeated << 16) - (s->doubts >> 16);
     bool heard = hash != 0 && !repeated && !unusable_longer(s, position);
     int64_t free_us = now_us + (heard ? SEQUENCE_ANSWERED_US : SEQUENCE_DOUBT_US);
     if (position < s->exact)
-        keep(s, number, s->reach + 1, free_us);
+        sequence_keep(s, number, s->reach + 1, free_us);
     if (position < s->exact || n->free_us <= now_us)
         s->clear = 0; /* what was taken for free is not */
     if (position >= s->exact)
@@ -192,15 +192,13 @@ void sequence_check(struct sequence *s, int64_t forget_us) {
     s->check_position = sequence_use(s, forget_us, true);
 }
 
-static uint32_t at_most(uint32_t value, uint32_t limit) { return value < limit ? value : limit; }
-
 /* What a sequence check has found tells what the next one may find. */
 static void expect_drift(struct sequence *s, uint32_t ahead) {
     uint32_t reach = ahead > 0 ? 2 * ahead + SEQUENCE_SLACK : 0;
     s->reach -= (s->reach + 7) / 8;
     if (s->reach < reach)
-        s->reach = at_most(reach, SEQUENCE_GUARD_MAX);
-    s->guard = s->reach > SEQUENCE_GUARD ? s->reach : SEQUENCE_GUARD;
+        s->reach = (uint32_t)order_min(reach, SEQUENCE_GUARD_MAX);
+    s->guard = (uint32_t)order_max(s->reach, SEQUENCE_GUARD);
 }
 
 int64_t sequence_checked(struct sequence *s, uint16_t port, int64_t now_us) {
@@ -216,7 +214,7 @@ int64_t sequence_checked(struct sequence *s, uint16_t port, int64_t now_us) {
     }
     int64_t drift = (int64_t)ahead - behind;
     ahead += s->rounds;
-    behind = behind > s->rounds ? behind : s->rounds;
+    behind = (uint32_t)order_max(behind, s->rounds);
     if (shift != 0 || s->rounds > 0) {
         blur(s, s->sure, s->position, ahead, behind, now_us);
         s->position += shift;

@@ -83,7 +83,7 @@ static void advance(struct tracer *t) {
     }
 }
 
-static struct record *take(struct tracer *t, unsigned index) {
+static struct record *tracer_take(struct tracer *t, unsigned index) {
     assert(index < t->record_count && t->records[index].state == RECORD_OUT);
     hop_of(t, t->records[index].ttl)->outstanding--;
     return &t->records[index];
@@ -152,8 +152,9 @@ static void note_word(struct record *record, const char *word) {
     record->more = mem_copy(word, strlen(word) + 1);
 }
 
-static void silent(struct tracer *t, unsigned index, enum hop_verdict verdict, const char *word) {
-    struct record *record = take(t, index);
+static void tracer_silent(
+    struct tracer *t, unsigned index, enum hop_verdict verdict, const char *word) {
+    struct record *record = tracer_take(t, index);
     struct hop *hop = hop_of(t, record->ttl);
     if (record->confirms) {
         make_void(t, record);
@@ -170,7 +171,7 @@ static void silent(struct tracer *t, unsigned index, enum hop_verdict verdict, c
 }
 
 /* Fills in an answer. rtt_us is -1 where the reply's cannot be trusted. */
-static void note_answer(struct tracer *t, struct record *record, enum hop_verdict verdict,
+static void fill_in(struct tracer *t, struct record *record, enum hop_verdict verdict,
     const struct mtr_reply *reply, int64_t rtt_us, unsigned flags) {
     record->verdict = (uint8_t)verdict;
     record->addr = reply->addr;
@@ -188,11 +189,11 @@ static void note_answer(struct tracer *t, struct record *record, enum hop_verdic
         record->flags |= HOP_SYN_RETRANSMIT;
 }
 
-static void answered(struct tracer *t, unsigned index, enum hop_verdict verdict,
+static void tracer_heard(struct tracer *t, unsigned index, enum hop_verdict verdict,
     const struct mtr_reply *reply, int64_t rtt_us, unsigned flags) {
-    struct record *record = take(t, index);
+    struct record *record = tracer_take(t, index);
     struct hop *hop = hop_of(t, record->ttl);
-    note_answer(t, record, verdict, reply, rtt_us, flags);
+    fill_in(t, record, verdict, reply, rtt_us, flags);
     if (t->tcp_like && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
         hold(t, index);
         return;
@@ -211,7 +212,7 @@ static void answered(struct tracer *t, unsigned index, enum hop_verdict verdict,
 }
 
 /* Has it sent again without counting an attempt, as often as is allowed. */
-static bool again(struct tracer *t, unsigned index) {
+static bool send_again(struct tracer *t, unsigned index) {
     struct hop *hop = hop_of(t, t->records[index].ttl);
     if (hop->repeats == TRACER_MAX_REPEATS)
         return false;
@@ -230,19 +231,19 @@ static void hopeless(struct tracer *t, unsigned index, enum result_stop stop, co
         (void)snprintf(message, sizeof message, "mtr-packet says %s for %s", reply->word,
             addr_print(&t->dst, text));
     tracer_end(t, stop, code, message);
-    silent(t, index, HOP_OTHER, reply->word);
+    tracer_silent(t, index, HOP_OTHER, reply->word);
 }
 
 /* As often as is allowed; then it is the prober's own word that is reported, or, if the host cannot
  * send and nobody has ever answered, the end. */
 static void repeat(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
     bool heard = t->seen >= t->first_ttl || t->end_ttl < NO_END || t->held_ttl < NO_END;
-    if (again(t, index))
+    if (send_again(t, index))
         return;
     if (reply->class == MTR_NO_ROUTE && !heard)
         hopeless(t, index, STOP_NO_ROUTE, "unavailable", reply);
     else
-        silent(t, index, HOP_OTHER, reply->word);
+        tracer_silent(t, index, HOP_OTHER, reply->word);
 }
 
 /* What an answer of this class means to a hop; HOP_NO_REPLY: it is none. */
@@ -265,10 +266,10 @@ void tracer_answer(
     case MTR_REPLY:
     case MTR_EXPIRED:
     case MTR_UNREACHABLE:
-        answered(t, index, verdict_of(reply->class), reply, reply->rtt_us, flags);
+        tracer_heard(t, index, verdict_of(reply->class), reply, reply->rtt_us, flags);
         break;
     case MTR_SILENT:
-        silent(t, index, HOP_NO_REPLY, "");
+        tracer_silent(t, index, HOP_NO_REPLY, "");
         break;
     case MTR_NO_ROUTE:
         /* To TCP it is also what remains when an ICMP error reached the TCP socket before the
@@ -290,19 +291,19 @@ void tracer_answer(
         break;
     case MTR_FEATURE:
     case MTR_TROUBLE:
-        silent(t, index, HOP_OTHER, reply->word);
+        tracer_silent(t, index, HOP_OTHER, reply->word);
         break;
     }
 }
 
 void tracer_untimed(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
     enum hop_verdict verdict = verdict_of(reply->class);
-    if (again(t, index))
+    if (send_again(t, index))
         return;
     if (verdict == HOP_NO_REPLY)
-        silent(t, index, verdict, "");
+        tracer_silent(t, index, verdict, "");
     else
-        answered(t, index, verdict, reply, -1, HOP_CLOCK_STEP);
+        tracer_heard(t, index, verdict, reply, -1, HOP_CLOCK_STEP);
 }
 
 bool tracer_doubted(struct tracer *t, unsigned index) {
@@ -322,16 +323,16 @@ bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply
         record->state != RECORD_DONE || record->verdict != HOP_NO_REPLY ||
         hop_of(t, record->ttl)->answered >= t->probes)
         return false;
-    note_answer(t, record, verdict, reply, reply->rtt_us, flags | HOP_LATE);
+    fill_in(t, record, verdict, reply, reply->rtt_us, flags | HOP_LATE);
     believe(t, record);
     advance(t);
     return true;
 }
 
-void tracer_timeout(struct tracer *t, unsigned index) { silent(t, index, HOP_NO_REPLY, ""); }
+void tracer_timeout(struct tracer *t, unsigned index) { tracer_silent(t, index, HOP_NO_REPLY, ""); }
 
 void tracer_lost(struct tracer *t, unsigned index) {
-    make_void(t, take(t, index));
+    make_void(t, tracer_take(t, index));
     advance(t); /* a late answer may be all that its hop still needed */
 }
 
@@ -363,7 +364,7 @@ static bool in_view(const struct record *r, int from, int to) {
     return r->state == RECORD_DONE && r->ttl >= from && r->ttl <= to;
 }
 
-static void show(struct hop_probe *probe, const struct record *r) {
+static void show_probe(struct hop_probe *probe, const struct record *r) {
     *probe = (struct hop_probe){.ttl = r->ttl,
         .flags = r->flags,
         .mpls_count = r->mpls_count,
@@ -379,7 +380,7 @@ static void show(struct hop_probe *probe, const struct record *r) {
 
 /* Copies the finished probes of from..to into the view, in order of ttl and, within one, of
  * sending: a counting sort. Attempts are numbered here, where the void ones are known. */
-static const struct hop_probe *view(struct tracer *t, int from, int to, size_t *count) {
+static const struct hop_probe *view_of(struct tracer *t, int from, int to, size_t *count) {
     unsigned at[NO_END + 1];
     memset(at + from, 0, (size_t)(to - from + 2) * sizeof at[0]);
     for (unsigned i = 0; i < t->record_count; i++)
@@ -395,7 +396,7 @@ static const struct hop_probe *view(struct tracer *t, int from, int to, size_t *
     for (unsigned i = 0; i < t->record_count; i++) {
         const struct record *r = &t->records[i];
         if (in_view(r, from, to))
-            show(&t->view[at[r->ttl]++], r);
+            show_probe(&t->view[at[r->ttl]++], r);
     }
     for (size_t i = 0; i < *count; i++) {
         bool again = i > 0 && t->view[i].ttl == t->view[i - 1].ttl;
@@ -409,7 +410,7 @@ const struct hop_probe *tracer_settled(struct tracer *t, size_t *count) {
     if (t->reported >= t->floor)
         return NULL;
     int ttl = t->reported++;
-    return view(t, ttl, ttl, count);
+    return view_of(t, ttl, ttl, count);
 }
 
 const struct hop_probe *tracer_result(struct tracer *t, struct result_body *body, size_t *count) {
@@ -419,5 +420,5 @@ const struct hop_probe *tracer_result(struct tracer *t, struct result_body *body
         (void)snprintf(body->error_code, sizeof body->error_code, "%s", t->error_code);
         (void)snprintf(body->error_message, sizeof body->error_message, "%s", t->error_message);
     }
-    return view(t, t->first_ttl, t->floor - 1, count);
+    return view_of(t, t->first_ttl, t->floor - 1, count);
 }

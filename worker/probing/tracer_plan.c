@@ -1,6 +1,7 @@
 #include "worker/probing/tracer_state.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 
 /* What is sent ahead beyond the last router that answered, where the target is not where it was
  * thought to be. */
@@ -9,16 +10,12 @@
 /* Shares TRACER_PATIENCE_ALL_US where no gap limit does. */
 #define USUAL_GAP 5
 
-static int lower(int a, int b) { return a < b ? a : b; }
-
-static int higher(int a, int b) { return a > b ? a : b; }
-
 static const struct hop *hop_at(const struct tracer *t, int ttl) {
     return &t->hops[ttl - t->first_ttl];
 }
 
 int tracer_last_ttl(const struct tracer *t) {
-    return lower(lower(t->end_ttl, t->held_ttl), t->max_ttl);
+    return (int)order_min(order_min(t->end_ttl, t->held_ttl), t->max_ttl);
 }
 
 static bool wants_probe(const struct tracer *t, const struct hop *hop) {
@@ -37,17 +34,15 @@ static bool is_held(const struct tracer_may *may, int ttl) {
 
 static int64_t patience_us(const struct tracer *t) {
     int64_t most_us = TRACER_PATIENCE_ALL_US / (t->gap_limit > 0 ? t->gap_limit : USUAL_GAP);
-    if (most_us > t->timeout_us / 2)
-        most_us = t->timeout_us / 2;
-    int64_t us = t->longest_us > 0 ? 2 * t->longest_us : most_us;
-    us = us < most_us ? us : most_us;
-    return us > TRACER_PATIENCE_MIN_US ? us : TRACER_PATIENCE_MIN_US;
+    most_us = order_min(most_us, t->timeout_us / 2);
+    int64_t us = t->longest_us > 0 ? order_min(2 * t->longest_us, most_us) : most_us;
+    return order_max(us, TRACER_PATIENCE_MIN_US);
 }
 
 /* The last ttl that could be needed before another router has answered. */
 static int gap_end(const struct tracer *t) {
     int end = t->gap_limit > 0 ? t->seen + t->gap_limit : t->max_ttl;
-    return lower(end, t->max_ttl);
+    return (int)order_min(end, t->max_ttl);
 }
 
 /* The last ttl that is surely needed. What is held does not hold up what is behind it. */
@@ -68,7 +63,8 @@ static int ahead_ttl(const struct tracer *t) {
     if (t->distance > t->seen)
         return t->distance;
     int beyond_seen = t->seen + AHEAD_OF_SEEN;
-    return t->distance > 0 ? beyond_seen : higher(t->first_ttl + TRACER_AHEAD - 1, beyond_seen);
+    return t->distance > 0 ? beyond_seen
+                           : (int)order_max(t->first_ttl + TRACER_AHEAD - 1, beyond_seen);
 }
 
 /* With `window`: so many hops are in flight, the first ones that are not settled. */
@@ -100,7 +96,8 @@ static int pick(const struct tracer *t, const struct tracer_may *may) {
     if (t->window > 0)
         return pick_in_window(t, may);
     int needed = needed_ttl(t, may);
-    int last = lower(tracer_last_ttl(t), may->ahead ? higher(needed, ahead_ttl(t)) : needed);
+    int64_t wanted = may->ahead ? order_max(needed, ahead_ttl(t)) : needed;
+    int last = (int)order_min(tracer_last_ttl(t), wanted);
     for (int ttl = t->floor; ttl <= last; ttl++) {
         const struct hop *hop = hop_at(t, ttl);
         if (wants_probe(t, hop) && !is_held(may, ttl) && (ttl <= needed || hop->sent == 0))

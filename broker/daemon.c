@@ -49,7 +49,7 @@ struct daemon {
 };
 
 static struct core_time now(void) {
-    struct reactor_time t = reactor_now();
+    struct instant t = reactor_now();
     return (struct core_time){t.mono_us, t.wall_us};
 }
 

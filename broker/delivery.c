@@ -15,7 +15,7 @@
 #define OUTBOX_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 static struct core_time now(void) {
-    struct reactor_time t = reactor_now();
+    struct instant t = reactor_now();
     return (struct core_time){t.mono_us, t.wall_us};
 }
 

@@ -76,11 +76,6 @@ struct daemon {
     int status;
 };
 
-static struct agent_time now(void) {
-    struct reactor_time t = reactor_now();
-    return (struct agent_time){t.mono_us, t.wall_us};
-}
-
 /* ---- what the cores want ---------------------------------------------------------------- */
 
 static bool to_broker(void *context, const void *bytes, size_t size) {
@@ -111,7 +106,7 @@ static size_t sources(void *context, struct addr list[SESSION_MAX_SOURCES]) {
 
 static void name(void *context, int64_t lease, const struct addr *addr) {
     struct broker *b = context;
-    names_want(b->daemon->names, b, lease, addr, now().mono_us);
+    names_want(b->daemon->names, b, lease, addr, reactor_now().mono_us);
 }
 
 static void say(void *context, const char *event, const char *detail) {
@@ -138,13 +133,13 @@ static bool seq_check(void *context, struct addr *from, struct addr *to, uint16_
 
 static void on_located(void *owner, int64_t lease, const struct agent_location *location) {
     struct broker *b = owner;
-    struct agent_time t = now();
+    struct instant t = reactor_now();
     agent_located(b->agent, lease, location, &t);
 }
 
 static void on_named(void *owner, int64_t lease, const struct addr *addr, const char *found) {
     struct broker *b = owner;
-    struct agent_time t = now();
+    struct instant t = reactor_now();
     agent_named(b->agent, lease, addr, found, &t);
 }
 
@@ -152,7 +147,7 @@ static void on_name(void *context, const struct addr *addr, enum names_outcome o
     const char *found, uint32_t ttl_s) {
     struct daemon *d = context;
     if (d->names != NULL)
-        names_answer(d->names, addr, outcome, found, ttl_s, now().mono_us);
+        names_answer(d->names, addr, outcome, found, ttl_s, reactor_now().mono_us);
 }
 
 static void ask_name(void *context, const struct addr *addr) {
@@ -164,7 +159,7 @@ static void on_message(void *context) {
     struct broker *b = context;
     struct sock_message message;
     for (int i = 0; i < REACTOR_DRAIN && sock_receive(b->socket, &message); i++) {
-        struct agent_time t = now();
+        struct instant t = reactor_now();
         const void *bytes = zmq_msg_data(&message.at[0]);
         size_t size = zmq_msg_size(&message.at[0]);
         if (message.frames == 1) {
@@ -196,7 +191,7 @@ static void note_restarts(struct daemon *d) {
 static void on_prober_up(
     void *context, const char *version, unsigned families, unsigned protocols) {
     struct daemon *d = context;
-    struct agent_time t = now();
+    struct instant t = reactor_now();
     mux_prober(d->mux, version, t.mono_us);
     note_restarts(d);
     for (int i = 0; i < d->config->broker_count; i++)
@@ -205,17 +200,17 @@ static void on_prober_up(
 
 static void on_prober_down(void *context) {
     struct daemon *d = context;
-    mux_prober(d->mux, NULL, now().mono_us);
+    mux_prober(d->mux, NULL, reactor_now().mono_us);
 }
 
-static void tell_wall(struct daemon *d, const struct agent_time *t) {
+static void tell_wall(struct daemon *d, const struct instant *t) {
     mux_wall_offset(d->mux, t->wall_us - t->mono_us);
     d->wall_read_us = t->mono_us;
 }
 
 static void on_prober_trouble(void *context, const char *why) {
     struct daemon *d = context;
-    struct agent_time t = now();
+    struct instant t = reactor_now();
     note_restarts(d);
     for (int i = 0; i < d->config->broker_count; i++)
         agent_prober_trouble(d->brokers[i].agent, why, &t);
@@ -224,7 +219,7 @@ static void on_prober_trouble(void *context, const char *why) {
 static bool on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
     struct daemon *d = context;
     if (now_us > d->wall_read_us) {
-        struct agent_time t = now();
+        struct instant t = reactor_now();
         tell_wall(d, &t);
     }
     return mux_reply(d->mux, reply, now_us);
@@ -237,7 +232,7 @@ static void on_bad_line(void *context) {
 
 static void on_heard(void *context, uint16_t port) {
     struct daemon *d = context;
-    mux_seq_checked(d->mux, port, now().mono_us);
+    mux_seq_checked(d->mux, port, reactor_now().mono_us);
 }
 
 static void on_stranger(void *context) {
@@ -279,7 +274,7 @@ static void on_signal(void *context, int signal) {
         reactor_stop(d->reactor);
         return;
     }
-    struct agent_time t = now();
+    struct instant t = reactor_now();
     log_event(LOG_LEVEL_INFO, "drain", "limit_ms=%" PRId64, d->config->drain_ms);
     d->drain = DRAIN_TRACES;
     d->drain_until_us = t.mono_us + d->config->drain_ms * 1000;
@@ -328,7 +323,7 @@ static int64_t drain_next(const struct daemon *d, int64_t mono_us) {
 }
 
 /* True when it is over: what was waited for is so, or the time is up. */
-static bool drain(struct daemon *d, const struct agent_time *t) {
+static bool drain(struct daemon *d, const struct instant *t) {
     bool late = t->mono_us >= d->drain_until_us;
     if (d->drain == DRAIN_RESULTS || (d->drain == DRAIN_PROBES && late))
         return true;
@@ -348,7 +343,7 @@ static bool drain(struct daemon *d, const struct agent_time *t) {
 
 static void tick(void *context) {
     struct daemon *d = context;
-    struct agent_time t = now();
+    struct instant t = reactor_now();
     if (drain_next(d, t.mono_us) <= t.mono_us && drain(d, &t)) {
         reactor_stop(d->reactor);
         return;
@@ -371,7 +366,7 @@ static void tick(void *context) {
 
 static int64_t next(void *context) {
     struct daemon *d = context;
-    int64_t mono_us = now().mono_us;
+    int64_t mono_us = reactor_now().mono_us;
     int64_t due = earlier(mux_next(d->mux, mono_us), prober_next(d->prober));
     due = earlier(due, earlier(resolver_next(d->resolver, mono_us), slices_next(d->slices)));
     due = earlier(due, names_next(d->names));

@@ -49,12 +49,12 @@ static int64_t clock_us(clockid_t clock) {
     return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
 }
 
-struct reactor_time reactor_now(void) {
-    struct reactor_time t;
+struct instant reactor_now(void) {
+    struct instant t;
     /* Their distance is used to see that the clock was set: it must not show that we were stopped
      * between the two. */
     for (int tries = 0; tries < READ_TRIES; tries++) {
-        t = (struct reactor_time){clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
+        t = (struct instant){clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
         if (clock_us(CLOCK_MONOTONIC) - t.mono_us <= READ_TOGETHER_US)
             break;
     }

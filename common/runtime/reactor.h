@@ -9,6 +9,7 @@
 #define HOPMQ_REACTOR_H
 
 #include "common/histogram.h"
+#include "common/instant.h"
 
 #include <czmq.h>
 #include <stdbool.h>
@@ -23,13 +24,8 @@
 
 struct reactor;
 
-/* Monotonic and wall clock, read together. */
-struct reactor_time {
-    int64_t mono_us;
-    int64_t wall_us;
-};
-
-struct reactor_time reactor_now(void);
+/* Reads both clocks, one after the other. */
+struct instant reactor_now(void);
 
 /* gather_us: where something is always there, passes of the loop begin so far apart at most, and a
  * busy process lets more come in between; 0: it does not. Ends the process with a message if the

@@ -34,9 +34,9 @@ struct worker {
 
 static struct worker *worker_of(struct sim *s, int process) { return s->workers[process - WORKER]; }
 
-static struct agent_time worker_time(const struct worker *w) {
+static struct instant worker_time(const struct worker *w) {
     struct core_time t = sim_time(w->sim, w->process);
-    return (struct agent_time){t.mono_us, t.wall_us};
+    return (struct instant){t.mono_us, t.wall_us};
 }
 
 static bool dies(struct worker *w) {
@@ -152,7 +152,7 @@ static void end(struct worker *w) {
 }
 
 static void settle(struct worker *w) {
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     int64_t next_us = w->dead ? NEVER : work(&w->mux, now.mono_us);
     if (!w->dead && w->draining && agent_idle(w->agent)) {
         SAY(w->sim, "%s is drained, and ends", sim_name(w->process));
@@ -172,7 +172,7 @@ static void wake(struct sim *s, const struct event *event) {
     if (event->number != s->processes[event->process].timer_us)
         return;
     s->processes[event->process].timer_us = NEVER;
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     agent_tick(w->agent, &now);
     settle(w);
 }
@@ -180,7 +180,7 @@ static void wake(struct sim *s, const struct event *event) {
 static void located(struct sim *s, const struct event *event) {
     struct worker *w = worker_of(s, event->process);
     struct agent_location where = {.stop = STOP_REACHED};
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     (void)addr_parse(&where.dst, "192.0.2.1");
     (void)addr_parse(&where.src, "198.51.100.2");
     if (sim_chance(s, 3)) {
@@ -206,7 +206,7 @@ static size_t sources(void *context, struct addr list[SESSION_MAX_SOURCES]) {
 
 static void named(struct sim *s, const struct event *event) {
     struct worker *w = worker_of(s, event->process);
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     agent_named(w->agent, event->number, event->data, "router.example", &now);
     settle(w);
 }
@@ -228,7 +228,7 @@ static void say(void *context, const char *event, const char *detail) {
 /* ---- life ------------------------------------------------------------------------------- */
 
 static void prober_up(struct worker *w) {
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     w->trouble = false;
     agent_prober_up(w->agent, "0.95", 1U << 4 | 1U << 6, 1U << TRACE_ICMP | 1U << TRACE_UDP, &now);
 }
@@ -273,14 +273,14 @@ void worker_crash(struct sim *s, int process) {
 
 void worker_message(struct sim *s, int process, const void *bytes, size_t size) {
     struct worker *w = worker_of(s, process);
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     agent_message(w->agent, bytes, size, &now);
     settle(w);
 }
 
 static void hand_back(struct sim *s, const struct event *event) {
     struct worker *w = worker_of(s, event->process);
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     agent_hand_back(w->agent, &now);
     settle(w);
 }
@@ -290,7 +290,7 @@ void worker_drain(struct sim *s, int process) {
     if (!s->processes[process].up)
         return;
     SAY(s, "%s drains", sim_name(process));
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     w->draining = true;
     if (sim_chance(s, 70)) {
         agent_drain(w->agent, &now);
@@ -314,7 +314,7 @@ void worker_trouble(struct sim *s, int process) {
     if (!s->processes[process].up || w->trouble)
         return;
     SAY(s, "%s is in trouble", sim_name(process));
-    struct agent_time now = worker_time(w);
+    struct instant now = worker_time(w);
     w->trouble = true;
     agent_prober_trouble(w->agent, "prober: died", &now);
     memset(w->mux.jobs, 0, sizeof w->mux.jobs);

@@ -17,7 +17,7 @@
 struct rig {
     struct agent *agent;
     struct mux *mux;
-    struct agent_time now;
+    struct instant now;
     struct transcript out;
     struct wire_doc doc;
     msgpack_sbuffer bytes;
@@ -100,7 +100,7 @@ static bool on_seq_check(void *context, struct addr *from, struct addr *to, uint
 static struct rig *rig_new(int64_t capacity) {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
-    rig->now = (struct agent_time){10 * SECOND, WALL};
+    rig->now = (struct instant){10 * SECOND, WALL};
     rig->source = "198.51.100.2";
     assert_true(wire_doc_init(&rig->doc));
     msgpack_sbuffer_init(&rig->bytes);

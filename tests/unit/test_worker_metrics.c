@@ -9,7 +9,7 @@
 static struct mux *mux;
 static struct agent *agents[2];
 static struct metrics_link links[2];
-static struct agent_time now = {1000000, 5000000};
+static struct instant now = {1000000, 5000000};
 static struct exposition e;
 
 static bool to_broker(void *context, const void *bytes, size_t size) {

@@ -181,7 +181,7 @@ static void handle(struct agent *a, const struct session_msg *msg) {
     }
 }
 
-void agent_message(struct agent *a, const void *bytes, size_t size, const struct agent_time *now) {
+void agent_message(struct agent *a, const void *bytes, size_t size, const struct instant *now) {
     a->now = *now;
     struct wire_error err;
     struct session_msg msg;
@@ -242,7 +242,7 @@ struct agent_figures agent_figures(const struct agent *a) {
 }
 
 void agent_prober_up(struct agent *a, const char *version, unsigned families, unsigned protocols,
-    const struct agent_time *now) {
+    const struct instant *now) {
     bool trouble = a->trouble[0] != '\0';
     bool news = !a->introduced || strcmp(a->version, version) != 0 || a->families != families ||
                 a->protocols != protocols;
@@ -258,7 +258,7 @@ void agent_prober_up(struct agent *a, const char *version, unsigned families, un
         send_heartbeat(a);
 }
 
-void agent_prober_trouble(struct agent *a, const char *why, const struct agent_time *now) {
+void agent_prober_trouble(struct agent *a, const char *why, const struct instant *now) {
     a->now = *now;
     (void)snprintf(a->trouble, sizeof a->trouble, "%s", why);
     /* Before the traces go back, or they would come again. */
@@ -269,14 +269,14 @@ void agent_prober_trouble(struct agent *a, const char *why, const struct agent_t
     lease_return_all(a, a->trouble);
 }
 
-void agent_drain(struct agent *a, const struct agent_time *now) {
+void agent_drain(struct agent *a, const struct instant *now) {
     a->now = *now;
     a->draining = true;
     if (a->link == LINK_OPEN)
         (void)agent_tell(a, &(struct session_msg){.op = SESSION_DRAIN});
 }
 
-void agent_hand_back(struct agent *a, const struct agent_time *now) {
+void agent_hand_back(struct agent *a, const struct instant *now) {
     a->now = *now;
     lease_return_all(a, "draining");
 }
@@ -301,7 +301,7 @@ static void beat(struct agent *a) {
     send_hello(a);
 }
 
-void agent_tick(struct agent *a, const struct agent_time *now) {
+void agent_tick(struct agent *a, const struct instant *now) {
     a->now = *now;
     struct timeline_entry *due;
     while ((due = timeline_pop(&a->timeline, now->mono_us)) != NULL) {

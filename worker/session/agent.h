@@ -9,6 +9,7 @@
 #ifndef HOPMQ_AGENT_H
 #define HOPMQ_AGENT_H
 
+#include "common/instant.h"
 #include "common/protocol/labels.h"
 #include "common/protocol/session.h"
 #include "worker/probing/mux.h"
@@ -33,12 +34,6 @@ struct agent_config {
     char name[SESSION_NAME_BYTES + 1];
     int64_t capacity; /* traces at a time, 1..SESSION_MAX_CAPACITY */
     struct labels labels;
-};
-
-/* Both clocks at one event: decisions use the first, results show the second. */
-struct agent_time {
-    int64_t mono_us;
-    int64_t wall_us;
 };
 
 struct agent_sink {
@@ -78,30 +73,29 @@ void agent_on_done(void *context, void *owner, const struct result_body *end,
 /* The prober is there, with what check-support told. The first time, and when that has changed, the
  * worker says hello. */
 void agent_prober_up(struct agent *agent, const char *version, unsigned families,
-    unsigned protocols, const struct agent_time *now);
+    unsigned protocols, const struct instant *now);
 
 /* No prober stays up, for the reason given, of which SESSION_TROUBLE_BYTES are told: the worker
  * says so, in a hello if it has said none, hands back what is not finished, and takes no traces
  * until the prober is up. */
-void agent_prober_trouble(struct agent *agent, const char *why, const struct agent_time *now);
+void agent_prober_trouble(struct agent *agent, const char *why, const struct instant *now);
 
 /* A message of one frame from the broker. */
-void agent_message(
-    struct agent *agent, const void *bytes, size_t size, const struct agent_time *now);
+void agent_message(struct agent *agent, const void *bytes, size_t size, const struct instant *now);
 
 /* The answer to sink.locate. Harmless if the lease has ended since. */
 void agent_located(struct agent *agent, int64_t lease, const struct agent_location *location,
-    const struct agent_time *now);
+    const struct instant *now);
 
 /* The answer to sink.name, empty if there is none. Harmless if the lease has ended since. */
 void agent_named(struct agent *agent, int64_t lease, const struct addr *addr, const char *name,
-    const struct agent_time *now);
+    const struct instant *now);
 
 /* No new traces. */
-void agent_drain(struct agent *agent, const struct agent_time *now);
+void agent_drain(struct agent *agent, const struct instant *now);
 
 /* Hands back what has not ended; results wait on for the broker's word. */
-void agent_hand_back(struct agent *agent, const struct agent_time *now);
+void agent_hand_back(struct agent *agent, const struct instant *now);
 
 /* Hands back what runs and says bye. */
 void agent_quit(struct agent *agent);
@@ -109,7 +103,7 @@ void agent_quit(struct agent *agent);
 /* True when a draining agent has nothing left. */
 bool agent_idle(const struct agent *agent);
 
-void agent_tick(struct agent *agent, const struct agent_time *now);
+void agent_tick(struct agent *agent, const struct instant *now);
 
 /* When agent_tick() wants to be called next, on the monotonic clock. The mux has its own. */
 int64_t agent_next(struct agent *agent);

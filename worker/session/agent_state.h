@@ -48,7 +48,7 @@ struct agent {
     struct timeline_entry beat; /* the next heartbeat, or hello */
     enum link_state link;
     int64_t heard_us, heartbeat_us, dead_us;
-    struct agent_time now; /* of the last event; between events only their distance counts */
+    struct instant now; /* of the last event; between events only their distance counts */
     char prober[65];
     char version[HOP_WORD_BYTES + 1];
     unsigned families, protocols;

@@ -145,8 +145,8 @@ void agent_on_hop(void *context, void *owner, const struct hop_probe *probes, si
                                        .hop_probe_count = count});
 }
 
-void agent_located(struct agent *a, int64_t id, const struct agent_location *location,
-    const struct agent_time *now) {
+void agent_located(
+    struct agent *a, int64_t id, const struct agent_location *location, const struct instant *now) {
     a->now = *now;
     struct lease *lease = lease_find(a, id);
     if (lease == NULL || lease->state != LEASE_LOCATING)
@@ -170,7 +170,7 @@ void agent_located(struct agent *a, int64_t id, const struct agent_location *loc
 }
 
 void agent_named(struct agent *a, int64_t id, const struct addr *addr, const char *name,
-    const struct agent_time *now) {
+    const struct instant *now) {
     a->now = *now;
     struct lease *lease = lease_find(a, id);
     if (lease == NULL || !responders_name(&lease->responders, addr, name))

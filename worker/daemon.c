@@ -1,17 +1,17 @@
 #include "worker/daemon.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
-#include "common/runtime/sock.h"
 #include "common/runtime/status_tick.h"
-#include "common/runtime/wire_log.h"
 #include "worker/host/check_facts.h"
 #include "worker/host/locate.h"
 #include "worker/host/prober.h"
 #include "worker/host/resolver.h"
 #include "worker/host/seq_check.h"
 #include "worker/host/slices.h"
+#include "worker/link.h"
 #include "worker/metrics.h"
 #include "worker/session/names.h"
 
@@ -23,39 +23,25 @@
 #include <string.h>
 #include <sysexits.h>
 
-/* What the last messages get to leave the process. */
+/* How long messages that are not sent yet get to leave the process at the end of a drain. */
 #define LINGER_MS 3000
 
-/* At most so long does a drain wait for the word of brokers that they have the results, after what
- * has not ended was handed back. */
+/* The last stages of a drain, and how long each may take. DRAIN_RESULTS_US: brokers acknowledge the
+ * results. DRAIN_PROBES_US: probes end whose answers nobody wants any more; most of them have ended
+ * after two seconds. */
 #define DRAIN_RESULTS_US 3000000
-
-/* At most so long does a drain wait for probes after the last trace has ended: nobody wants their
- * answers any more, and most are over in two seconds. */
 #define DRAIN_PROBES_US 5000000
 
-/* A busy worker takes answers and sends probes in batches of this time: larger ones cost less, and
- * disturb round-trip times more, since the prober measures them one by one. */
+/* A busy worker takes answers and sends probes at most every GATHER_US. A longer time would cost
+ * less CPU, but disturb round-trip times more, since the prober measures answers one by one. */
 #define GATHER_US 1000
 
 /* What a drain waits for. */
 enum drain {
-    DRAIN_NONE,
-    DRAIN_TRACES,  /* the end of all traces, and of their results' way */
-    DRAIN_RESULTS, /* the same, but what had not ended in time was handed back */
-    DRAIN_PROBES,  /* the probes that some traces did not wait for, and the prober's own end */
-};
-
-struct daemon;
-
-/* The session with one broker. */
-struct broker {
-    struct daemon *daemon;
-    const char *endpoint;
-    zsock_t *socket, *monitor;
-    struct agent *agent;
-    bool complained;                /* one log line for a broker that takes nothing */
-    char handshake[SOCK_WHY_BYTES]; /* why the last one failed; empty: it did not */
+    DRAIN_NONE,    /* there is no drain */
+    DRAIN_TRACES,  /* all traces have ended, and brokers have acknowledged their results */
+    DRAIN_RESULTS, /* time was up: other traces were handed back, results are to be acknowledged */
+    DRAIN_PROBES,  /* no probe is left, then the prober has ended */
 };
 
 struct daemon {
@@ -69,50 +55,17 @@ struct daemon {
     struct slices *slices;
     struct seq_check *seq_check;
     struct status_tick *status_tick;
-    struct broker brokers[DAEMON_MAX_BROKERS];
+    struct link *links[DAEMON_MAX_BROKERS];
+    int link_count;
     enum drain drain;
-    int64_t drain_until_us; /* the end of our patience with that */
+    int64_t drain_until_us; /* the end of this stage of the drain */
     int64_t wall_read_us;   /* when the mux was told the wall clock */
     int status;
 };
 
+static struct agent *agent_at(const struct daemon *d, int i) { return link_agent(d->links[i]); }
+
 /* ---- what the cores want ---------------------------------------------------------------- */
-
-static bool to_broker(void *context, const void *bytes, size_t size) {
-    struct broker *b = context;
-    const struct sock_frame frame = {bytes, size};
-    wire_log("to-broker", b->endpoint, bytes, size);
-    if (sock_send(b->socket, &frame, 1)) {
-        b->complained = false;
-        return true;
-    }
-    agent_shell_counters(b->agent)->dropped_to_broker++;
-    if (!b->complained)
-        log_event(LOG_LEVEL_WARN, "broker-unreachable", "endpoint=%s error=\"%s\"", b->endpoint,
-            zmq_strerror(errno));
-    b->complained = true;
-    return false;
-}
-
-static void locate(void *context, int64_t lease, const struct trace *trace) {
-    struct broker *b = context;
-    locator_find(b->daemon->locator, b, lease, trace);
-}
-
-static size_t sources(void *context, struct addr list[SESSION_MAX_SOURCES]) {
-    (void)context;
-    return locate_sources(list);
-}
-
-static void name(void *context, int64_t lease, const struct addr *addr) {
-    struct broker *b = context;
-    names_want(b->daemon->names, b, lease, addr, reactor_now().mono_us);
-}
-
-static void say(void *context, const char *event, const char *detail) {
-    const struct broker *b = context;
-    log_event(LOG_LEVEL_INFO, event, "broker=%s detail=\"%s\"", b->endpoint, detail);
-}
 
 static void to_prober(void *context, const char *line, size_t size) {
     struct daemon *d = context;
@@ -131,18 +84,6 @@ static bool seq_check(void *context, struct addr *from, struct addr *to, uint16_
 
 /* ---- what happens ----------------------------------------------------------------------- */
 
-static void on_located(void *owner, int64_t lease, const struct agent_location *location) {
-    struct broker *b = owner;
-    struct instant t = reactor_now();
-    agent_located(b->agent, lease, location, &t);
-}
-
-static void on_named(void *owner, int64_t lease, const struct addr *addr, const char *found) {
-    struct broker *b = owner;
-    struct instant t = reactor_now();
-    agent_named(b->agent, lease, addr, found, &t);
-}
-
 static void on_name(void *context, const struct addr *addr, enum names_outcome outcome,
     const char *found, uint32_t ttl_s) {
     struct daemon *d = context;
@@ -155,37 +96,9 @@ static void ask_name(void *context, const struct addr *addr) {
     resolver_name(d->resolver, addr, on_name, d);
 }
 
-static void on_message(void *context) {
-    struct broker *b = context;
-    struct sock_message message;
-    for (int i = 0; i < REACTOR_DRAIN && sock_receive(b->socket, &message); i++) {
-        struct instant t = reactor_now();
-        const void *bytes = zmq_msg_data(&message.at[0]);
-        size_t size = zmq_msg_size(&message.at[0]);
-        if (message.frames == 1) {
-            wire_log("from-broker", b->endpoint, bytes, size);
-            agent_message(b->agent, bytes, size, &t);
-        } else {
-            log_event(
-                LOG_LEVEL_WARN, "bad-message", "broker=%s frames=%u", b->endpoint, message.frames);
-        }
-        sock_message_close(&message);
-    }
-}
-
-static void on_handshake(void *context) {
-    struct broker *b = context;
-    char why[SOCK_WHY_BYTES];
-    while (sock_handshake(b->monitor, why)) {
-        if (why[0] != '\0' && strcmp(why, b->handshake) != 0)
-            log_event(LOG_LEVEL_WARN, "handshake-failed", "broker=%s why=\"%s\"", b->endpoint, why);
-        memcpy(b->handshake, why, sizeof b->handshake);
-    }
-}
-
 static void note_restarts(struct daemon *d) {
-    for (int i = 0; i < d->config->broker_count; i++)
-        agent_shell_counters(d->brokers[i].agent)->prober_restarts = prober_restarts(d->prober);
+    for (int i = 0; i < d->link_count; i++)
+        agent_shell_counters(agent_at(d, i))->prober_restarts = prober_restarts(d->prober);
 }
 
 static void on_prober_up(
@@ -194,8 +107,8 @@ static void on_prober_up(
     struct instant t = reactor_now();
     mux_prober(d->mux, version, t.mono_us);
     note_restarts(d);
-    for (int i = 0; i < d->config->broker_count; i++)
-        agent_prober_up(d->brokers[i].agent, version, families, protocols, &t);
+    for (int i = 0; i < d->link_count; i++)
+        agent_prober_up(agent_at(d, i), version, families, protocols, &t);
 }
 
 static void on_prober_down(void *context) {
@@ -212,8 +125,8 @@ static void on_prober_trouble(void *context, const char *why) {
     struct daemon *d = context;
     struct instant t = reactor_now();
     note_restarts(d);
-    for (int i = 0; i < d->config->broker_count; i++)
-        agent_prober_trouble(d->brokers[i].agent, why, &t);
+    for (int i = 0; i < d->link_count; i++)
+        agent_prober_trouble(agent_at(d, i), why, &t);
 }
 
 static bool on_reply(void *context, const struct mtr_reply *reply, int64_t now_us) {
@@ -278,39 +191,38 @@ static void on_signal(void *context, int signal) {
     log_event(LOG_LEVEL_INFO, "drain", "limit_ms=%" PRId64, d->config->drain_ms);
     d->drain = DRAIN_TRACES;
     d->drain_until_us = t.mono_us + d->config->drain_ms * 1000;
-    for (int i = 0; i < d->config->broker_count; i++)
-        agent_drain(d->brokers[i].agent, &t);
+    for (int i = 0; i < d->link_count; i++)
+        agent_drain(agent_at(d, i), &t);
     status_tick_stopping(d->status_tick);
 }
 
-static size_t list_links(const struct daemon *d, struct metrics_link links[DAEMON_MAX_BROKERS]) {
-    for (int i = 0; i < d->config->broker_count; i++)
-        links[i] = (struct metrics_link){d->brokers[i].endpoint, d->brokers[i].agent};
-    return (size_t)d->config->broker_count;
+static size_t list_sessions(
+    const struct daemon *d, struct metrics_session sessions[DAEMON_MAX_BROKERS]) {
+    for (int i = 0; i < d->link_count; i++)
+        sessions[i] = (struct metrics_session){link_endpoint(d->links[i]), agent_at(d, i)};
+    return (size_t)d->link_count;
 }
 
 static const char *unready(void *context) {
     const struct daemon *d = context;
-    struct metrics_link links[DAEMON_MAX_BROKERS];
-    size_t count = list_links(d, links);
-    return metrics_unready(d->mux, links, count);
+    struct metrics_session sessions[DAEMON_MAX_BROKERS];
+    size_t count = list_sessions(d, sessions);
+    return metrics_unready(d->mux, sessions, count);
 }
 
 static void put_metrics(void *context, struct exposition *e) {
     const struct daemon *d = context;
-    struct metrics_link links[DAEMON_MAX_BROKERS];
-    size_t count = list_links(d, links);
-    metrics_put_worker(d->mux, links, count, e);
+    struct metrics_session sessions[DAEMON_MAX_BROKERS];
+    size_t count = list_sessions(d, sessions);
+    metrics_put_worker(d->mux, sessions, count, e);
 }
 
 static bool agents_idle(const struct daemon *d) {
-    for (int i = 0; i < d->config->broker_count; i++)
-        if (!agent_idle(d->brokers[i].agent))
+    for (int i = 0; i < d->link_count; i++)
+        if (!agent_idle(agent_at(d, i)))
             return false;
     return true;
 }
-
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* When drain() is to be called next. */
 static int64_t drain_next(const struct daemon *d, int64_t mono_us) {
@@ -331,13 +243,13 @@ static bool drain(struct daemon *d, const struct instant *t) {
         return prober_close(d->prober);
     if (agents_idle(d)) {
         d->drain = DRAIN_PROBES;
-        d->drain_until_us = earlier(d->drain_until_us, t->mono_us + DRAIN_PROBES_US);
+        d->drain_until_us = order_min(d->drain_until_us, t->mono_us + DRAIN_PROBES_US);
         return false;
     }
     d->drain = DRAIN_RESULTS;
     d->drain_until_us = t->mono_us + DRAIN_RESULTS_US;
-    for (int i = 0; i < d->config->broker_count; i++)
-        agent_hand_back(d->brokers[i].agent, t);
+    for (int i = 0; i < d->link_count; i++)
+        agent_hand_back(agent_at(d, i), t);
     return false;
 }
 
@@ -351,9 +263,9 @@ static void tick(void *context) {
     if (resolver_next(d->resolver, t.mono_us) <= t.mono_us)
         resolver_tick(d->resolver);
     names_tick(d->names, t.mono_us);
-    for (int i = 0; i < d->config->broker_count; i++) {
-        agent_shell_counters(d->brokers[i].agent)->names = names_counters(d->names);
-        agent_tick(d->brokers[i].agent, &t);
+    for (int i = 0; i < d->link_count; i++) {
+        agent_shell_counters(agent_at(d, i))->names = names_counters(d->names);
+        agent_tick(agent_at(d, i), &t);
     }
     if (mux_timeout_us(d->mux) <= t.mono_us)
         prober_read(d->prober);
@@ -367,52 +279,35 @@ static void tick(void *context) {
 static int64_t next(void *context) {
     struct daemon *d = context;
     int64_t mono_us = reactor_now().mono_us;
-    int64_t due = earlier(mux_next(d->mux, mono_us), prober_next(d->prober));
-    due = earlier(due, earlier(resolver_next(d->resolver, mono_us), slices_next(d->slices)));
-    due = earlier(due, names_next(d->names));
-    for (int i = 0; i < d->config->broker_count; i++)
-        due = earlier(due, agent_next(d->brokers[i].agent));
-    return earlier(due, drain_next(d, mono_us));
+    int64_t due = order_min(mux_next(d->mux, mono_us), prober_next(d->prober));
+    due = order_min(due, order_min(resolver_next(d->resolver, mono_us), slices_next(d->slices)));
+    due = order_min(due, names_next(d->names));
+    for (int i = 0; i < d->link_count; i++)
+        due = order_min(due, agent_next(agent_at(d, i)));
+    return order_min(due, drain_next(d, mono_us));
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-static int dial(struct daemon *d) {
+static int connect_brokers(struct daemon *d) {
+    const struct link_shared shared = {&d->config->agent, d->reactor, d->mux, d->locator, d->names};
     for (int i = 0; i < d->config->broker_count; i++) {
-        struct broker *b = &d->brokers[i];
-        const struct agent_sink sink = {b, to_broker, locate, sources, name, say};
-        b->daemon = d;
-        b->endpoint = d->config->brokers[i];
-        b->socket = sock_new_connected(ZMQ_DEALER, b->endpoint);
-        if (b->socket == NULL) {
-            (void)fprintf(stderr,
-                "hopmq-worker: --broker %s: not an endpoint; give tcp://HOST:PORT or ipc://PATH\n",
-                b->endpoint);
+        d->links[i] = link_new(&shared, d->config->brokers[i]);
+        if (d->links[i] == NULL)
             return EX_USAGE;
-        }
-        b->agent = agent_new(&d->config->agent, &sink, d->mux);
-        reactor_socket(d->reactor, b->socket, on_message, b);
-        b->monitor = sock_watch(b->socket);
-        if (b->monitor != NULL)
-            reactor_socket(d->reactor, b->monitor, on_handshake, b);
+        d->link_count++;
     }
     return EX_OK;
 }
 
-static void hang_up(struct daemon *d) {
-    for (int i = 0; i < d->config->broker_count; i++)
-        if (d->brokers[i].agent != NULL)
-            agent_quit(d->brokers[i].agent);
-    names_destroy(&d->names); /* or the resolver's last answers would make it ask again */
+static void disconnect_brokers(struct daemon *d) {
+    for (int i = 0; i < d->link_count; i++)
+        agent_quit(agent_at(d, i));
+    names_destroy(&d->names); /* before the resolver, or its last answers would make it ask again */
     resolver_destroy(&d->resolver);
     locator_destroy(&d->locator);
-    for (int i = 0; i < d->config->broker_count; i++) {
-        struct broker *b = &d->brokers[i];
-        agent_destroy(&b->agent);
-        if (b->monitor != NULL)
-            sock_unwatch(b->socket, &b->monitor);
-        sock_destroy(&b->socket, d->drain != DRAIN_NONE ? LINGER_MS : 0);
-    }
+    for (int i = 0; i < d->link_count; i++)
+        link_destroy(&d->links[i], d->drain != DRAIN_NONE ? LINGER_MS : 0);
 }
 
 int daemon_run(const struct daemon_config *config) {
@@ -428,13 +323,13 @@ int daemon_run(const struct daemon_config *config) {
     d->seq_check = seq_check_new(d->reactor, &seq_check_sink);
     d->prober = prober_new(d->reactor, &prober_sink);
     d->resolver = resolver_new(d->reactor);
-    d->locator = locator_new(d->resolver, on_located);
-    const struct names_sink names_sink = {d, ask_name, on_named};
+    d->locator = locator_new(d->resolver, link_on_located);
+    const struct names_sink names_sink = {d, ask_name, link_on_named};
     d->names = names_new(&names_sink);
     if (d->prober == NULL || d->resolver == NULL)
         d->status = EX_UNAVAILABLE;
     else
-        d->status = dial(d);
+        d->status = connect_brokers(d);
     const struct status_tick_sink sink = {d, unready, put_metrics};
     if (d->status == EX_OK && (d->status_tick = status_tick_new(
                                    d->reactor, &sink, config->metrics, config->insecure)) == NULL)
@@ -453,7 +348,7 @@ int daemon_run(const struct daemon_config *config) {
         log_event(LOG_LEVEL_INFO, "stopped", "name=%s", config->agent.name);
     }
     status_tick_destroy(&d->status_tick);
-    hang_up(d);
+    disconnect_brokers(d);
     prober_destroy(&d->prober);
     slices_destroy(&d->slices);
     seq_check_destroy(&d->seq_check);

@@ -57,26 +57,27 @@ static void put_probes(const struct mux_counters *c, struct exposition *e) {
 }
 
 /* A label stands once, or Prometheus refuses all. */
-static bool is_first(const struct metrics_link *links, size_t i) {
+static bool is_first(const struct metrics_session *sessions, size_t i) {
     for (size_t k = 0; k < i; k++)
-        if (strcmp(links[k].endpoint, links[i].endpoint) == 0)
+        if (strcmp(sessions[k].endpoint, sessions[i].endpoint) == 0)
             return false;
     return true;
 }
 
 /* What agents and shell count; what concerns the whole worker is the same in all of them. */
-static void put_sessions(const struct metrics_link *links, size_t count, struct exposition *e) {
+static void put_sessions(
+    const struct metrics_session *sessions, size_t count, struct exposition *e) {
     int64_t done = 0, held = 0, bad = 0, dropped = 0;
     exposition_family(e, EXPOSITION_GAUGE, "hopmq_session_open",
         "1 while this broker is there and has welcomed the worker.");
     for (size_t i = 0; i < count; i++) {
-        struct agent_figures f = agent_figures(links[i].agent);
+        struct agent_figures f = agent_figures(sessions[i].agent);
         done += f.traces_done;
         held += f.held;
         bad += f.bad_messages;
-        dropped += agent_shell_counters(links[i].agent)->dropped_to_broker;
-        if (is_first(links, i))
-            exposition_sample(e, "broker", links[i].endpoint, f.open);
+        dropped += agent_shell_counters(sessions[i].agent)->dropped_to_broker;
+        if (is_first(sessions, i))
+            exposition_sample(e, "broker", sessions[i].endpoint, f.open);
     }
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_held_traces",
         "Traces that run here, or whose result the broker has not acknowledged.", held);
@@ -85,7 +86,7 @@ static void put_sessions(const struct metrics_link *links, size_t count, struct 
         "Messages of brokers that make no sense.", bad);
     exposition_value(e, EXPOSITION_COUNTER, "hopmq_dropped_to_broker_total",
         "Messages that a broker could not be sent.", dropped);
-    const struct agent_shell_counters *shell = agent_shell_counters(links[0].agent);
+    const struct agent_shell_counters *shell = agent_shell_counters(sessions[0].agent);
     exposition_value(e, EXPOSITION_COUNTER, "hopmq_prober_restarts_total",
         "Times that mtr-packet was started again.", shell->prober_restarts);
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_names_cached",
@@ -99,17 +100,18 @@ static void put_sessions(const struct metrics_link *links, size_t count, struct 
 }
 
 void metrics_put_worker(
-    struct mux *mux, const struct metrics_link *links, size_t count, struct exposition *e) {
+    struct mux *mux, const struct metrics_session *sessions, size_t count, struct exposition *e) {
     exposition_value(
         e, EXPOSITION_GAUGE, "hopmq_prober_up", "1 while an mtr-packet is there.", mux_up(mux));
     put_probes(mux_counters(mux), e);
-    put_sessions(links, count, e);
+    put_sessions(sessions, count, e);
 }
 
-const char *metrics_unready(const struct mux *mux, const struct metrics_link *links, size_t count) {
+const char *metrics_unready(
+    const struct mux *mux, const struct metrics_session *sessions, size_t count) {
     const char *why = "no session with a broker";
     for (size_t i = 0; i < count; i++) {
-        struct agent_figures f = agent_figures(links[i].agent);
+        struct agent_figures f = agent_figures(sessions[i].agent);
         if (f.draining)
             return "draining";
         if (f.trouble[0] != '\0')

@@ -8,15 +8,16 @@
 #include "worker/session/agent.h"
 
 /* The session with one broker. */
-struct metrics_link {
+struct metrics_session {
     const char *endpoint;
     struct agent *agent;
 };
 
 void metrics_put_worker(
-    struct mux *mux, const struct metrics_link *links, size_t count, struct exposition *e);
+    struct mux *mux, const struct metrics_session *sessions, size_t count, struct exposition *e);
 
 /* Why it runs no traces, a line; NULL: it does, for one broker at least. */
-const char *metrics_unready(const struct mux *mux, const struct metrics_link *links, size_t count);
+const char *metrics_unready(
+    const struct mux *mux, const struct metrics_session *sessions, size_t count);
 
 #endif

@@ -8,7 +8,7 @@
 
 static struct mux *mux;
 static struct agent *agents[2];
-static struct metrics_link links[2];
+static struct metrics_session sessions[2];
 static struct instant now = {1000000, 5000000};
 static struct exposition e;
 
@@ -38,7 +38,7 @@ static int set_up(void **state) {
     mux = mux_new(100, &(struct mux_sink){.context = NULL});
     for (int i = 0; i < 2; i++) {
         agents[i] = agent_new(&config, &sink, mux);
-        links[i] = (struct metrics_link){i == 0 ? "ipc://a" : "ipc://b", agents[i]};
+        sessions[i] = (struct metrics_session){i == 0 ? "ipc://a" : "ipc://b", agents[i]};
     }
     return 0;
 }
@@ -69,26 +69,26 @@ static void welcome(struct agent *agent) {
 
 static void why_it_does_not_serve(void **state) {
     (void)state;
-    assert_string_equal(metrics_unready(mux, links, 2), "no prober");
+    assert_string_equal(metrics_unready(mux, sessions, 2), "no prober");
     prober_up();
-    assert_string_equal(metrics_unready(mux, links, 2), "no session with a broker");
+    assert_string_equal(metrics_unready(mux, sessions, 2), "no session with a broker");
     welcome(agents[1]);
-    assert_null(metrics_unready(mux, links, 2));
-    assert_string_equal(metrics_unready(mux, links, 1), "no session with a broker");
+    assert_null(metrics_unready(mux, sessions, 2));
+    assert_string_equal(metrics_unready(mux, sessions, 1), "no session with a broker");
     mux_prober(mux, NULL, now.mono_us);
-    assert_string_equal(metrics_unready(mux, links, 2), "no prober");
+    assert_string_equal(metrics_unready(mux, sessions, 2), "no prober");
     agent_prober_trouble(agents[0], "it dies", &now);
-    assert_string_equal(metrics_unready(mux, links, 2), "it dies");
+    assert_string_equal(metrics_unready(mux, sessions, 2), "it dies");
     prober_up();
-    assert_null(metrics_unready(mux, links, 2));
+    assert_null(metrics_unready(mux, sessions, 2));
     agent_drain(agents[0], &now);
-    assert_string_equal(metrics_unready(mux, links, 2), "draining");
+    assert_string_equal(metrics_unready(mux, sessions, 2), "draining");
 }
 
 static void has(const char *line) {
     char whole[200];
     exposition_clear(&e);
-    metrics_put_worker(mux, links, 2, &e);
+    metrics_put_worker(mux, sessions, 2, &e);
     exposition_append(&e, &(struct exposition){.text = (char[]){'\0'}, .size = 1});
     (void)snprintf(whole, sizeof whole, "\n%s\n", line);
     if (strstr(e.text, whole) == NULL)
@@ -123,7 +123,7 @@ static void numbers(void **state) {
 /* A sample that is there twice makes Prometheus refuse all. */
 static void a_broker_that_was_given_twice(void **state) {
     (void)state;
-    links[1].endpoint = "ipc://a";
+    sessions[1].endpoint = "ipc://a";
     has("hopmq_held_traces 0");
     const char *first = strstr(e.text, "\nhopmq_session_open{");
     assert_non_null(first);

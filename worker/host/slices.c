@@ -1,6 +1,7 @@
 #include "worker/host/slices.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/runtime/log.h"
 
 #include <errno.h>
@@ -95,8 +96,6 @@ static void on_asked(void *context, int fd, short events) {
     s->due_us = 0;
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static void leave(struct slices *s, int64_t now_us) {
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
         if ((s->leaving >> i & 1) == 0)
@@ -105,7 +104,7 @@ static void leave(struct slices *s, int64_t now_us) {
         if (free_us < s->rested_us[i])
             free_us = s->rested_us[i];
         if (free_us > now_us) {
-            s->due_us = earlier(s->due_us, free_us);
+            s->due_us = order_min(s->due_us, free_us);
             continue;
         }
         reactor_fd_end(s->reactor, s->sockets[i]);
@@ -119,7 +118,7 @@ static void leave(struct slices *s, int64_t now_us) {
 /* ---- taking ----------------------------------------------------------------------------- */
 
 /* Returns those that were free. */
-static unsigned take(struct slices *s, int64_t rested_us) {
+static unsigned slices_take(struct slices *s, int64_t rested_us) {
     unsigned taken = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
         if (s->sockets[i] >= 0 || (s->sockets[i] = claim("slice", i)) < 0)
@@ -140,7 +139,7 @@ static void use_rested(struct slices *s, int64_t now_us) {
         if (s->rested_us[i] <= now_us)
             rested |= 1U << i;
         else
-            s->due_us = earlier(s->due_us, s->rested_us[i]);
+            s->due_us = order_min(s->due_us, s->rested_us[i]);
     }
     s->resting &= ~rested;
     if (rested != 0)
@@ -148,7 +147,7 @@ static void use_rested(struct slices *s, int64_t now_us) {
 }
 
 /* That we connect is the request; there is nothing to be said. */
-static void ask(struct slices *s) {
+static void slices_ask(struct slices *s) {
     struct sockaddr_un at;
     s->asked = (s->asked + SEQUENCE_SLICES - 1) % SEQUENCE_SLICES;
     socklen_t size = name(&at, "slice", s->asked);
@@ -160,7 +159,7 @@ static void ask(struct slices *s) {
 }
 
 static void seek(struct slices *s, int64_t now_us) {
-    if (take(s, now_us) != 0) {
+    if (slices_take(s, now_us) != 0) {
         s->due_us = s->again_us = now_us + SLICES_AGAIN_US;
         own(s);
         return;
@@ -171,7 +170,7 @@ static void seek(struct slices *s, int64_t now_us) {
         return;
     }
     if (now_us >= s->ask_us) {
-        ask(s);
+        slices_ask(s);
         s->ask_us = now_us + SLICES_ASK_US;
     }
     s->due_us = now_us + SLICES_TRY_US;
@@ -265,11 +264,11 @@ void slices_tick(struct slices *s, int64_t now_us) {
     s->due_us = INT64_MAX;
     leave(s, now_us);
     if (now_us >= s->again_us) {
-        s->resting |= take(s, now_us + SLICES_REST_US);
+        s->resting |= slices_take(s, now_us + SLICES_REST_US);
         s->again_us = now_us + SLICES_AGAIN_US;
     }
     use_rested(s, now_us);
-    s->due_us = earlier(s->due_us, s->again_us);
+    s->due_us = order_min(s->due_us, s->again_us);
 }
 
 int64_t slices_next(const struct slices *s) { return s->due_us; }

@@ -2,7 +2,7 @@
 #include "tests/sim/sim.h"
 
 #include "worker/probing/mux.h"
-#include "worker/session/agent_state.h"
+#include "worker/session/lease.h"
 
 /* Traces at a time, of all brokers. */
 #define MAX_JOBS 16
@@ -328,5 +328,5 @@ void workers_end(struct sim *s) {
 }
 
 bool worker_idle(const struct sim *s, int process) {
-    return s->processes[process].up && s->workers[process - WORKER]->agent->lease_count == 0;
+    return s->processes[process].up && agent_figures(s->workers[process - WORKER]->agent).held == 0;
 }

@@ -1,6 +1,7 @@
 #include "worker/session/agent_state.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "worker/session/capabilities.h"
 
 #include <inttypes.h>
@@ -18,17 +19,8 @@ bool agent_tell(struct agent *a, const struct session_msg *msg) {
     return a->sink.to_broker(a->sink.context, a->out.data, a->out.size);
 }
 
-static int64_t *list_leases(struct agent *a) {
-    int64_t *list = mem_new((size_t)a->lease_count, sizeof *list);
-    size_t n = 0;
-    struct lease *lease;
-    RB_FOREACH(lease, lease_tree, &a->leases)
-    list[n++] = lease->id;
-    return list;
-}
-
 static void send_hello(struct agent *a) {
-    int64_t *leases = list_leases(a);
+    int64_t *leases = leases_ids(a);
     struct addr sources[SESSION_MAX_SOURCES];
     struct session_msg msg = {.op = SESSION_HELLO,
         .version_min = SESSION_VERSION_MIN,
@@ -41,20 +33,19 @@ static void send_hello(struct agent *a) {
         .sources = sources,
         .source_count = a->sink.sources(a->sink.context, sources),
         .leases = leases,
-        .lease_count = (size_t)a->lease_count};
+        .lease_count = (size_t)a->leases.count};
     memcpy(msg.name, a->config.name, sizeof msg.name);
     memcpy(msg.prober, a->prober, sizeof msg.prober);
     memcpy(msg.trouble, a->trouble, sizeof msg.trouble);
     bool sent = agent_tell(a, &msg);
     free(leases);
-    timeline_set(
-        &a->timeline, &a->beat, a->now.mono_us + (sent ? AGENT_HELLO_US : AGENT_UNSENT_US));
+    a->beat_us = a->now.mono_us + (sent ? AGENT_HELLO_US : AGENT_UNSENT_US);
 }
 
 static void send_heartbeat(struct agent *a) {
     const struct mux_counters *c = mux_counters(a->mux);
     const struct session_stat stats[] = {
-        {"traces_done", a->traces_done},
+        {"traces_done", a->leases.done},
         {"probes_sent", c->probes_sent},
         {"probes_in_flight", c->in_flight},
         {"probes_lost", c->probes_lost},
@@ -85,60 +76,58 @@ static void send_heartbeat(struct agent *a) {
         {"name_failures", a->shell.names.failures},
         {"names_refused", a->shell.names.refused},
     };
-    int64_t *leases = list_leases(a);
+    int64_t *leases = leases_ids(a);
     struct session_msg msg = {.op = SESSION_HEARTBEAT,
         .leases = leases,
-        .lease_count = (size_t)a->lease_count,
+        .lease_count = (size_t)a->leases.count,
         .stat_list = stats,
         .stat_count = sizeof stats / sizeof stats[0]};
     memcpy(msg.trouble, a->trouble, sizeof msg.trouble);
     (void)agent_tell(a, &msg);
     free(leases);
-    int64_t next_us = a->now.mono_us + a->heartbeat_us, silent_us = a->heard_us + a->dead_us;
-    timeline_set(&a->timeline, &a->beat, silent_us < next_us ? silent_us : next_us);
+    /* The silence of the broker is noticed when it has lasted dead_us, not one heartbeat later. */
+    a->beat_us = order_min(a->now.mono_us + a->heartbeat_us, a->heard_us + a->dead_us);
 }
 
-static void say(struct agent *a, const char *event, const char *detail) {
+static void agent_say(struct agent *a, const char *event, const char *detail) {
     a->sink.say(a->sink.context, event, detail);
 }
 
 /* ---- messages in ------------------------------------------------------------------------ */
 
 static void welcome(struct agent *a, const struct session_msg *msg) {
-    bool opened = a->link != LINK_OPEN;
+    bool opened = a->session != AGENT_OPEN;
     if (opened) {
         char detail[SESSION_NAME_BYTES + 16];
         (void)snprintf(detail, sizeof detail, "%s version=%" PRId64, a->config.name, msg->version);
-        say(a, "session-open", detail);
+        agent_say(a, "session-open", detail);
     }
-    a->link = LINK_OPEN;
+    a->session = AGENT_OPEN;
     a->heartbeat_us = msg->heartbeat_ms * 1000;
     a->dead_us = msg->dead_ms * 1000;
-    struct lease *lease;
-    RB_FOREACH(lease, lease_tree, &a->leases)
-    if (opened && lease->state == LEASE_FINISHED)
-        lease_send(a, lease);
+    if (opened)
+        leases_send_finished(a);
     send_heartbeat(a);
     if (a->draining)
         (void)agent_tell(a, &(struct session_msg){.op = SESSION_DRAIN});
 }
 
 static void rejected(struct agent *a, const struct session_msg *msg) {
-    if (a->link == LINK_OPEN)
+    if (a->session == AGENT_OPEN)
         return; /* about one message of ours, not about the session */
     char detail[300];
     (void)snprintf(detail, sizeof detail, "%s: %s", msg->code, msg->message);
-    say(a, "session-rejected", detail);
-    a->link = LINK_REJECTED;
-    timeline_set(&a->timeline, &a->beat, a->now.mono_us + AGENT_REJECTED_US);
+    agent_say(a, "session-rejected", detail);
+    a->session = AGENT_REJECTED;
+    a->beat_us = a->now.mono_us + AGENT_REJECTED_US;
 }
 
 /* A new hello, but not before its time. */
 static void introduce(struct agent *a) {
     a->introduced = true;
-    if (a->link == LINK_REJECTED)
+    if (a->session == AGENT_REJECTED)
         return;
-    a->link = LINK_NONE;
+    a->session = AGENT_CLOSED;
     send_hello(a);
 }
 
@@ -154,19 +143,19 @@ static void handle(struct agent *a, const struct session_msg *msg) {
     case SESSION_WHO:
         /* Each of our messages to a broker that has just started is answered so: one hello will do,
          * and until it is answered it is said again in its time. */
-        if (a->introduced && a->link == LINK_OPEN)
+        if (a->introduced && a->session == AGENT_OPEN)
             introduce(a);
         break;
     case SESSION_TRACE:
-        lease_take(a, msg);
+        lease_accept(a, msg);
         break;
     case SESSION_CANCEL:
         if (lease != NULL)
-            lease_cancel(a, lease);
+            lease_cancel(lease);
         break;
     case SESSION_DONE:
         if (lease != NULL)
-            lease_remove(a, lease);
+            lease_remove(lease);
         break;
     case SESSION_HEARTBEAT:
         break;
@@ -188,11 +177,44 @@ void agent_message(struct agent *a, const void *bytes, size_t size, const struct
     if (!wire_doc_read(&a->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
         !session_get(&msg, &a->doc, &err)) {
         a->bad_messages++;
-        say(a, "bad-message", err.message);
+        agent_say(a, "bad-message", err.message);
         return;
     }
     a->heard_us = now->mono_us;
     handle(a, &msg);
+}
+
+/* ---- what happens to traces ------------------------------------------------------------- */
+
+void agent_on_hop(void *context, void *owner, const struct hop_probe *probes, size_t count) {
+    (void)context;
+    lease_hop(owner, probes, count);
+}
+
+void agent_on_done(void *context, void *owner, const struct result_body *end,
+    const struct hop_probe *probes, size_t count, int64_t now_us) {
+    (void)context;
+    struct lease *lease = owner;
+    struct agent *a = lease->agent;
+    a->now.wall_us += now_us - a->now.mono_us;
+    a->now.mono_us = now_us;
+    lease_ended(lease, end, probes, count);
+}
+
+void agent_located(
+    struct agent *a, int64_t id, const struct agent_location *location, const struct instant *now) {
+    a->now = *now;
+    struct lease *lease = lease_find(a, id);
+    if (lease != NULL)
+        lease_located(lease, location);
+}
+
+void agent_named(struct agent *a, int64_t id, const struct addr *addr, const char *name,
+    const struct instant *now) {
+    a->now = *now;
+    struct lease *lease = lease_find(a, id);
+    if (lease != NULL)
+        lease_named(lease, addr, name);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -204,10 +226,9 @@ struct agent *agent_new(
     a->sink = *sink;
     a->heartbeat_us = SESSION_HEARTBEAT_MS * 1000;
     a->dead_us = SESSION_DEAD_MS * 1000;
-    RB_INIT(&a->leases);
-    timeline_init(&a->timeline);
+    a->beat_us = TIMELINE_NEVER;
+    leases_init(&a->leases);
     msgpack_sbuffer_init(&a->out);
-    msgpack_sbuffer_init(&a->body);
     if (!wire_doc_init(&a->doc))
         abort();
     a->mux = mux;
@@ -219,11 +240,9 @@ void agent_destroy(struct agent **agent) {
     struct agent *a = *agent;
     if (a == NULL)
         return;
-    while (!RB_EMPTY(&a->leases))
-        lease_remove(a, RB_ROOT(&a->leases));
+    leases_free(a);
     wire_doc_free(&a->doc);
     msgpack_sbuffer_destroy(&a->out);
-    msgpack_sbuffer_destroy(&a->body);
     free(a);
     *agent = NULL;
 }
@@ -233,11 +252,11 @@ struct agent_shell_counters *agent_shell_counters(struct agent *a) {
 }
 
 struct agent_figures agent_figures(const struct agent *a) {
-    return (struct agent_figures){.open = a->link == LINK_OPEN,
+    return (struct agent_figures){.open = a->session == AGENT_OPEN,
         .draining = a->draining,
         .trouble = a->trouble,
-        .held = a->lease_count,
-        .traces_done = a->traces_done,
+        .held = a->leases.count,
+        .traces_done = a->leases.done,
         .bad_messages = a->bad_messages};
 }
 
@@ -254,7 +273,7 @@ void agent_prober_up(struct agent *a, const char *version, unsigned families, un
     a->protocols = protocols;
     if (news)
         introduce(a);
-    else if (trouble && a->link == LINK_OPEN)
+    else if (trouble && a->session == AGENT_OPEN)
         send_heartbeat(a);
 }
 
@@ -264,53 +283,50 @@ void agent_prober_trouble(struct agent *a, const char *why, const struct instant
     /* Before the traces go back, or they would come again. */
     if (!a->introduced)
         introduce(a);
-    else if (a->link == LINK_OPEN)
+    else if (a->session == AGENT_OPEN)
         send_heartbeat(a);
-    lease_return_all(a, a->trouble);
+    leases_return_all(a, a->trouble);
 }
 
 void agent_drain(struct agent *a, const struct instant *now) {
     a->now = *now;
     a->draining = true;
-    if (a->link == LINK_OPEN)
+    if (a->session == AGENT_OPEN)
         (void)agent_tell(a, &(struct session_msg){.op = SESSION_DRAIN});
 }
 
 void agent_hand_back(struct agent *a, const struct instant *now) {
     a->now = *now;
-    lease_return_all(a, "draining");
+    leases_return_all(a, "draining");
 }
 
 void agent_quit(struct agent *a) {
-    lease_return_all(a, "draining");
+    leases_return_all(a, "draining");
     (void)agent_tell(a, &(struct session_msg){.op = SESSION_BYE});
 }
 
-bool agent_idle(const struct agent *a) { return a->draining && a->lease_count == 0; }
+bool agent_idle(const struct agent *a) { return a->draining && a->leases.count == 0; }
 
+/* A heartbeat or a hello is due. A broker that was not heard for dead_us is lost: the worker says
+ * hello, to it or to the one that replaces it, until one says welcome. Traces run on meanwhile. */
 static void beat(struct agent *a) {
-    if (a->link == LINK_OPEN && a->now.mono_us - a->heard_us >= a->dead_us) {
-        say(a, "session-silent", "nothing heard from the broker");
-        a->link = LINK_NONE;
+    if (a->session == AGENT_OPEN && a->now.mono_us - a->heard_us >= a->dead_us) {
+        agent_say(a, "session-silent", "nothing heard from the broker");
+        a->session = AGENT_CLOSED;
     }
-    if (a->link == LINK_OPEN) {
+    if (a->session == AGENT_OPEN) {
         send_heartbeat(a);
         return;
     }
-    a->link = LINK_NONE;
+    a->session = AGENT_CLOSED;
     send_hello(a);
 }
 
 void agent_tick(struct agent *a, const struct instant *now) {
     a->now = *now;
-    struct timeline_entry *due;
-    while ((due = timeline_pop(&a->timeline, now->mono_us)) != NULL) {
-        if (due == &a->beat) {
-            beat(a);
-            continue;
-        }
-        lease_due(a, (struct lease *)due);
-    }
+    if (a->beat_us <= now->mono_us)
+        beat(a);
+    leases_tick(a);
 }
 
-int64_t agent_next(struct agent *a) { return timeline_next(&a->timeline); }
+int64_t agent_next(struct agent *a) { return order_min(a->beat_us, leases_next(a)); }

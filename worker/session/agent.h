@@ -1,10 +1,18 @@
 /* agent: a worker's part of the worker protocol, towards one broker; docs/protocol.md,
  * section 9. Pure.
  *
- * It owns the leases: a trace that the broker gave is located (name and route, by the shell), run
- * by the mux, waits a moment for the names of those that answered where it asks for them, and its
- * result is kept until the broker has acknowledged it. The agents of several
- * brokers share one mux.
+ * A session: the agent says hello every AGENT_HELLO_US until the broker says welcome. Then it sends
+ * a heartbeat every heartbeat_ms, which the welcome tells. A reject lets it wait AGENT_REJECTED_US
+ * before the next hello.
+ *
+ * A silent broker: if nothing readable came for dead_ms, which the welcome tells too, the session
+ * is closed, "session-silent" is logged, and the agent says hello again until some broker says
+ * welcome. Traces run on meanwhile. Their hops are not sent; results are kept and sent after the
+ * welcome.
+ *
+ * A trace (lease.h): the shell locates it (address and route), the mux runs it, it waits up to
+ * AGENT_NAMES_US for the host names that it wants, and its result is kept until the broker has
+ * acknowledged it. The agents of several brokers share one mux.
  */
 #ifndef HOPMQ_AGENT_H
 #define HOPMQ_AGENT_H

@@ -229,7 +229,7 @@ static int64_t drain_next(const struct daemon *d, int64_t mono_us) {
     if (d->drain == DRAIN_NONE)
         return INT64_MAX;
     bool step = d->drain == DRAIN_PROBES
-                    ? mux_counters(d->mux)->in_flight == 0 && !prober_closing(d->prober)
+                    ? mux_counters(d->mux)->probes_in_flight == 0 && !prober_closing(d->prober)
                     : agents_idle(d);
     return step ? mono_us : d->drain_until_us;
 }

@@ -3,51 +3,15 @@
 #include <string.h>
 
 static void put_probes(const struct mux_counters *c, struct exposition *e) {
-    const struct entry {
-        const char *name, *help;
-        int64_t value;
-    } entries[] = {
-        {"hopmq_probes_sent_total", "Probes that were sent.", c->probes_sent},
-        {"hopmq_probe_replies_total", "Lines of mtr-packet with an answer.", c->replies},
-        {"hopmq_probe_no_replies_total", "Lines of mtr-packet without an answer.", c->no_replies},
-        {"hopmq_probes_lost_total", "Probes that ended with an mtr-packet.", c->probes_lost},
-        {"hopmq_probes_beyond_total", "Probes beyond the last hop of their trace.",
-            c->probes_beyond},
-        {"hopmq_late_replies_total", "Answers that nobody waited for any more.", c->late_replies},
-        {"hopmq_late_replies_taken_total", "Answers after their time that a hop could still use.",
-            c->late_taken},
-        {"hopmq_duplicates_suspected_total",
-            "Answers that may have been an earlier one, repeated: not taken.",
-            c->duplicates_suspected},
-        {"hopmq_impossible_times_total", "Answers with a time longer than they were out.",
-            c->impossible_times},
-        {"hopmq_clock_steps_total", "Answers while which the wall clock was set.", c->clock_steps},
-        {"hopmq_first_hop_waits_total", "Probes that waited for their turn at a router near by.",
-            c->first_hop_waits},
-        {"hopmq_sequence_waits_total", "Times that only sequence numbers limited the rate.",
-            c->sequence_waits},
-        {"hopmq_numbers_skipped_total", "Sequence numbers left to other workers.",
-            c->numbers_skipped},
-        {"hopmq_sequence_drift_total", "Numbers that mtr-packet took without being told to.",
-            c->sequence_drift},
-        {"hopmq_seq_checks_total", "Times that mtr-packet's sequence number was found out.",
-            c->seq_checks},
-        {"hopmq_seq_checks_failed_total", "Times that it could not be found out.",
-            c->seq_checks_failed},
-        {"hopmq_seq_check_strangers_total", "Connections of others to where sequence checks go.",
-            c->seq_check_strangers},
-        {"hopmq_prober_bad_tokens_total", "Lines of mtr-packet that answer nothing.",
-            c->bad_tokens},
-        {"hopmq_prober_bad_lines_total", "Lines of mtr-packet that make no sense.", c->bad_lines},
-    };
-    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
-        exposition_value(e, EXPOSITION_COUNTER, entries[i].name, entries[i].help, entries[i].value);
-    exposition_value(
-        e, EXPOSITION_GAUGE, "hopmq_probes_in_flight", "Probes in mtr-packet.", c->in_flight);
-    exposition_value(e, EXPOSITION_GAUGE, "hopmq_first_hops_limited",
-        "First hops that limit their answers.", c->first_hops_limited);
-    exposition_value_us(e, EXPOSITION_GAUGE, "hopmq_prober_lag_seconds",
-        "What mtr-packet took to answer a question, last time.", c->prober_lag_us);
+#define COUNTER(name, help, value) exposition_value(e, EXPOSITION_COUNTER, name, help, value)
+#define GAUGE(name, help, value) exposition_value(e, EXPOSITION_GAUGE, name, help, value)
+#define GAUGE_US(name, help, value) exposition_value_us(e, EXPOSITION_GAUGE, name, help, value)
+#define X(name, kind, metric, help) kind(metric, help, c->name);
+    MUX_COUNTERS(X)
+#undef X
+#undef GAUGE_US
+#undef GAUGE
+#undef COUNTER
     exposition_family(e, EXPOSITION_COUNTER, "hopmq_probes_total",
         "Probes of traces that have ended, by what came of them.");
     for (enum hop_verdict v = HOP_REPLY; v <= HOP_OTHER; v++)

@@ -49,7 +49,7 @@ static void a_trace_from_beginning_to_end(void **state) {
     const struct mux_counters *c = mux_counters(rig->mux);
     assert_int_equal(c->probes_sent, 2);
     assert_int_equal(c->replies, 2);
-    assert_int_equal(c->in_flight, 0);
+    assert_int_equal(c->probes_in_flight, 0);
     rig_end(rig);
 }
 
@@ -120,9 +120,9 @@ static void cancelled(void **state) {
     expect(rig, "1000200 A hop 1: ttl-expired 100\n"
                 "1000200 A ends: cancelled, 3 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
     /* what is still out belongs to nobody and keeps its slot until its line */
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, 1);
     say(rig, 1, EXPIRED);
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 0);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, 0);
     assert_int_equal(mux_counters(rig->mux)->late_replies, 1);
     expect(rig, "");
     rig_end(rig);
@@ -155,7 +155,7 @@ static void forgotten(void **state) {
     say(rig, 0, "no-reply");
     run_for(rig, 60 * SECOND);
     expect(rig, "");
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 0);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, 0);
     rig_end(rig);
 }
 
@@ -187,10 +187,10 @@ static void own_timeout_before_the_line(void **state) {
     run_for(rig, 100 * MS);
     expect(rig, "1100000 A hop 1: no-reply\n"
                 "1100000 A ends: max-ttl, 1 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, 1);
     run_for(rig, 500 * MS);
     say(rig, 0, "reply ip-4 192.0.2.1 round-trip-time 599000");
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 0);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, 0);
     assert_int_equal(mux_counters(rig->mux)->late_replies, 1);
     expect(rig, "");
     rig_end(rig);
@@ -377,7 +377,7 @@ static void slots(void **state) {
     say(rig, 1, "no-reply");
     tick(rig);
     assert_int_equal(rig->sent, SLOTS_BEFORE_0_96 + 2);
-    assert_int_equal(mux_counters(rig->mux)->in_flight, SLOTS_BEFORE_0_96);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, SLOTS_BEFORE_0_96);
     rig_end(rig);
 }
 
@@ -680,7 +680,7 @@ static void a_token_is_good_for_one_answer(void **state) {
     say(rig, 0, REPLY);
     expect(rig, "1000200 A hop 1: ttl-expired 100\n");
     assert_int_equal(mux_counters(rig->mux)->bad_tokens, 2);
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 1);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, 1);
     rig_end(rig);
 }
 
@@ -756,7 +756,7 @@ static void down_and_up_again(void **state) {
     const struct mux_counters *c = mux_counters(rig->mux);
     assert_int_equal(c->probes_lost, 2);
     assert_int_equal(c->bad_tokens, 1);
-    assert_int_equal(c->in_flight, 4);
+    assert_int_equal(c->probes_in_flight, 4);
     rig_end(rig);
 }
 

@@ -47,7 +47,7 @@ static void needed_before_ahead(void **state) {
     for (unsigned i = 0; i < 15; i++)
         say(rig, 20 + i, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
     tick(rig);
-    assert_int_equal(mux_counters(rig->mux)->in_flight, MUX_AHEAD);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, MUX_AHEAD);
     rig_end(rig);
 }
 
@@ -86,7 +86,7 @@ static void slots_by_version(void **state) {
             add(rig, A, &t);
         tick(rig);
         assert_int_equal(rig->sent, cases[i].slots);
-        assert_int_equal(mux_counters(rig->mux)->in_flight, cases[i].slots);
+        assert_int_equal(mux_counters(rig->mux)->probes_in_flight, cases[i].slots);
         assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);
         rig_end(rig);
     }
@@ -182,7 +182,7 @@ static void what_kills_probers_is_given_up(void **state) {
     assert_int_equal(shown(rig, "B ends"), 0);
     mux_prober(rig->mux, "0.95", rig->now_us);
     tick(rig);
-    assert_int_equal(mux_counters(rig->mux)->in_flight, 4);
+    assert_int_equal(mux_counters(rig->mux)->probes_in_flight, 4);
     rig_end(rig);
 }
 

@@ -4,6 +4,7 @@
 #include "tests/unit/wire_parse.h"
 #include "worker/metrics.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static struct mux *mux;
@@ -95,6 +96,12 @@ static void has(const char *line) {
         fail_msg("%s is not in:\n%s", line, e.text);
 }
 
+static void has_value(const char *name, int64_t value) {
+    char line[200];
+    (void)snprintf(line, sizeof line, "%s %" PRId64, name, value);
+    has(line);
+}
+
 static void numbers(void **state) {
     (void)state;
     has("hopmq_prober_up 0");
@@ -120,6 +127,28 @@ static void numbers(void **state) {
     has("hopmq_bad_broker_messages_total 1");
 }
 
+/* The page has each counter of the mux with its own value; gauges are measured when it is made. */
+static void each_counter_of_the_mux(void **state) {
+    (void)state;
+    struct mux_counters *c = mux_counters(mux);
+    int64_t value = 1000;
+#define X(name, kind, metric, help) c->name = value++;
+    MUX_COUNTERS(X)
+#undef X
+    value = 1000;
+#define COUNTER(metric) has_value(metric, value)
+#define GAUGE(metric) has_value(metric, 0)
+#define GAUGE_US(metric) has(metric " 0.000000")
+#define X(name, kind, metric, help)                                                                \
+    kind(metric);                                                                                  \
+    value++;
+    MUX_COUNTERS(X)
+#undef X
+#undef GAUGE_US
+#undef GAUGE
+#undef COUNTER
+}
+
 /* A sample that is there twice makes Prometheus refuse all. */
 static void a_broker_that_was_given_twice(void **state) {
     (void)state;
@@ -134,6 +163,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(why_it_does_not_serve, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_counter_of_the_mux, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broker_that_was_given_twice, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -437,7 +437,7 @@ static inline void world_tick(struct world *w) {
     WORLD_CHECK(mux_next(w->mux, w->now_us) > w->now_us);
     for (int i = 0; i < WORLD_TRACES; i++)
         WORLD_CHECK(w->traces[i].job == NULL || w->traces[i].deadline_us > w->now_us);
-    WORLD_CHECK(mux_counters(w->mux)->in_flight == w->out_count);
+    WORLD_CHECK(mux_counters(w->mux)->probes_in_flight == w->out_count);
     WORLD_CHECK(mux_counters(w->mux)->probes_sent == w->sent);
     WORLD_CHECK(w->added == w->done + w->forgotten || mux_next(w->mux, w->now_us) < INT64_MAX);
     world_check_alive(w);

@@ -2,12 +2,13 @@
 
 #include "common/protocol/trace.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char *const features[] = {"version", "ip-4", "ip-6", "icmp", "udp", "tcp", "sctp"};
 
 #define FEATURES ((int)(sizeof features / sizeof features[0]))
-_Static_assert(MTR_TOKEN_RIGHTS == FEATURES + 1, "the rights are asked for last");
+static_assert(MTR_TOKEN_RIGHTS == FEATURES + 1, "the rights are asked for last");
 
 size_t mtr_features_ask(char out[MTR_FEATURES_BYTES]) {
     size_t size = 0;

@@ -44,7 +44,7 @@ void mux_destroy(struct mux **mux) {
 }
 
 struct mux_counters *mux_counters(struct mux *m) {
-    m->counters.in_flight = m->slots.in_flight;
+    m->counters.probes_in_flight = m->slots.in_flight;
     m->counters.first_hops_limited = first_hops_limited(&m->first_hops);
     m->counters.prober_lag_us = m->health.lag_us;
     return &m->counters;

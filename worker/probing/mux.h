@@ -9,6 +9,7 @@
 
 #include "worker/probing/mtr_line.h"
 #include "worker/probing/mtr_tokens.h"
+#include "worker/probing/mux_counters.h"
 #include "worker/probing/sequence.h"
 #include "worker/probing/slots.h"
 #include "worker/probing/tracer.h"
@@ -68,26 +69,6 @@ struct mux_sink {
     /* Whence and where to a TCP probe must go so that mux_seq_checked() tells its port; false if
      * that is not possible now. */
     bool (*seq_check)(void *context, struct addr *from, struct addr *to, uint16_t *to_port);
-};
-
-struct mux_counters {
-    int64_t probes_sent, replies, no_replies, bad_lines, bad_tokens, probes_lost, in_flight,
-        sequence_waits, numbers_skipped;
-    int64_t late_replies; /* that nobody waited for any more */
-    int64_t late_taken;   /* that their trace could still use */
-    /* Answers that may be an earlier one, repeated: they are not taken. */
-    int64_t duplicates_suspected;
-    int64_t impossible_times; /* and clock_steps: answers whose time was not believed */
-    int64_t clock_steps;
-    int64_t probes_beyond;      /* sent beyond the last hop that counted */
-    int64_t first_hop_waits;    /* probes that waited for their turn at a router near by */
-    int64_t first_hops_limited; /* ttls near by whose routers limit their answers now */
-    int64_t prober_lag_us;      /* as measured last */
-    int64_t seq_checks;         /* that showed a sequence number */
-    int64_t seq_checks_failed;
-    int64_t seq_check_strangers;     /* others who connected to where sequence checks go */
-    int64_t sequence_drift;          /* numbers that the prober had taken without being told to */
-    int64_t verdicts[HOP_OTHER + 1]; /* probes of traces that have ended, by enum hop_verdict */
 };
 
 /* pps: 1..1000000 probes a second, spread evenly; 0: as fast as slots allow. */

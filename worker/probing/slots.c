@@ -2,11 +2,12 @@
 
 #include "worker/probing/mtr_tokens.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define USES (1 << 20)
 
-_Static_assert(1 << SLOTS_TOKEN_BITS == MTR_TOKEN_PROBES, "the first use of slot 0 has it");
+static_assert(1 << SLOTS_TOKEN_BITS == MTR_TOKEN_PROBES, "the first use of slot 0 has it");
 
 void slots_init(struct slots *s) {
     memset(s, 0, sizeof *s);

@@ -4,6 +4,7 @@
 #include "common/order.h"
 #include "worker/session/capabilities.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,29 +47,10 @@ static void send_heartbeat(struct agent *a) {
     const struct mux_counters *c = mux_counters(a->mux);
     const struct session_stat stats[] = {
         {"traces_done", a->leases.done},
-        {"probes_sent", c->probes_sent},
-        {"probes_in_flight", c->in_flight},
-        {"probes_lost", c->probes_lost},
-        {"replies", c->replies},
-        {"no_replies", c->no_replies},
-        {"late_replies", c->late_replies},
-        {"late_taken", c->late_taken},
-        {"duplicates_suspected", c->duplicates_suspected},
-        {"impossible_times", c->impossible_times},
-        {"clock_steps", c->clock_steps},
-        {"probes_beyond", c->probes_beyond},
-        {"prober_lag_us", c->prober_lag_us},
-        {"first_hop_waits", c->first_hop_waits},
-        {"first_hops_limited", c->first_hops_limited},
-        {"sequence_waits", c->sequence_waits},
-        {"numbers_skipped", c->numbers_skipped},
-        {"sequence_drift", c->sequence_drift},
-        {"seq_checks", c->seq_checks},
-        {"seq_checks_failed", c->seq_checks_failed},
-        {"seq_check_strangers", c->seq_check_strangers},
-        {"bad_tokens", c->bad_tokens},
-        {"bad_lines", c->bad_lines},
-        {"bad_messages", a->bad_messages},
+#define X(name, kind, metric, help) {#name, c->name},
+        MUX_COUNTERS(X)
+#undef X
+            {"bad_messages", a->bad_messages},
         {"prober_restarts", a->shell.prober_restarts},
         {"dropped_to_broker", a->shell.dropped_to_broker},
         {"names_cached", a->shell.names.cached},
@@ -76,6 +58,8 @@ static void send_heartbeat(struct agent *a) {
         {"name_failures", a->shell.names.failures},
         {"names_refused", a->shell.names.refused},
     };
+    static_assert(sizeof stats / sizeof stats[0] <= SESSION_MAX_STATS,
+        "a broker refuses a heartbeat with more of them");
     int64_t *leases = leases_ids(a);
     struct session_msg msg = {.op = SESSION_HEARTBEAT,
         .leases = leases,

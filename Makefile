@@ -44,6 +44,7 @@ PURE_CLI := feed json progress render reply stats_text submission submission_ans
 	submission_parts text
 PURE := $(patsubst %.c,%,$(wildcard $(PURE_FOLDERS:%=%/*.c))) \
 	broker/metrics broker/store/batch broker/store/columns broker/store/store_memory \
+	broker/store/upkeep \
 	worker/metrics worker/host/check $(PURE_CLI:%=clients/cli/%)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

@@ -1,6 +1,7 @@
 #include "broker/store/store_file.h"
 
 #include "broker/store/store_sum.h"
+#include "common/order.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,12 +22,12 @@ static const char *const statements[SQL_STATEMENTS] = {
         " src, protocol, worker, run, stop, error, accepted_us, started_us, finished_us,"
         " probes_sent, hops, trace, result) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
         " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
-    [SQL_FORGET_ID] = "DELETE FROM finished WHERE id = ?1",
+    [SQL_DELETE_ID] = "DELETE FROM finished WHERE id = ?1",
     [SQL_STREAM] = "SELECT id FROM streams WHERE name = ?1",
     [SQL_STREAM_NEW] = "INSERT INTO streams(name, seq) VALUES(?1, 0) RETURNING id",
     [SQL_STREAM_SEQ] = "UPDATE streams SET seq = ?2 WHERE id = ?1",
     [SQL_OLDEST] = "SELECT seq, counted_us FROM finished ORDER BY seq LIMIT ?1",
-    [SQL_FORGET] = "DELETE FROM finished WHERE seq <= ?1",
+    [SQL_DELETE_OLD] = "DELETE FROM finished WHERE seq <= ?1",
 };
 
 /* Runs a statement that yields no row. */
@@ -127,19 +128,21 @@ static int use_stream(struct store_file *f, const char *name, int64_t seq) {
     return SQLITE_OK;
 }
 
-static int insert_result(struct store_file *f, const struct record_result *result) {
+static int insert_result(
+    struct store_file *f, const struct record_result *result, struct store_commit *done) {
     int code = run(f, SQL_RESULT);
     if (code != SQLITE_CONSTRAINT_UNIQUE)
         return code;
-    bind_text(f->sql[SQL_FORGET_ID], 1, result->id);
-    code = run(f, SQL_FORGET_ID);
+    bind_text(f->sql[SQL_DELETE_ID], 1, result->id);
+    code = run(f, SQL_DELETE_ID);
     if (code != SQLITE_OK)
         return code;
-    f->replaced++;
+    done->replaced++;
     return run(f, SQL_RESULT);
 }
 
-static int keep_result(struct store_file *f, const struct record_result *result) {
+static int keep_result(
+    struct store_file *f, const struct record_result *result, struct store_commit *done) {
     sqlite3_stmt *s = f->sql[SQL_RESULT];
     struct columns o;
     int code = use_stream(f, result->stream, result->stream_seq);
@@ -166,7 +169,7 @@ static int keep_result(struct store_file *f, const struct record_result *result)
     (void)sqlite3_bind_text(s, 20, f->json.data, (int)f->json.size, SQLITE_STATIC);
     bind_blob(s, 21, result->trace, result->trace_size);
     bind_blob(s, 22, result->result, result->result_size);
-    code = insert_result(f, result);
+    code = insert_result(f, result, done);
     if (code != SQLITE_OK)
         return code;
     (void)sqlite3_bind_int64(f->sql[SQL_END], 1, result->number);
@@ -175,17 +178,16 @@ static int keep_result(struct store_file *f, const struct record_result *result)
 
 /* ---- retention ---------------------------------------------------------------------------- */
 
-/* The greatest seq that may go, from the oldest on, when `added` results come; the newest result
- * always stays. */
-static int forgettable(struct store_file *f, const struct store_retention *retention, int64_t added,
+/* Finds the seq up to which old results are to be deleted, and how many these are, when `added`
+ * results come. The newest result always stays. */
+static int find_old(struct store_file *f, const struct upkeep_retention *retention, int64_t added,
     int64_t limit, int64_t *seq, int64_t *count) {
     sqlite3_stmt *s = f->sql[SQL_OLDEST];
-    int64_t most = added > 0 ? f->results : f->results - 1;
+    int64_t most = order_min(added > 0 ? f->results : f->results - 1, limit);
     int64_t over = f->results + added - retention->keep;
     int code = SQLITE_DONE;
     over = over > retention->slack ? over : 0;
     *count = 0;
-    most = most < limit ? most : limit;
     (void)sqlite3_bind_int64(s, 1, most);
     while (most > 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
         if (*count >= over && sqlite3_column_int64(s, 1) >= retention->before_us)
@@ -197,21 +199,20 @@ static int forgettable(struct store_file *f, const struct store_retention *reten
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static int file_forget(struct store_file *f, const struct store_retention *retention, int64_t added,
-    int64_t limit, int64_t *forgotten) {
-    int64_t seq = 0, count;
-    int code = forgettable(f, retention, added, limit, &seq, &count);
-    if (code != SQLITE_OK || count == 0)
+static int delete_old(struct store_file *f, const struct upkeep_retention *retention, int64_t added,
+    int64_t limit, int64_t *deleted) {
+    int64_t seq = 0;
+    int code = find_old(f, retention, added, limit, &seq, deleted);
+    if (code != SQLITE_OK || *deleted == 0)
         return code;
-    (void)sqlite3_bind_int64(f->sql[SQL_FORGET], 1, seq);
-    code = run(f, SQL_FORGET);
-    *forgotten = count;
-    return code;
+    (void)sqlite3_bind_int64(f->sql[SQL_DELETE_OLD], 1, seq);
+    return run(f, SQL_DELETE_OLD);
 }
 
 /* ---- batches ------------------------------------------------------------------------------ */
 
-static int file_keep(struct store_file *f, const struct batch *batch, struct store_mark *mark) {
+static int file_keep(struct store_file *f, const struct batch *batch, struct store_mark *mark,
+    struct store_commit *done) {
     struct batch_record record;
     int code = SQLITE_OK;
     f->stream.id = 0;
@@ -227,7 +228,7 @@ static int file_keep(struct store_file *f, const struct batch *batch, struct sto
             break;
         default:
             mark->seq = record.result.seq;
-            code = keep_result(f, &record.result);
+            code = keep_result(f, &record.result, done);
             break;
         }
     }
@@ -243,18 +244,18 @@ static int write_mark(struct store_file *f, const struct store_mark *mark) {
 }
 
 int store_file_commit(struct store_file *f, const struct batch *batch,
-    const struct store_retention *retention, int64_t limit, int64_t *forgotten) {
+    const struct upkeep_retention *retention, int64_t limit, struct store_commit *done) {
     struct store_mark mark = f->mark;
-    int64_t added = (int64_t)batch->results, replaced = f->replaced;
-    *forgotten = 0;
+    int64_t added = (int64_t)batch->results;
+    *done = (struct store_commit){0, 0};
     int code = run(f, SQL_BEGIN);
     if (code != SQLITE_OK)
         return code;
-    /* First, so that the new rows find room in the pages of the old ones, which are then written
+    /* Old results are deleted first, so that the new rows use their pages, which are then written
      * once. */
-    code = file_forget(f, retention, added, limit, forgotten);
+    code = delete_old(f, retention, added, limit, &done->deleted);
     if (code == SQLITE_OK)
-        code = file_keep(f, batch, &mark);
+        code = file_keep(f, batch, &mark, done);
     if (code == SQLITE_OK && batch->count > 0) {
         mark.batch++;
         code = write_mark(f, &mark);
@@ -262,14 +263,12 @@ int store_file_commit(struct store_file *f, const struct batch *batch,
     if (code == SQLITE_OK)
         code = run(f, SQL_COMMIT);
     if (code != SQLITE_OK) {
-        f->replaced = replaced;
-        *forgotten = 0;
         if (sqlite3_get_autocommit(f->db) == 0)
             (void)run(f, SQL_ROLLBACK);
         return code;
     }
     f->mark = mark;
-    f->results += added - *forgotten - (f->replaced - replaced);
+    f->results += added - done->deleted - done->replaced;
     return SQLITE_OK;
 }
 

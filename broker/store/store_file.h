@@ -8,6 +8,7 @@
 #include "broker/store/batch.h"
 #include "broker/store/columns.h"
 #include "broker/store/store_lock.h"
+#include "broker/store/upkeep.h"
 
 #include <sqlite3.h>
 
@@ -20,12 +21,12 @@ enum store_sql {
     SQL_RUN,
     SQL_END,
     SQL_RESULT,
-    SQL_FORGET_ID,
+    SQL_DELETE_ID,
     SQL_STREAM,
     SQL_STREAM_NEW,
     SQL_STREAM_SEQ,
     SQL_OLDEST,
-    SQL_FORGET,
+    SQL_DELETE_OLD,
     SQL_STATEMENTS,
 };
 
@@ -35,7 +36,6 @@ struct store_file {
     msgpack_sbuffer json;
     struct store_mark mark; /* of the last commit */
     int64_t results;        /* that are in it */
-    int64_t replaced;       /* results that came although there was one of that id */
     int64_t wal_pages;      /* of the last commit; 0: all are in the file proper */
     int64_t page_bytes;
     /* The stream of the last result, whose seq is not yet written. */
@@ -45,19 +45,20 @@ struct store_file {
     } stream;
 };
 
-/* What may be forgotten: results counted before before_us, and, when there are more than keep +
- * slack, the oldest beyond keep. */
-struct store_retention {
-    int64_t before_us, keep, slack;
+/* What a commit did beside keeping the batch. */
+struct store_commit {
+    int64_t deleted;  /* old results */
+    int64_t replaced; /* results whose id another result had, which was deleted */
 };
 
 /* Takes db over. */
 int store_file_init(struct store_file *file, sqlite3 *db);
 void store_file_free(struct store_file *file);
 
-/* Commits the records, and forgets at most `forget` old results, of which *forgotten were. */
+/* Commits the records of the batch, and deletes at most `limit` old results. Sets *done if it
+ * succeeds. */
 int store_file_commit(struct store_file *file, const struct batch *batch,
-    const struct store_retention *retention, int64_t forget, int64_t *forgotten);
+    const struct upkeep_retention *retention, int64_t limit, struct store_commit *done);
 
 /* Puts what is in the WAL into the file proper, as far as nobody reads older states. */
 int store_file_checkpoint(struct store_file *file);

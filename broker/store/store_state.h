@@ -11,6 +11,7 @@
 #include "broker/store/store_lock.h"
 #include "broker/store/store_memory.h"
 #include "broker/store/store_reads.h"
+#include "broker/store/upkeep.h"
 #include "common/runtime/log.h"
 
 #include <bsd/sys/queue.h>
@@ -54,10 +55,8 @@ struct store {
     struct store_lock lock; /* writer */
     struct store_file file;
     struct store_disk disk;
-    bool full;
-    bool forgetting; /* there is more to forget */
-    int64_t looked_us, warned_us;
-    int64_t checkpoint_bytes; /* the WAL is written back when it has more */
+    bool full; /* STORE_FULL was said */
+    struct upkeep upkeep;
 
     struct store_reads reads; /* reader */
 

@@ -1,42 +1,19 @@
-/* The store's writer: one thread that commits batches, forgets what is old, and looks after the
- * disk. */
+/* The store's writer: the thread that commits batches. Between batches and while there are none it
+ * does upkeep, as upkeep.h says when; what it does about a full disk is in store_full.c. */
+#include "broker/store/store_full.h"
 #include "broker/store/store_schema.h"
 #include "broker/store/store_state.h"
 
-#include <errno.h>
+#include "common/order.h"
+
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <time.h>
-
-#define MIB ((int64_t)1024 * 1024)
-
-/* So much is in the WAL when it is written back: while nothing else is to be done, and anyway. */
-#define IDLE_CHECKPOINT_BYTES MIB
-#define CHECKPOINT_BYTES (4 * MIB)
-#define IDLE_US INT64_C(200000)
-
-/* So long must the WAL be for a warning, at most once in so long. */
-#define WAL_WARN_BYTES (256 * MIB)
-#define WARN_US INT64_C(60000000)
-
-#define LOOK_US INT64_C(1000000)
-
-/* Old results that go in one step while idle. */
-#define FORGET_IDLE 500
-
-/* So many more than keep_results may be there, or a hundredth of it, until the store is idle. */
-#define SLACK 50
 
 static void nap(struct store *s, int64_t us) {
     int64_t until_us = store_now_us() + us;
     const struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
     (void)pthread_cond_timedwait(&s->to_writer, &s->mutex, &until);
-}
-
-static void say_full(struct store *s, const char *why) {
-    if (!s->full)
-        store_say(s, STORE_FULL, LOG_LEVEL_WARN, "store-full", "store=%s why=\"%s\"", s->path, why);
-    s->full = true;
 }
 
 static void die(struct store *s, int code) {
@@ -45,49 +22,46 @@ static void die(struct store *s, int code) {
     store_say(s, STORE_DEAD, LOG_LEVEL_ERROR, "store-dead", "code=%d why=\"%s\"", code, why);
 }
 
-/* The disk has no room; a quota looks like an error to SQLite. */
-static bool is_full(struct store *s, int code) {
-    int said = sqlite3_system_errno(s->file.db);
-    return (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE ||
-           (code == SQLITE_IOERR_WRITE && (said == ENOSPC || said == EDQUOT));
+static bool is_busy(int code) {
+    return (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED;
 }
 
-/* After a call failed: true if it may be tried again. */
+static bool is_full(const struct store *s, int code) {
+    return store_full_is(code, sqlite3_system_errno(s->file.db));
+}
+
+/* After a commit failed: true if it is to be tried again, which it is once more when the store is
+ * being closed.
+ * SQLite has already waited for another program before it says "busy". */
 static bool recover(struct store *s, int code) {
-    bool busy = (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED;
-    if (!busy && !is_full(s, code)) {
+    bool full = is_full(s, code);
+    if (full && store_full_write_failed(s))
+        return true;
+    if (is_busy(code)) {
+        store_say(s, STORE_SAY, LOG_LEVEL_WARN, "store-busy",
+            "store=%s why=\"another program writes to it\"", s->path);
+    } else if (!full) {
         die(s, code);
         return false;
     }
-    if (!busy) {
-        say_full(s, "the disk is full");
-        if (store_disk_release(&s->disk))
-            return true;
-    } else {
-        store_say(s, STORE_SAY, LOG_LEVEL_WARN, "store-busy",
-            "store=%s why=\"another program writes to it\"", s->path);
-    }
     (void)pthread_mutex_lock(&s->mutex);
     bool stop = s->stop;
-    if (!stop && !busy)
-        nap(s, LOOK_US);
+    if (!stop && full)
+        nap(s, UPKEEP_LOOK_US);
     (void)pthread_mutex_unlock(&s->mutex);
     return !stop;
 }
 
-/* With batches some go at once, so that not each of them has to touch the pages of the oldest. */
-static struct store_retention retention(const struct store *s, bool idle) {
-    int64_t keep = s->config.keep_results, slack = keep / 100 < SLACK ? keep / 100 : SLACK;
-    int64_t before_us = s->opened_wall_us + store_now_us() - s->opened_us - s->config.keep_us;
-    return (struct store_retention){before_us - before_us % 1000000, keep, idle ? 0 : slack};
+static int64_t wall_us(const struct store *s) {
+    return s->opened_wall_us + store_now_us() - s->opened_us;
 }
 
 static int64_t wal_bytes(const struct store *s) { return s->file.wal_pages * s->file.page_bytes; }
 
-static void count(struct store *s, int64_t records, int64_t started_us, int64_t forgotten) {
+static void count(struct store *s, int64_t records, int64_t started_us, int64_t deleted) {
     struct store_counters *c = &s->counters;
     int64_t took_us = store_now_us() - started_us;
-    c->deleted += forgotten;
+    c->deleted += deleted;
     c->results = s->file.results;
     c->wal_bytes = wal_bytes(s);
     if (records == 0)
@@ -95,33 +69,37 @@ static void count(struct store *s, int64_t records, int64_t started_us, int64_t 
     c->commits++;
     c->records += records;
     histogram_add(&c->commit_times, took_us);
-    c->batch_max_records = records > c->batch_max_records ? records : c->batch_max_records;
-    c->commit_max_us = took_us > c->commit_max_us ? took_us : c->commit_max_us;
+    c->batch_max_records = order_max(c->batch_max_records, records);
+    c->commit_max_us = order_max(c->commit_max_us, took_us);
 }
 
-/* Commits a batch, however often it must be tried. */
-static bool commit(struct store *s, const struct batch *batch, int64_t limit, int64_t *forgotten) {
-    const struct store_retention keep = retention(s, batch->count == 0);
-    int64_t started_us = store_now_us(), replaced = s->file.replaced;
+/* Commits a batch and deletes up to `limit` old results with it; tries again until it succeeds, the
+ * store is closed or it dies. */
+static bool commit(struct store *s, const struct batch *batch, int64_t limit, int64_t *deleted) {
+    const struct upkeep_retention keep =
+        upkeep_retention(s->config.keep_us, s->config.keep_results, batch->count == 0, wall_us(s));
+    int64_t started_us = store_now_us();
+    struct store_commit done;
     int code;
-    while ((code = store_file_commit(&s->file, batch, &keep, limit, forgotten)) != SQLITE_OK)
+    while ((code = store_file_commit(&s->file, batch, &keep, limit, &done)) != SQLITE_OK)
         if (!recover(s, code))
             return false;
     if (batch->count > 0)
         store_lock_set_mark(&s->lock, &s->file.mark);
-    if (s->file.replaced > replaced)
+    if (done.replaced > 0)
         store_say(s, STORE_SAY, LOG_LEVEL_ERROR, "store-replaced",
             "store=%s results=%" PRId64 " why=\"there was another result of the same id\"", s->path,
-            s->file.replaced - replaced);
+            done.replaced);
     (void)pthread_mutex_lock(&s->mutex);
-    count(s, (int64_t)batch->count, started_us, *forgotten);
+    count(s, (int64_t)batch->count, started_us, done.deleted);
     (void)pthread_mutex_unlock(&s->mutex);
+    *deleted = done.deleted;
     return true;
 }
 
 bool store_writer_commit(struct store *s) {
-    int64_t forgotten;
-    if (!commit(s, &s->given, 2 * (int64_t)s->given.results + SLACK, &forgotten))
+    int64_t deleted;
+    if (!commit(s, &s->given, upkeep_delete_with_batch((int64_t)s->given.results), &deleted))
         return false;
     (void)pthread_mutex_lock(&s->mutex);
     s->committed = s->handed;
@@ -134,33 +112,27 @@ bool store_writer_commit(struct store *s) {
 }
 
 static bool checkpoint(struct store *s) {
-    int64_t bytes = wal_bytes(s), now_us = store_now_us();
+    int64_t bytes = wal_bytes(s);
     int code = store_file_checkpoint(&s->file);
-    /* While somebody reads an old state, the rest stays where it is; then not with each batch. */
-    s->checkpoint_bytes = bytes + CHECKPOINT_BYTES;
-    if (s->file.wal_pages == 0)
-        s->checkpoint_bytes = CHECKPOINT_BYTES;
-    if (s->file.wal_pages > 0 && bytes > WAL_WARN_BYTES && now_us - s->warned_us > WARN_US) {
-        s->warned_us = now_us;
+    if (upkeep_checkpointed(&s->upkeep, bytes, wal_bytes(s), store_now_us()))
         store_say(s, STORE_SAY, LOG_LEVEL_WARN, "store-wal",
             "store=%s wal_bytes=%" PRId64 " why=\"another program reads an old state of it\"",
             s->path, bytes);
-    }
     (void)pthread_mutex_lock(&s->mutex);
     s->counters.checkpoints++;
     (void)pthread_mutex_unlock(&s->mutex);
-    if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
+    if (code == SQLITE_OK || is_busy(code))
         return true;
     if (is_full(s, code)) {
-        say_full(s, "the disk is full");
-        (void)store_disk_release(&s->disk);
+        (void)store_full_write_failed(s);
         return true;
     }
     die(s, code);
     return false;
 }
 
-/* Once a second: is the file still there, and is there room? */
+/* Whether the file is still where it was opened, how large it is, and whether its disk has room.
+ * False if the store is dead. */
 static bool look(struct store *s) {
     int moved = 0;
     (void)sqlite3_file_control(s->file.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
@@ -175,53 +147,39 @@ static bool look(struct store *s) {
         s->counters.file_bytes = st.st_size;
         (void)pthread_mutex_unlock(&s->mutex);
     }
-    int64_t free_bytes = store_disk_free_bytes(&s->disk);
-    bool reserved = store_disk_reserve(&s->disk);
-    if (!reserved)
-        say_full(s, "there is no room for the reserve of 64 MiB and 32 MiB more");
-    else if (free_bytes < STORE_LOW_BYTES)
-        say_full(s, "less than 16 MiB are free on its disk");
-    else if (s->full && free_bytes >= STORE_ROOM_BYTES) {
-        s->full = false;
-        store_say(s, STORE_ROOM, LOG_LEVEL_INFO, "store-room", "store=%s", s->path);
-    }
+    store_full_look(s);
     return true;
 }
 
-/* What is done between batches, and when there are none. */
 static bool upkeep(struct store *s, bool idle) {
     static const struct batch nothing = {.bytes = NULL};
-    int64_t now_us = store_now_us(), forgotten;
-    bool looked = now_us - s->looked_us >= LOOK_US;
-    if (wal_bytes(s) > (idle ? IDLE_CHECKPOINT_BYTES : s->checkpoint_bytes) && !checkpoint(s))
+    struct upkeep *u = &s->upkeep;
+    int64_t deleted;
+    if (upkeep_wants_checkpoint(u, idle, wal_bytes(s)) && !checkpoint(s))
         return false;
-    if (looked) {
-        s->looked_us = now_us;
-        if (!look(s))
-            return false;
-    }
-    if (!idle || (!looked && !s->forgetting))
+    bool looked = upkeep_look(u, store_now_us());
+    if (looked && !look(s))
+        return false;
+    if (!upkeep_wants_delete(u, idle, looked))
         return true;
-    if (!commit(s, &nothing, FORGET_IDLE, &forgotten))
+    if (!commit(s, &nothing, UPKEEP_DELETE_IDLE, &deleted))
         return false;
-    s->forgetting = forgotten == FORGET_IDLE;
+    upkeep_deleted(u, deleted);
     return true;
 }
 
-/* Waits for a batch, under the mutex; true if it is time for upkeep. */
+/* Waits for a batch, under the mutex; true if none came and it is time for upkeep. */
 static bool wait_idle(struct store *s) {
-    if (s->forgetting)
-        return true;
-    int64_t began_us = store_now_us();
-    int64_t patience_us = wal_bytes(s) > IDLE_CHECKPOINT_BYTES ? IDLE_US : LOOK_US;
-    nap(s, patience_us);
+    int64_t began_us = store_now_us(), patience_us = upkeep_wait_us(&s->upkeep, wal_bytes(s));
+    if (patience_us > 0)
+        nap(s, patience_us);
     return s->handed == s->committed && !s->stop && store_now_us() - began_us >= patience_us;
 }
 
 void *store_writer_run(void *store) {
     struct store *s = store;
     bool alive = true;
-    s->checkpoint_bytes = CHECKPOINT_BYTES;
+    upkeep_init(&s->upkeep, store_now_us());
     (void)pthread_mutex_lock(&s->mutex);
     while (alive) {
         bool work = s->handed > s->committed;

@@ -72,7 +72,7 @@ static const char doc[] =
     "Exit status: 0 after a drain, 64 wrong usage, 69 no prober, or, with --check, "
     "something prevents traces, 71 the system refused something.";
 
-static error_t parse(int key, char *arg, struct argp_state *state) {
+static error_t worker_parse(int key, char *arg, struct argp_state *state) {
     struct command *command = state->input;
     struct daemon_config *config = &command->config;
     switch (key) {
@@ -137,7 +137,7 @@ int main(int argc, char **argv) {
                                   .drain_ms = DEFAULT_DRAIN_S * 1000,
                               }};
     struct daemon_config *config = &command.config;
-    const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+    const struct argp argp = {options, worker_parse, NULL, doc, NULL, NULL, NULL};
     argp_err_exit_status = EX_USAGE;
     default_name(&config->agent);
     (void)argp_parse(&argp, argc, argv, 0, NULL, &command);

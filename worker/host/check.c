@@ -26,7 +26,7 @@ static const char *const verdicts[] = {"ok", "WARN", "FAIL"};
 static const char program[] = "mtr-packet", rights[] = "raw sockets";
 static const char newer[] = "install mtr 0.95 or later";
 
-__attribute__((format(printf, 4, 5))) static void add(struct check_report *report,
+__attribute__((format(printf, 4, 5))) static void check_add(struct check_report *report,
     enum check_verdict verdict, const char *name, const char *format, ...) {
     struct check_finding *finding = &report->findings[report->count++];
     finding->verdict = verdict;
@@ -43,21 +43,21 @@ static void judge_version(struct check_report *report, const struct check_facts 
     const char *version = facts->said.version, *path = facts->path;
     int minor = mtr_minor(version);
     if (minor < 88)
-        add(report, CHECK_OK, program, "%s, version %s: unknown, treated as one before 0.93", path,
-            version[0] != '\0' ? version : "not told");
+        check_add(report, CHECK_OK, program, "%s, version %s: unknown, treated as one before 0.93",
+            path, version[0] != '\0' ? version : "not told");
     else if (minor < 93)
-        add(report, CHECK_WARN, program, "%s, version %s: has no constant flow; fix: %s", path,
-            version, newer);
-    else if (minor == 93)
-        add(report, CHECK_WARN, program, "%s, version %s: UDP over IPv6 does not work; fix: %s",
+        check_add(report, CHECK_WARN, program, "%s, version %s: has no constant flow; fix: %s",
             path, version, newer);
+    else if (minor == 93)
+        check_add(report, CHECK_WARN, program,
+            "%s, version %s: UDP over IPv6 does not work; fix: %s", path, version, newer);
     else if (minor < 96)
-        add(report, CHECK_OK, program,
+        check_add(report, CHECK_OK, program,
             "%s, version %s: takes 1024 probes at a time, a worker sends %d; no constant flow over "
             "IPv6 before 0.96",
             path, version, SLOTS_BEFORE_0_96);
     else
-        add(report, CHECK_OK, program,
+        check_add(report, CHECK_OK, program,
             "%s, version %s: takes 10240 probes at a time, a worker sends %d%s", path, version,
             SLOTS_MAX, minor == 96 ? "" : "; newer than the newest that was measured, 0.96");
 }
@@ -89,35 +89,35 @@ static enum cause cause_of(const struct check_facts *facts) {
 static void blame(struct check_report *report, const struct check_facts *facts) {
     switch (cause_of(facts)) {
     case CAUSE_LOOPBACK:
-        add(report, CHECK_FAIL, rights,
+        check_add(report, CHECK_FAIL, rights,
             "a UDP probe to 127.0.0.1 was not answered, as loopback is down; fix: ip link set lo "
             "up");
         break;
     case CAUSE_BOUNDED:
-        add(report, CHECK_FAIL, rights,
+        check_add(report, CHECK_FAIL, rights,
             "none: CAP_NET_RAW is not in this process's bounding set; fix: Docker: --cap-add "
             "NET_RAW, systemd: CapabilityBoundingSet=CAP_NET_RAW and "
             "AmbientCapabilities=CAP_NET_RAW");
         break;
     case CAUSE_NO_NEW_PRIVS:
-        add(report, CHECK_FAIL, rights,
+        check_add(report, CHECK_FAIL, rights,
             "none: NoNewPrivileges defeats file capabilities; fix: systemd: "
             "AmbientCapabilities=CAP_NET_RAW, a root shell: setpriv --reuid USER --clear-groups "
             "--inh-caps +net_raw --ambient-caps +net_raw hopmq-worker");
         break;
     case CAUSE_FILE:
-        add(report, CHECK_FAIL, rights, "none: no file capability; fix: setcap cap_net_raw+ep %s",
-            facts->path);
+        check_add(report, CHECK_FAIL, rights,
+            "none: no file capability; fix: setcap cap_net_raw+ep %s", facts->path);
         break;
     case CAUSE_MOUNT:
-        add(report, CHECK_FAIL, rights,
+        check_add(report, CHECK_FAIL, rights,
             "none: its file is on a nosuid mount, which defeats file capabilities; fix: mount -o "
             "remount,suid \"$(findmnt -no TARGET -T %s)\"",
             facts->path);
         break;
     case CAUSE_UNKNOWN:
         if (facts->stage == CHECK_ANSWERED)
-            add(report, CHECK_FAIL, rights,
+            check_add(report, CHECK_FAIL, rights,
                 "none, though nothing here takes the right away: look for seccomp, a security "
                 "module, a user namespace; fix: start it as root where this network namespace was "
                 "made");
@@ -132,13 +132,13 @@ static void judge_rights(struct check_report *report, const struct check_facts *
     if (facts->stage != CHECK_ANSWERED || facts->loopback.class == MTR_SILENT)
         blame(report, facts);
     else if (facts->loopback.class == MTR_REPLY)
-        add(report, CHECK_OK, rights, "a UDP probe to 127.0.0.1 was answered; %s",
+        check_add(report, CHECK_OK, rights, "a UDP probe to 127.0.0.1 was answered; %s",
             facts->root         ? "we are root"
             : facts->ambient    ? "CAP_NET_RAW is ambient"
             : facts->file_right ? "by the capability of mtr-packet's file"
                                 : "by other means");
     else
-        add(report, CHECK_WARN, rights,
+        check_add(report, CHECK_WARN, rights,
             "a UDP probe to 127.0.0.1 ended with %s, which does not tell; fix: ip link set lo up",
             facts->loopback.word);
 }
@@ -152,18 +152,18 @@ static void judge_prober(struct check_report *report, const struct check_facts *
         again = "see raw sockets";
     switch (facts->stage) {
     case CHECK_NOT_FOUND:
-        add(report, CHECK_FAIL, program, "%s; fix: %s", facts->trouble, again);
+        check_add(report, CHECK_FAIL, program, "%s; fix: %s", facts->trouble, again);
         break;
     case CHECK_NOT_STARTED:
-        add(report, CHECK_FAIL, program, "%s cannot be started: %s; fix: %s", facts->path,
+        check_add(report, CHECK_FAIL, program, "%s cannot be started: %s; fix: %s", facts->path,
             facts->trouble, again);
         break;
     case CHECK_ENDED:
-        add(report, CHECK_FAIL, program, "%s ended %s before it had answered; fix: %s", facts->path,
-            facts->trouble, again);
+        check_add(report, CHECK_FAIL, program, "%s ended %s before it had answered; fix: %s",
+            facts->path, facts->trouble, again);
         break;
     case CHECK_HUNG:
-        add(report, CHECK_FAIL, program, "%s did not answer within %s; fix: %s", facts->path,
+        check_add(report, CHECK_FAIL, program, "%s did not answer within %s; fix: %s", facts->path,
             facts->trouble, again);
         break;
     case CHECK_ANSWERED:
@@ -188,15 +188,15 @@ static void judge_protocols(struct check_report *report, const struct check_fact
             used += (size_t)snprintf(has + used, sizeof has - used, " ip-%d", ip);
     const unsigned wanted = 1U << TRACE_ICMP | 1U << TRACE_UDP | 1U << TRACE_TCP;
     if (families == 0 || protocols == 0)
-        add(report, CHECK_FAIL, "protocols", "mtr-packet has %s%s; fix: %s",
+        check_add(report, CHECK_FAIL, "protocols", "mtr-packet has %s%s; fix: %s",
             used > 0 ? "only" : "none", has, newer);
     else if ((families >> 4 & 1) == 0 || (protocols & wanted) != wanted)
-        add(report, CHECK_WARN, "protocols", "mtr-packet has only%s; fix: %s", has, newer);
+        check_add(report, CHECK_WARN, "protocols", "mtr-packet has only%s; fix: %s", has, newer);
     else if ((families >> 6 & 1) == 0)
-        add(report, CHECK_WARN, "protocols",
+        check_add(report, CHECK_WARN, "protocols",
             "mtr-packet has only%s; fix: boot without ipv6.disable=1", has);
     else
-        add(report, CHECK_OK, "protocols", "mtr-packet has%s", has);
+        check_add(report, CHECK_OK, "protocols", "mtr-packet has%s", has);
 }
 
 /* ---- what the kernel grants ------------------------------------------------------------- */
@@ -205,17 +205,17 @@ static void judge_files(struct check_report *report, const struct check_facts *f
     if (facts->id < 0)
         return;
     if (facts->files > MTR_SPAWN_NOFILE)
-        add(report, CHECK_WARN, "open files",
+        check_add(report, CHECK_WARN, "open files",
             "%" PRId64 " for mtr-packet, which TCP probes make abort above %d; fix: ulimit -n %d, "
             "systemd: LimitNOFILE=%d",
             facts->files, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
     else if (facts->files < MTR_SPAWN_NOFILE)
-        add(report, facts->files < FILES_LEAST ? CHECK_FAIL : CHECK_WARN, "open files",
+        check_add(report, facts->files < FILES_LEAST ? CHECK_FAIL : CHECK_WARN, "open files",
             "%" PRId64 ", a worker takes %d and each TCP probe one; fix: ulimit -n %d, "
             "systemd: LimitNOFILE=%d, Docker: --ulimit nofile=%d",
             facts->files, FILES_LEAST, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
     else
-        add(report, CHECK_OK, "open files", "%d for mtr-packet, as many as it can watch",
+        check_add(report, CHECK_OK, "open files", "%d for mtr-packet, as many as it can watch",
             MTR_SPAWN_NOFILE);
 }
 
@@ -231,15 +231,15 @@ static void judge_receive(struct check_report *report, const struct check_facts 
         (void)snprintf(rate, sizeof rate, ", %" PRId64 " ms at --pps %" PRId64,
             answers * 1000 / facts->pps, facts->pps);
     if (bytes < 0)
-        add(report, CHECK_OK, name, "net.core.rmem_default cannot be told here");
+        check_add(report, CHECK_OK, name, "net.core.rmem_default cannot be told here");
     else if (bytes < RECEIVE_DEFAULT_BYTES || (fast && bytes < RECEIVE_AMPLE_BYTES))
-        add(report, CHECK_WARN, name,
+        check_add(report, CHECK_WARN, name,
             "%s %" PRId64 " holds %" PRId64
             " answers%s; fix, on the host, before the worker starts: sysctl -w %s=%d",
             what, bytes, answers, rate, widened ? "net.core.rmem_max" : "net.core.rmem_default",
             fast ? RECEIVE_AMPLE_BYTES : RECEIVE_DEFAULT_BYTES);
     else
-        add(report, CHECK_OK, name, "%s %" PRId64 " holds %" PRId64 " answers%s", what, bytes,
+        check_add(report, CHECK_OK, name, "%s %" PRId64 " holds %" PRId64 " answers%s", what, bytes,
             answers, rate);
 }
 
@@ -250,17 +250,17 @@ static void judge_receive(struct check_report *report, const struct check_facts 
 static void judge_ports(struct check_report *report, const struct check_facts *facts) {
     int first = mtr_minor(facts->said.version) >= 96 ? 33434 : 33000;
     if (facts->port_max < 0)
-        add(report, CHECK_OK, "ports",
+        check_add(report, CHECK_OK, "ports",
             "net.ipv4.ip_local_port_range cannot be read here; it should end below %d", first);
     else if (facts->port_max >= first)
-        add(report, CHECK_WARN, "ports",
+        check_add(report, CHECK_WARN, "ports",
             "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives others ports that "
             "number our probes, %d to 65535: ICMP errors about their connections can pose as "
             "hops; fix: sysctl -w "
             "net.ipv4.ip_local_port_range='10000 32767'",
             facts->port_min, facts->port_max, first);
     else
-        add(report, CHECK_OK, "ports",
+        check_add(report, CHECK_OK, "ports",
             "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " ends below %d, where TCP probes "
             "come from",
             facts->port_min, facts->port_max, first);
@@ -272,27 +272,28 @@ static void judge_id(struct check_report *report, const struct check_facts *fact
     if (facts->id < 0 || !facts->slices_known)
         return;
     if (facts->id_taken)
-        add(report, CHECK_WARN, "ICMP id",
+        check_add(report, CHECK_WARN, "ICMP id",
             "%d is another worker's, so that a worker would start mtr-packet again; fix: check "
             "again, each start has another",
             facts->id);
     else
-        add(report, CHECK_OK, "ICMP id", "%d is no other worker's", facts->id);
+        check_add(report, CHECK_OK, "ICMP id", "%d is no other worker's", facts->id);
 }
 
 static void judge_slices(struct check_report *report, const struct check_facts *facts) {
     unsigned vacant = SEQUENCE_SLICES - facts->slices;
     if (!facts->slices_known)
-        add(report, CHECK_OK, "slices", "cannot be told here: /proc/self/net/unix is not there");
+        check_add(
+            report, CHECK_OK, "slices", "cannot be told here: /proc/self/net/unix is not there");
     else if (vacant > 0)
-        add(report, CHECK_OK, "slices", "%u of %d are free; other workers here: %u", vacant,
+        check_add(report, CHECK_OK, "slices", "%u of %d are free; other workers here: %u", vacant,
             SEQUENCE_SLICES, facts->workers);
     else if (facts->workers < SEQUENCE_SLICES)
-        add(report, CHECK_OK, "slices",
+        check_add(report, CHECK_OK, "slices",
             "none is free; other workers here: %u, one gives half of its own away when asked",
             facts->workers);
     else
-        add(report, CHECK_FAIL, "slices",
+        check_add(report, CHECK_FAIL, "slices",
             "%d workers trace in this network namespace already; fix: ip netns add NAME, give it "
             "a route, ip netns exec NAME hopmq-worker",
             SEQUENCE_SLICES);
@@ -304,9 +305,9 @@ static void judge_route(struct check_report *report, const struct check_facts *f
     const char *name, const char *ip, const struct check_route *route) {
     bool neither = facts->ipv4.source[0] == '\0' && facts->ipv6.source[0] == '\0';
     if (route->source[0] != '\0')
-        add(report, CHECK_OK, name, "from %s", route->source);
+        check_add(report, CHECK_OK, name, "from %s", route->source);
     else
-        add(report, neither && !facts->networks ? CHECK_FAIL : CHECK_WARN, name,
+        check_add(report, neither && !facts->networks ? CHECK_FAIL : CHECK_WARN, name,
             "none: %s%s; fix: %s route add default via GATEWAY", route->why,
             !neither          ? ""
             : facts->networks ? ", only the networks of this host's interfaces can be traced"

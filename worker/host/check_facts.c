@@ -2,14 +2,13 @@
 
 #include "common/runtime/log.h"
 #include "worker/host/check.h"
+#include "worker/host/locate.h"
 #include "worker/host/mtr_spawn.h"
 #include "worker/host/prober.h"
 #include "worker/host/slices.h"
 
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/capability.h>
 #include <net/if.h>
@@ -29,14 +28,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* Of the documentation (RFC 5737, RFC 3849): nobody's, so that their route is the default one. */
+/* Addresses for documentation (RFC 5737, RFC 3849), which nobody has: their route is the default
+ * one. */
 #define SOMEWHERE_4 "192.0.2.1"
 #define SOMEWHERE_6 "2001:db8::1"
-#define ANY_PORT 9
 
 struct reading {
     struct check_facts facts;
-    pid_t pid;                     /* of the mtr-packet that is asked */
+    struct mtr_child child;        /* the mtr-packet that is asked */
     char why[MTR_SPAWN_WHY_BYTES]; /* facts.trouble */
 };
 
@@ -79,19 +78,17 @@ static int64_t files_of(pid_t pid) {
     return files.rlim_cur < INT32_MAX ? (int64_t)files.rlim_cur : INT32_MAX;
 }
 
-static void ask(struct reading *c, int in, int out) {
+static void ask_mtr_packet(struct reading *c) {
     char questions[MTR_FEATURES_BYTES] = "";
     size_t size = mtr_features_ask(questions);
-    int status = 0;
-    c->facts.files = files_of(c->pid);
-    c->facts.id = c->pid % SLICES_ICMP_IDS;
+    c->facts.files = files_of(c->child.pid);
+    c->facts.id = c->child.pid % SLICES_ICMP_IDS;
     /* They fit into the pipe: this does not block. */
-    c->facts.stage =
-        write(in, questions, size) == (ssize_t)size ? listen_to(&c->facts, out) : CHECK_ENDED;
-    c->facts.widened_bytes = mtr_spawn_widen(c->pid);
-    (void)kill(c->pid, SIGKILL);
-    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-        continue;
+    c->facts.stage = write(c->child.in, questions, size) == (ssize_t)size
+                         ? listen_to(&c->facts, c->child.out)
+                         : CHECK_ENDED;
+    c->facts.widened_bytes = mtr_spawn_widen(&c->child);
+    int status = mtr_spawn_end(&c->child);
     if (c->facts.stage == CHECK_HUNG)
         (void)snprintf(c->why, sizeof c->why, "%d s", PROBER_START_US / 1000000);
     else if (WIFSIGNALED(status))
@@ -100,26 +97,17 @@ static void ask(struct reading *c, int in, int out) {
         (void)snprintf(c->why, sizeof c->why, "with status %d", WEXITSTATUS(status));
 }
 
-static void start(struct reading *c) {
-    int to_child[2] = {-1, -1}, from_child[2] = {-1, -1};
+static void start_mtr_packet(struct reading *c) {
     sigset_t mask;
-    int failed = 0;
     (void)sigprocmask(SIG_SETMASK, NULL, &mask);
-    if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
-        failed = errno;
-    else
-        failed = mtr_spawn(&c->pid, c->facts.path, to_child[0], from_child[1], &mask);
-    (void)close(to_child[0]);
-    (void)close(from_child[1]);
+    int failed = mtr_spawn_start(&c->child, c->facts.path, &mask);
     if (failed == 0) {
-        ask(c, to_child[1], from_child[0]);
-    } else {
-        c->facts.stage = CHECK_NOT_STARTED;
-        c->facts.fix = failed == EMFILE ? "ulimit -n 1024" : NULL;
-        (void)snprintf(c->why, sizeof c->why, "%s", strerror(failed));
+        ask_mtr_packet(c);
+        return;
     }
-    (void)close(to_child[1]);
-    (void)close(from_child[0]);
+    c->facts.stage = CHECK_NOT_STARTED;
+    c->facts.fix = failed == EMFILE ? "ulimit -n 1024" : NULL;
+    (void)snprintf(c->why, sizeof c->why, "%s", strerror(failed));
 }
 
 /* Whether exec gives CAP_NET_RAW to whoever runs the file: capabilities(7), `File capabilities`. */
@@ -170,23 +158,14 @@ static void look_at_ports(struct check_facts *facts) {
     (void)fclose(file);
 }
 
-/* Asks the kernel for its route: a connected UDP socket sends nothing. */
-static void look_for_route(struct check_route *route, int family) {
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(ANY_PORT)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(ANY_PORT)};
-    struct sockaddr *at = family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
-    socklen_t size = family == AF_INET ? sizeof v4 : sizeof v6;
-    (void)inet_pton(AF_INET, SOMEWHERE_4, &v4.sin_addr);
-    (void)inet_pton(AF_INET6, SOMEWHERE_6, &v6.sin6_addr);
-    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, at, size) != 0 || getsockname(fd, at, &size) != 0)
-        (void)snprintf(route->why, sizeof route->why, "%s", strerror(errno));
-    else if (family == AF_INET)
-        (void)inet_ntop(family, &v4.sin_addr, route->source, sizeof route->source);
+static void look_for_route(struct check_route *route, const char *somewhere) {
+    struct addr dst, src;
+    (void)addr_parse(&dst, somewhere);
+    int failed = locate_source(&dst, &src);
+    if (failed == 0)
+        (void)addr_print(&src, route->source);
     else
-        (void)inet_ntop(family, &v6.sin6_addr, route->source, sizeof route->source);
-    if (fd >= 0)
-        (void)close(fd);
+        (void)snprintf(route->why, sizeof route->why, "%s", strerror(failed));
 }
 
 /* Link-local addresses do not count: their networks cannot be traced. */
@@ -222,8 +201,8 @@ static void look_around(struct check_facts *facts, pid_t pid) {
     facts->slices = survey.held;
     facts->workers = survey.workers;
     facts->id_taken = survey.id_taken;
-    look_for_route(&facts->ipv4, AF_INET);
-    look_for_route(&facts->ipv6, AF_INET6);
+    look_for_route(&facts->ipv4, SOMEWHERE_4);
+    look_for_route(&facts->ipv6, SOMEWHERE_6);
     look_at_interfaces(facts);
 }
 
@@ -240,10 +219,10 @@ int check_facts_run(int64_t pps) {
     facts->path = path;
     if (path != NULL) {
         look_at_file(facts);
-        start(&c);
+        start_mtr_packet(&c);
     }
     facts->receive_bytes = receive_bytes();
-    look_around(facts, c.pid);
+    look_around(facts, c.child.pid);
     check_judge(&report, facts);
     for (int i = 0; i < report.count; i++)
         (void)fwrite(line, 1, check_line(line, &report.findings[i]), stdout);

@@ -85,14 +85,33 @@ static int route_socket(struct locator *l, int family, bool bound) {
     return *kept;
 }
 
+/* Connects the UDP socket, which sends nothing, and reads the source address that the kernel has
+ * chosen for the route. Returns 0 or an errno. */
+static int route_source(int fd, const struct addr *dst, struct addr *src) {
+    union endpoint to, from;
+    socklen_t to_size = to_endpoint(&to, dst, ROUTE_PORT), from_size = sizeof from;
+    memset(&from, 0, sizeof from);
+    if (connect(fd, &to.any, to_size) != 0 || getsockname(fd, &from.any, &from_size) != 0)
+        return errno;
+    from_endpoint(src, &from);
+    return 0;
+}
+
+int locate_source(const struct addr *dst, struct addr *src) {
+    int fd = socket(dst->af == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    int failed = route_source(fd, dst, src);
+    (void)close(fd);
+    return failed;
+}
+
 static void find_route(struct agent_location *at, const struct query *q) {
-    union endpoint dst, src;
-    memset(&src, 0, sizeof src);
+    union endpoint own;
     bool bound = q->source[0] != '\0';
     struct addr source;
     char text[ADDR_TEXT];
-    socklen_t dst_size = to_endpoint(&dst, &at->dst, ROUTE_PORT);
-    int fd = route_socket(q->locator, dst.any.sa_family, bound);
+    int fd = route_socket(q->locator, at->dst.af == 4 ? AF_INET : AF_INET6, bound);
     if (fd < 0 && errno != EAFNOSUPPORT) {
         /* Such as too many open files, which tells nothing of routes. */
         fail(at, STOP_PROBER_ERROR, "internal", "this worker cannot look for a route to %s: %s",
@@ -105,25 +124,18 @@ static void find_route(struct agent_location *at, const struct query *q) {
         return;
     }
     if (bound && addr_parse(&source, q->source)) {
-        socklen_t size = to_endpoint(&src, &source, 0);
+        socklen_t size = to_endpoint(&own, &source, 0);
         if (source.af != at->dst.af)
             fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not of the family of %s", q->source,
                 addr_print(&at->dst, text));
-        else if (bind(fd, &src.any, size) != 0)
+        else if (bind(fd, &own.any, size) != 0)
             fail(at, STOP_NO_ROUTE, "bad-request", "source: %s: not an address of this worker (%s)",
                 q->source, strerror(errno));
     }
-    socklen_t src_size = sizeof src;
-    if (at->error_code[0] != '\0')
-        ;
-    else if (connect(fd, &dst.any, dst_size) != 0)
+    int failed = at->error_code[0] == '\0' ? route_source(fd, &at->dst, &at->src) : 0;
+    if (failed != 0)
         fail(at, STOP_NO_ROUTE, "unavailable", "this worker has no route to %s: %s",
-            addr_print(&at->dst, text), strerror(errno));
-    else if (getsockname(fd, &src.any, &src_size) != 0)
-        fail(at, STOP_PROBER_ERROR, "internal", "no source for %s: %s", addr_print(&at->dst, text),
-            strerror(errno));
-    else
-        from_endpoint(&at->src, &src);
+            addr_print(&at->dst, text), strerror(failed));
     if (bound)
         (void)close(fd);
 }

@@ -21,6 +21,9 @@ void locator_destroy(struct locator **locator);
 /* Finds an address of the trace's target and family, and the source for the route. */
 void locator_find(struct locator *locator, void *owner, int64_t lease, const struct trace *trace);
 
+/* Finds the source address of the kernel's route to dst. Returns 0 or an errno. */
+int locate_source(const struct addr *dst, struct addr *src);
+
 /* The addresses of this host's interfaces that are up, loopback's too, but not IPv6 link-local
  * ones, which mean nothing without their interface. 0 if they cannot be had, or are too many. */
 size_t locate_sources(struct addr sources[SESSION_MAX_SOURCES]);

@@ -1,6 +1,7 @@
 #include "worker/host/mtr_spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* False with errno. */
@@ -47,7 +49,8 @@ char *mtr_spawn_find(char why[MTR_SPAWN_WHY_BYTES], const char **fix) {
     return found;
 }
 
-int mtr_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *mask) {
+/* Returns 0 or an errno. */
+static int spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *mask) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     posix_spawn_file_actions_init(&actions);
@@ -59,7 +62,8 @@ int mtr_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *mas
     sigaddset(&defaults, SIGPIPE);
     posix_spawnattr_setsigdefault(&attr, &defaults);
     posix_spawnattr_setsigmask(&attr, mask);
-    /* A group of its own: Ctrl-C on our terminal is for us, and the child must outlive a drain. */
+    /* A process group of its own: Ctrl-C on our terminal must not end the child, which is needed
+     * until the drain is over. */
     posix_spawnattr_setpgroup(&attr, 0);
     (void)posix_spawnattr_setflags(
         &attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
@@ -74,10 +78,46 @@ int mtr_spawn(pid_t *pid, const char *path, int in, int out, const sigset_t *mas
     return 0;
 }
 
-/* mtr-packet has five, to send and to receive, IPv4 and IPv6. */
+static void close_pipe(int pipe[2]) {
+    for (int i = 0; i < 2; i++)
+        if (pipe[i] >= 0)
+            (void)close(pipe[i]);
+}
+
+int mtr_spawn_start(struct mtr_child *child, const char *path, const sigset_t *mask) {
+    int to_child[2] = {-1, -1}, from_child[2] = {-1, -1}, failed = 0;
+    child->in = child->out = -1;
+    if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
+        failed = errno;
+    else
+        failed = spawn(&child->pid, path, to_child[0], from_child[1], mask);
+    if (failed == 0) {
+        child->in = to_child[1];
+        child->out = from_child[0];
+        to_child[1] = from_child[0] = -1;
+    }
+    close_pipe(to_child);
+    close_pipe(from_child);
+    return failed;
+}
+
+int mtr_spawn_end(struct mtr_child *child) {
+    int status = 0;
+    (void)kill(child->pid, SIGKILL);
+    if (child->in >= 0)
+        (void)close(child->in);
+    if (child->out >= 0)
+        (void)close(child->out);
+    child->in = child->out = -1;
+    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return status;
+}
+
+/* More than mtr-packet has: two to send and three to receive. */
 #define SOCKETS_MAX 8
 
-/* The size of the buffer if it is a raw socket, otherwise 0. */
+/* Returns the size of the buffer in bytes; 0 if it is no raw socket. */
 static int widen(int fd) {
     int type = 0, bytes = MTR_SPAWN_RECEIVE_BYTES;
     socklen_t size = sizeof type;
@@ -89,19 +129,19 @@ static int widen(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) == 0 ? bytes : 0;
 }
 
-int mtr_spawn_widen(pid_t pid) {
-    int smallest = 0, child = pidfd_open(pid, 0);
-    if (child < 0)
+int mtr_spawn_widen(const struct mtr_child *child) {
+    int smallest = 0, pidfd = pidfd_open(child->pid, 0);
+    if (pidfd < 0)
         return 0;
-    /* It opens them first of all. */
+    /* mtr-packet opens its sockets before anything else: they have the lowest numbers. */
     for (int number = STDERR_FILENO + 1; number < STDERR_FILENO + 1 + SOCKETS_MAX; number++) {
-        int fd = pidfd_getfd(child, number, 0);
+        int fd = pidfd_getfd(pidfd, number, 0);
         int bytes = fd >= 0 ? widen(fd) : 0;
         if (fd >= 0)
             (void)close(fd);
         if (bytes > 0 && (smallest == 0 || bytes < smallest))
             smallest = bytes;
     }
-    (void)close(child);
+    (void)close(pidfd);
     return smallest;
 }

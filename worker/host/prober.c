@@ -32,8 +32,7 @@ struct prober {
     struct prober_sink sink;
     char *path;
     enum prober_state state;
-    pid_t pid;
-    int in, out; /* our ends: we write to `in`, read from `out`; -1 */
+    struct mtr_child child;
     bool waits_to_write;
     int64_t due_us, up_us, backoff_us, restarts;
     int failures;    /* in a row */
@@ -59,7 +58,7 @@ struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sin
     p->reactor = reactor;
     p->sink = *sink;
     p->path = path;
-    p->in = p->out = -1;
+    p->child.in = p->child.out = -1;
     p->due_us = INT64_MAX;
     p->backoff_us = PROBER_BACKOFF_MIN_US;
     return p;
@@ -67,22 +66,20 @@ struct prober *prober_new(struct reactor *reactor, const struct prober_sink *sin
 
 int64_t prober_restarts(const struct prober *p) { return p->restarts; }
 
-/* NULL, or why there is no child. One whose id is taken is no failure: the next has another. */
-static const char *spawn(struct prober *p, int to_child[2], int from_child[2]) {
+/* Returns NULL, or why there is no child. A child whose ICMP id is taken is no failure: the next
+ * one has another pid, and so another id. */
+static const char *start_child(struct prober *p) {
     for (int tries = 0; tries < PROBER_ID_TRIES; tries++) {
-        int failed = mtr_spawn(
-            &p->pid, p->path, to_child[0], from_child[1], reactor_original_mask(p->reactor));
+        int failed = mtr_spawn_start(&p->child, p->path, reactor_original_mask(p->reactor));
         if (failed != 0) {
             log_event(
                 LOG_LEVEL_ERROR, "prober-start", "path=%s error=\"%s\"", p->path, strerror(failed));
             return strerror(failed);
         }
-        if (p->sink.started(p->sink.context, p->pid))
+        if (p->sink.started(p->sink.context, p->child.pid))
             return NULL;
-        log_event(LOG_LEVEL_INFO, "prober-id-taken", "pid=%d", (int)p->pid);
-        (void)kill(p->pid, SIGKILL);
-        while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-            continue;
+        log_event(LOG_LEVEL_INFO, "prober-id-taken", "pid=%d", (int)p->child.pid);
+        (void)mtr_spawn_end(&p->child);
     }
     return "its ICMP id could not be claimed";
 }
@@ -110,51 +107,31 @@ static void failed(struct prober *p, const char *why) {
 }
 
 void prober_start(struct prober *p) {
-    int to_child[2], from_child[2];
-    if (pipe2(to_child, O_CLOEXEC) != 0) {
-        log_event(LOG_LEVEL_ERROR, "prober-start", "error=\"%s\"", strerror(errno));
-        failed(p, strerror(errno));
-        return;
-    }
-    if (pipe2(from_child, O_CLOEXEC) != 0) {
-        log_event(LOG_LEVEL_ERROR, "prober-start", "error=\"%s\"", strerror(errno));
-        (void)close(to_child[0]);
-        (void)close(to_child[1]);
-        failed(p, "no pipe for it");
-        return;
-    }
-    const char *why = spawn(p, to_child, from_child);
-    (void)close(to_child[0]);
-    (void)close(from_child[1]);
-    p->in = to_child[1];
-    p->out = from_child[0];
-    (void)fcntl(p->in, F_SETFL, O_NONBLOCK);
-    (void)fcntl(p->out, F_SETFL, O_NONBLOCK);
+    const char *why = start_child(p);
     if (why != NULL) {
-        (void)close(p->in);
-        (void)close(p->out);
-        p->in = p->out = -1;
         failed(p, why);
         return;
     }
+    (void)fcntl(p->child.in, F_SETFL, O_NONBLOCK);
+    (void)fcntl(p->child.out, F_SETFL, O_NONBLOCK);
     p->state = PROBER_STARTING;
     p->due_us = reactor_now().mono_us + PROBER_START_US;
     memset(&p->framer, 0, sizeof p->framer);
     p->bad_lines = 0;
-    reactor_fd(p->reactor, p->out, ZMQ_POLLIN, on_readable, p);
+    reactor_fd(p->reactor, p->child.out, ZMQ_POLLIN, on_readable, p);
     ask_features(p);
 }
 
 /* ---- ending ----------------------------------------------------------------------------- */
 
 static void close_input(struct prober *p) {
-    if (p->in < 0)
+    if (p->child.in < 0)
         return;
     if (p->waits_to_write)
-        reactor_fd_end(p->reactor, p->in);
+        reactor_fd_end(p->reactor, p->child.in);
     p->waits_to_write = false;
-    (void)close(p->in);
-    p->in = -1;
+    (void)close(p->child.in);
+    p->child.in = -1;
     p->queued = 0;
 }
 
@@ -162,16 +139,12 @@ static void close_input(struct prober *p) {
  * its status, which is its own if it had ended. */
 static int reap(struct prober *p) {
     int status = 0;
-    if (p->out < 0)
+    if (p->child.out < 0)
         return status;
-    reactor_fd_end(p->reactor, p->out);
+    reactor_fd_end(p->reactor, p->child.out);
     close_input(p);
-    (void)close(p->out);
-    p->out = -1;
-    (void)kill(p->pid, SIGKILL);
-    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    log_event(LOG_LEVEL_DEBUG, "prober-reaped", "pid=%d status=%d", (int)p->pid, status);
+    status = mtr_spawn_end(&p->child);
+    log_event(LOG_LEVEL_DEBUG, "prober-reaped", "pid=%d status=%d", (int)p->child.pid, status);
     return status;
 }
 
@@ -197,8 +170,8 @@ static void ended(struct prober *p, const char *why) {
         p->backoff_us = PROBER_BACKOFF_MIN_US;
         p->failures = 0;
     }
-    log_event(LOG_LEVEL_WARN, "prober-ended", "pid=%d why=\"%s\" restart_ms=%" PRId64, (int)p->pid,
-        why, p->backoff_us / 1000);
+    log_event(LOG_LEVEL_WARN, "prober-ended", "pid=%d why=\"%s\" restart_ms=%" PRId64,
+        (int)p->child.pid, why, p->backoff_us / 1000);
     p->restarts++;
     if (was == PROBER_UP)
         p->sink.down(p->sink.context);
@@ -275,8 +248,8 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
     p->state = PROBER_UP;
     p->due_us = INT64_MAX;
     p->up_us = reactor_now().mono_us;
-    log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s receive_bytes=%d", (int)p->pid,
-        p->said.version, mtr_spawn_widen(p->pid));
+    log_event(LOG_LEVEL_INFO, "prober-up", "pid=%d version=%s receive_bytes=%d", (int)p->child.pid,
+        p->said.version, mtr_spawn_widen(&p->child));
     p->sink.up(p->sink.context, p->said.version, p->said.families, p->said.protocols);
 }
 
@@ -303,8 +276,8 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
 void prober_read(struct prober *p) {
     char data[READ_BYTES];
     uint64_t overlong = p->framer.overlong;
-    for (int reads = 0; p->out >= 0 && reads < REACTOR_DRAIN; reads++) {
-        ssize_t got = read(p->out, data, sizeof data);
+    for (int reads = 0; p->child.out >= 0 && reads < REACTOR_DRAIN; reads++) {
+        ssize_t got = read(p->child.out, data, sizeof data);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         if (got <= 0) {
@@ -339,8 +312,8 @@ static void on_writable(void *context, int fd, short events) {
 
 void prober_flush(struct prober *p) {
     size_t done = 0;
-    while (p->in >= 0 && done < p->queued) {
-        ssize_t put = write(p->in, p->queue + done, p->queued - done);
+    while (p->child.in >= 0 && done < p->queued) {
+        ssize_t put = write(p->child.in, p->queue + done, p->queued - done);
         if (put > 0) {
             done += (size_t)put;
             continue;
@@ -353,11 +326,11 @@ void prober_flush(struct prober *p) {
     }
     p->queued -= done;
     memmove(p->queue, p->queue + done, p->queued);
-    bool wait = p->queued > 0 && p->in >= 0;
+    bool wait = p->queued > 0 && p->child.in >= 0;
     if (wait && !p->waits_to_write)
-        reactor_fd(p->reactor, p->in, ZMQ_POLLOUT, on_writable, p);
-    else if (!wait && p->waits_to_write && p->in >= 0)
-        reactor_fd_end(p->reactor, p->in);
+        reactor_fd(p->reactor, p->child.in, ZMQ_POLLOUT, on_writable, p);
+    else if (!wait && p->waits_to_write && p->child.in >= 0)
+        reactor_fd_end(p->reactor, p->child.in);
     p->waits_to_write = wait;
 }
 

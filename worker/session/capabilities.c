@@ -8,10 +8,11 @@
 
 #define IPV6_SIZE_MIN 48
 
-static bool refuse(struct result_body *body, const char *code, const char *format, ...)
+static bool capabilities_refuse(struct result_body *body, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static bool refuse(struct result_body *body, const char *code, const char *format, ...) {
+static bool capabilities_refuse(
+    struct result_body *body, const char *code, const char *format, ...) {
     va_list args;
     va_start(args, format);
     (void)vsnprintf(body->error_message, sizeof body->error_message, format, args);
@@ -32,19 +33,22 @@ unsigned capabilities_flows(const char *version, unsigned families, unsigned pro
 bool capabilities_check(const struct trace *trace, int af, unsigned protocols, const char *version,
     struct result_body *body) {
     if ((protocols >> trace->protocol & 1) == 0)
-        return refuse(body, "unavailable", "protocol: %s: not supported by mtr-packet %s",
-            trace_protocol_names[trace->protocol], version);
+        return capabilities_refuse(body, "unavailable",
+            "protocol: %s: not supported by mtr-packet %s", trace_protocol_names[trace->protocol],
+            version);
     if (trace->protocol == TRACE_UDP && af == 6 && mtr_minor(version) == 93)
-        return refuse(body, "unavailable", "protocol: udp: mtr-packet 0.93 cannot over IPv6");
+        return capabilities_refuse(
+            body, "unavailable", "protocol: udp: mtr-packet 0.93 cannot over IPv6");
     if (trace->protocol == TRACE_UDP && trace->port >= CAPABILITIES_PORT_LIMIT)
-        return refuse(body, "bad-request",
+        return capabilities_refuse(body, "bad-request",
             "port: %" PRId64 ": udp ports must be below %d, mtr-packet uses those above itself",
             trace->port, CAPABILITIES_PORT_LIMIT);
     if (trace->flow >= 0 && !mtr_keeps_flow(version, af))
-        return refuse(body, "unavailable", "flow: IPv%d needs mtr-packet 0.%d, this worker has %s",
-            af, af == 4 ? 93 : 96, version);
+        return capabilities_refuse(body, "unavailable",
+            "flow: IPv%d needs mtr-packet 0.%d, this worker has %s", af, af == 4 ? 93 : 96,
+            version);
     if (trace->size < IPV6_SIZE_MIN && af == 6)
-        return refuse(body, "bad-request", "size: %" PRId64 ": must be %d..1500 for IPv6",
-            trace->size, IPV6_SIZE_MIN);
+        return capabilities_refuse(body, "bad-request",
+            "size: %" PRId64 ": must be %d..1500 for IPv6", trace->size, IPV6_SIZE_MIN);
     return true;
 }

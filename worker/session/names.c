@@ -74,7 +74,7 @@ static void settle(struct names *n, struct lookup *lookup, const char *name) {
 }
 
 /* Asks for those whose turn it is. Answers that come at once only make room for the next. */
-static void ask(struct names *n) {
+static void names_ask(struct names *n) {
     if (n->asking)
         return;
     n->asking = true;
@@ -115,7 +115,7 @@ void names_want(
     want->lease = lease;
     STAILQ_INSERT_TAIL(&lookup->wants, want, link);
     n->wanted++;
-    ask(n);
+    names_ask(n);
 }
 
 void names_answer(struct names *n, const struct addr *addr, enum names_outcome outcome,
@@ -132,7 +132,7 @@ void names_answer(struct names *n, const struct addr *addr, enum names_outcome o
     n->counters.failures += outcome == NAMES_FAILED;
     name_cache_put(n->cache, addr, name, strlen(name) + 1, now_us + keep_s * INT64_C(1000000));
     settle(n, lookup, name);
-    ask(n);
+    names_ask(n);
 }
 
 void names_tick(struct names *n, int64_t now_us) {

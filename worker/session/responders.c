@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct result_name *find(const struct responders *r, const struct addr *addr) {
+static struct result_name *responders_find(const struct responders *r, const struct addr *addr) {
     for (size_t i = 0; i < r->count; i++)
         if (addr_equal(&r->list[i].addr, addr))
             return &r->list[i];
@@ -13,7 +13,7 @@ static struct result_name *find(const struct responders *r, const struct addr *a
 }
 
 bool responders_add(struct responders *r, const struct addr *addr) {
-    if (r->count == RESULT_MAX_NAMES || find(r, addr) != NULL)
+    if (r->count == RESULT_MAX_NAMES || responders_find(r, addr) != NULL)
         return false;
     if (r->count == r->room) {
         r->room = r->room == 0 ? 16 : r->room * 2;
@@ -25,7 +25,7 @@ bool responders_add(struct responders *r, const struct addr *addr) {
 }
 
 bool responders_name(struct responders *r, const struct addr *addr, const char *name) {
-    struct result_name *found = find(r, addr);
+    struct result_name *found = responders_find(r, addr);
     if (found == NULL || found->name != NULL)
         return false;
     found->name = mem_copy(name, strlen(name) + 1);

@@ -221,6 +221,12 @@ class Client:
             results[message["id"]] = message
         return results
 
+    def nothing_more(self):
+        """Nothing has come that was not read. What the broker says of traces waits for the store, as
+        results do, so the answer to `status` comes after any result that there was."""
+        reply = self.request("status", ids=["nobody"])
+        assert reply["op"] == "status", reply
+
     def wait_until(self, condition, timeout=PATIENCE, **fields):
         """Asks for stats until condition(stats) holds; each answer is the event waited for."""
         deadline = time.monotonic() + timeout
@@ -356,6 +362,13 @@ class System:
             if net.process.popen.poll() is None:
                 net.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def asleep(pid):
+    """True while the kernel has the process wait: for an event, or stopped. One that spins is always
+    running or about to."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        return f.read().rsplit(")", 1)[1].split()[0] in "ST"
 
 
 def until(condition, what, timeout=PATIENCE):

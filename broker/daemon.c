@@ -3,6 +3,7 @@
 #include "broker/delivery.h"
 #include "broker/metrics.h"
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
 #include "common/runtime/sock.h"
@@ -48,18 +49,13 @@ struct daemon {
     bool hurry;             /* a second signal came */
 };
 
-static struct core_time now(void) {
-    struct instant t = reactor_now();
-    return (struct core_time){t.mono_us, t.wall_us};
-}
-
 /* ---- what happens ----------------------------------------------------------------------- */
 
 static const void *data(struct sock_message *m, unsigned i) { return zmq_msg_data(&m->at[i]); }
 
 static size_t size(const struct sock_message *m, unsigned i) { return zmq_msg_size(&m->at[i]); }
 
-static void take_client(struct daemon *d, struct sock_message *m, const struct core_time *t) {
+static void take_client(struct daemon *d, struct sock_message *m, const struct instant *t) {
     bool enveloped = m->frames >= 3 && size(m, 1) == 0;
     const struct core_peer peer = {data(m, 0), size(m, 0), 0, enveloped};
     unsigned frames = m->frames - 1 - enveloped, at = 1U + enveloped;
@@ -72,7 +68,7 @@ static void take_client(struct daemon *d, struct sock_message *m, const struct c
     }
 }
 
-static void take_worker(struct daemon *d, struct sock_message *m, const struct core_time *t) {
+static void take_worker(struct daemon *d, struct sock_message *m, const struct instant *t) {
     const struct core_peer peer = {data(m, 0), size(m, 0), 0, false};
     if (m->frames == 2) {
         wire_log_peer("from-worker", peer.id, peer.size, data(m, 1), size(m, 1));
@@ -83,12 +79,12 @@ static void take_worker(struct daemon *d, struct sock_message *m, const struct c
 }
 
 static void take_all(struct daemon *d, zsock_t *socket, int most,
-    void (*take)(struct daemon *d, struct sock_message *m, const struct core_time *t)) {
+    void (*take)(struct daemon *d, struct sock_message *m, const struct instant *t)) {
     struct sock_message m;
-    struct core_time t = now();
+    struct instant t = reactor_now();
     int64_t until_us = t.mono_us + DRAIN_US;
     for (int i = 0; i < most && t.mono_us < until_us && sock_receive(socket, &m); i++) {
-        t = now();
+        t = reactor_now();
         reactor_took(d->reactor, 1);
         take(d, &m, &t);
         sock_message_close(&m);
@@ -115,7 +111,7 @@ static void on_store(void *context, int fd, short events) {
     struct daemon *d = context;
     struct store_event event;
     while (store_next(d->delivery.store, &event)) {
-        struct core_time t = now();
+        struct instant t = reactor_now();
         if (event.kind == STORE_DEAD)
             _exit(EX_IOERR);
         if (event.kind == STORE_ANSWER)
@@ -137,7 +133,7 @@ static void on_signal(void *context, int signal) {
         reactor_stop(d->reactor);
         return;
     }
-    d->drain_until_us = now().mono_us + d->config->drain_ms * 1000;
+    d->drain_until_us = reactor_now().mono_us + d->config->drain_ms * 1000;
     core_drain(d->delivery.core);
     status_tick_stopping(d->status_tick);
 }
@@ -167,7 +163,7 @@ static bool drained(const struct daemon *d, int64_t mono_us) {
 
 static void on_tick(void *context) {
     struct daemon *d = context;
-    struct core_time t = now();
+    struct instant t = reactor_now();
     if (drained(d, t.mono_us))
         reactor_stop(d->reactor);
     else
@@ -182,7 +178,7 @@ static int64_t next_due(void *context) {
     if (core_drained(d->delivery.core))
         return 0;
     int64_t due = core_next(d->delivery.core);
-    return due < d->drain_until_us ? due : d->drain_until_us;
+    return order_min(due, d->drain_until_us);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -200,7 +196,7 @@ static void raise_descriptor_limit(void) {
 static struct core *make_core(struct daemon *d) {
     const struct broker_config *config = d->config;
     const struct store_start start = store_start(d->delivery.store);
-    struct core_time t = now();
+    struct instant t = reactor_now();
     uint64_t random = 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         random = (uint64_t)t.wall_us;
@@ -237,7 +233,7 @@ static int open_store(struct daemon *d) {
     const struct broker_config *config = d->config;
     const struct store_config wanted = {
         .path = config->store, .keep_us = config->keep_us, .keep_results = config->keep_results};
-    d->delivery.store = store_open(&wanted, now().wall_us, error);
+    d->delivery.store = store_open(&wanted, reactor_now().wall_us, error);
     if (d->delivery.store == NULL) {
         (void)fprintf(stderr, "%s: --store %s\n", program_invocation_short_name, error);
         return EX_CANTCREAT;
@@ -249,7 +245,7 @@ static int open_store(struct daemon *d) {
         (void)fprintf(stderr, "%s: --store %s\n", program_invocation_short_name, error);
         return EX_IOERR;
     }
-    struct core_time t = now();
+    struct instant t = reactor_now();
     core_restored(d->delivery.core, &t);
     return EX_OK;
 }
@@ -281,7 +277,7 @@ static int daemon_start(struct daemon *d) {
 /* What is on its way to the disk gets there, and who waits for that is told. Traces that wait stay
  * in the store for the next start, unless it ends with this process. */
 static void finish(struct daemon *d) {
-    struct core_time t = now();
+    struct instant t = reactor_now();
     int64_t until_us = t.mono_us + (d->hurry ? HURRY_US : FLUSH_US);
     /* From here on another signal ends the process at once. */
     (void)sigprocmask(SIG_SETMASK, reactor_original_mask(d->reactor), NULL);
@@ -289,7 +285,7 @@ static void finish(struct daemon *d) {
     if (d->config->store == NULL)
         core_shutdown(d->delivery.core, &t);
     delivery_settle(&d->delivery);
-    for (; outbox_bytes(d->delivery.outbox) > 0 && t.mono_us < until_us; t = now()) {
+    for (; outbox_bytes(d->delivery.outbox) > 0 && t.mono_us < until_us; t = reactor_now()) {
         (void)poll(&wait, 1, (int)((until_us - t.mono_us) / 1000) + 1);
         on_store(d, wait.fd, POLLIN);
     }

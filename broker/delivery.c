@@ -1,6 +1,7 @@
 #include "broker/delivery.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/runtime/log.h"
 #include "common/runtime/reactor.h"
 #include "common/runtime/sock.h"
@@ -13,11 +14,6 @@
 
 /* Messages that wait for the disk; past it nothing is taken on that would add to them. */
 #define OUTBOX_MAX_BYTES ((size_t)64 * 1024 * 1024)
-
-static struct core_time now(void) {
-    struct instant t = reactor_now();
-    return (struct core_time){t.mono_us, t.wall_us};
-}
 
 /* ---- what the core says ----------------------------------------------------------------- */
 
@@ -113,7 +109,7 @@ static bool send_one(struct delivery *delivery, const struct outbox_message *m) 
     if (send_now(delivery, m))
         return false;
     enum core_sent sent = errno == EHOSTUNREACH ? CORE_GONE : CORE_FULL;
-    struct core_time t = now();
+    struct instant t = reactor_now();
     core_undelivered(delivery->core, m->kind == OUTBOX_CLIENT ? CORE_CLIENT : CORE_WORKER, &m->peer,
         m->bytes, m->size, sent, &t);
     return true;
@@ -122,9 +118,7 @@ static bool send_one(struct delivery *delivery, const struct outbox_message *m) 
 static int compare_peer(const void *a, const void *b) {
     const struct core_peer *x = &((const struct outbox_message *)a)->peer;
     const struct core_peer *y = &((const struct outbox_message *)b)->peer;
-    if (x->size != y->size)
-        return x->size < y->size ? -1 : 1;
-    return memcmp(x->id, y->id, x->size);
+    return order_compare_bytes(x->id, x->size, y->id, y->size);
 }
 
 /* Sends what is committed; true if the core was called (what it says then is sent by the next call,
@@ -182,7 +176,7 @@ static void note_seq(struct delivery *delivery) {
 
 /* Before what is committed now is delivered. */
 static void note_held(struct delivery *delivery) {
-    int64_t now_us = now().mono_us;
+    int64_t now_us = reactor_now().mono_us;
     bool waits = outbox_bytes(delivery->outbox) > 0;
     if (waits && now_us - delivery->committed_us >= CORE_HELD_US)
         core_shell(delivery->core)->held_us = now_us;

@@ -1,5 +1,7 @@
 #include "common/histogram.h"
 
+#include "common/order.h"
+
 static const int64_t bounds_us[HISTOGRAM_PLACES] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000,
     50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, INT64_MAX};
 
@@ -10,5 +12,5 @@ void histogram_add(struct histogram *h, int64_t us) {
     while (us > bounds_us[place])
         place++;
     h->counts[place]++;
-    h->sum_us += us > 0 ? us : 0;
+    h->sum_us += order_max(us, 0);
 }

@@ -1,13 +1,13 @@
 #include "common/timeline.h"
 
+#include "common/order.h"
 #include "common/tree_append.h"
 
 #include <stddef.h>
 
 static int timeline_compare(const struct timeline_entry *a, const struct timeline_entry *b) {
-    if (a->due_us != b->due_us)
-        return a->due_us < b->due_us ? -1 : 1;
-    return a->order < b->order ? -1 : a->order > b->order;
+    int order = order_compare(a->due_us, b->due_us);
+    return order != 0 ? order : order_compare(a->order, b->order);
 }
 
 RB_GENERATE(timeline_tree, timeline_entry, link, timeline_compare)

@@ -17,7 +17,7 @@
 struct timeline_entry {
     RB_ENTRY(timeline_entry) link;
     int64_t due_us;
-    uint64_t order; /* entries of one time come in the order in which they were set */
+    int64_t order; /* entries of one time come in the order in which they were set */
     bool set;
 };
 
@@ -26,7 +26,7 @@ RB_HEAD(timeline_tree, timeline_entry);
 struct timeline {
     struct timeline_tree tree;
     struct timeline_entry *last;
-    uint64_t next_order;
+    int64_t next_order;
 };
 
 /* The object of `type` whose member `member` is the entry. */

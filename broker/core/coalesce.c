@@ -2,6 +2,7 @@
 
 #include "broker/core/fanout.h"
 #include "broker/core/jobs.h"
+#include "common/order.h"
 #include "common/protocol/result.h"
 #include "common/tree_append.h"
 
@@ -14,12 +15,8 @@ static const void *probing(const struct job *job) {
 
 /* Identical traces stand side by side, in the order of their acceptance. */
 static int compare(const struct job *a, const struct job *b) {
-    if (a->probing_size != b->probing_size)
-        return a->probing_size < b->probing_size ? -1 : 1;
-    int order = memcmp(probing(a), probing(b), a->probing_size);
-    if (order != 0)
-        return order;
-    return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
+    int order = order_compare_bytes(probing(a), a->probing_size, probing(b), b->probing_size);
+    return order != 0 ? order : order_compare(a->ticket, b->ticket);
 }
 
 RB_PROTOTYPE(probing_tree, job, by_probing, compare)

@@ -9,6 +9,7 @@
 #include "broker/core/streams.h"
 #include "common/logfmt.h"
 #include "common/mem.h"
+#include "common/order.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -65,14 +66,14 @@ void core_to_worker(struct core *c, const struct worker *worker, const struct se
 /* ---- events ----------------------------------------------------------------------------- */
 
 void core_client_message(struct core *c, const struct core_peer *peer, const void *bytes,
-    size_t size, const struct core_time *now) {
+    size_t size, const struct instant *now) {
     c->now = *now;
     requests_handle(c, peer, bytes, size);
     recent_trim(c);
 }
 
 void core_client_frames(
-    struct core *c, const struct core_peer *peer, unsigned frames, const struct core_time *now) {
+    struct core *c, const struct core_peer *peer, unsigned frames, const struct instant *now) {
     struct wire_error err;
     c->now = *now;
     c->counters.requests++;
@@ -82,7 +83,7 @@ void core_client_frames(
 }
 
 void core_worker_message(struct core *c, const struct core_peer *peer, const void *bytes,
-    size_t size, const struct core_time *now) {
+    size_t size, const struct instant *now) {
     struct wire_error err;
     struct session_msg msg;
     c->now = *now;
@@ -120,7 +121,7 @@ void core_worker_frames(struct core *c, const struct core_peer *peer, unsigned f
 }
 
 void core_undelivered(struct core *c, enum core_side side, const struct core_peer *peer,
-    const void *bytes, size_t size, enum core_sent sent, const struct core_time *now) {
+    const void *bytes, size_t size, enum core_sent sent, const struct instant *now) {
     struct wire_error err;
     struct session_msg msg;
     c->now = *now;
@@ -169,7 +170,7 @@ void core_connection(struct core *c, bool began) {
 /* ---- life ------------------------------------------------------------------------------- */
 
 struct core *core_new(
-    const struct core_config *config, const struct core_sink *sink, const struct core_time *now) {
+    const struct core_config *config, const struct core_sink *sink, const struct instant *now) {
     struct core *c = mem_new(1, sizeof *c);
     c->config = *config;
     c->sink = *sink;
@@ -236,7 +237,7 @@ static void alive(struct core *c) {
     c->next_alive_us = c->now.mono_us + CORE_ALIVE_US;
 }
 
-void core_tick(struct core *c, const struct core_time *now) {
+void core_tick(struct core *c, const struct instant *now) {
     c->now = *now;
     struct timeline_entry *due;
     while ((due = timeline_pop(&c->worker_times, now->mono_us)) != NULL)
@@ -251,8 +252,8 @@ void core_tick(struct core *c, const struct core_time *now) {
 
 int64_t core_next(struct core *c) {
     int64_t job = timeline_next(&c->job_times), worker = timeline_next(&c->worker_times);
-    int64_t first = job < worker ? job : worker;
-    return first < c->next_alive_us ? first : c->next_alive_us;
+    int64_t first = order_min(job, worker);
+    return order_min(first, c->next_alive_us);
 }
 
 void core_drain(struct core *c) {
@@ -264,7 +265,7 @@ void core_drain(struct core *c) {
 
 bool core_drained(const struct core *c) { return c->draining && c->running == 0; }
 
-void core_shutdown(struct core *c, const struct core_time *now) {
+void core_shutdown(struct core *c, const struct instant *now) {
     c->now = *now;
     c->draining = true;
     jobs_end_all(c);

@@ -7,6 +7,7 @@
 #define HOPMQ_CORE_H
 
 #include "broker/core/records.h"
+#include "common/instant.h"
 
 #define CORE_MAX_RUNS 3            /* starts of one trace at workers */
 #define CORE_MAX_RETURNS 10        /* times that workers may hand one trace back */
@@ -47,12 +48,6 @@ struct core_config {
     int64_t first_lease;   /* 1..2^62, at random, so that leases of two epochs do not meet */
     const char *results[CORE_MAX_RESULT_ENDPOINTS]; /* endpoints to subscribe to */
     int result_count;
-};
-
-/* Both clocks at one event: decisions use the first, results show the second. */
-struct core_time {
-    int64_t mono_us;
-    int64_t wall_us;
 };
 
 /* Who asked: a routing id, of the submit or the workers socket `socket`. */
@@ -96,7 +91,7 @@ struct core_sink {
 };
 
 struct core *core_new(
-    const struct core_config *config, const struct core_sink *sink, const struct core_time *now);
+    const struct core_config *config, const struct core_sink *sink, const struct instant *now);
 void core_destroy(struct core **core);
 
 /* What the store has of an earlier start, before any other event: streams first, traces in the
@@ -104,26 +99,25 @@ void core_destroy(struct core **core);
 void core_restore_stream(struct core *core, const char *name, int64_t seq);
 void core_restore_trace(struct core *core, const struct record_trace *trace);
 void core_restore_member(struct core *core, const struct record_result *result);
-void core_restored(struct core *core, const struct core_time *now);
+void core_restored(struct core *core, const struct instant *now);
 
 /* A message of one frame from a client or a worker. */
 void core_client_message(struct core *core, const struct core_peer *peer, const void *bytes,
-    size_t size, const struct core_time *now);
+    size_t size, const struct instant *now);
 void core_worker_message(struct core *core, const struct core_peer *peer, const void *bytes,
-    size_t size, const struct core_time *now);
+    size_t size, const struct instant *now);
 
 /* A message of the wrong number of frames. */
 void core_client_frames(
-    struct core *core, const struct core_peer *peer, unsigned frames, const struct core_time *now);
+    struct core *core, const struct core_peer *peer, unsigned frames, const struct instant *now);
 void core_worker_frames(struct core *core, const struct core_peer *peer, unsigned frames);
 
 /* The store's answer to sink.read. */
-void core_answer(
-    struct core *core, const struct record_answer *answer, const struct core_time *now);
+void core_answer(struct core *core, const struct record_answer *answer, const struct instant *now);
 
 /* A message that could not be sent, with the bytes that the sink was given. */
 void core_undelivered(struct core *core, enum core_side side, const struct core_peer *peer,
-    const void *bytes, size_t size, enum core_sent sent, const struct core_time *now);
+    const void *bytes, size_t size, enum core_sent sent, const struct instant *now);
 
 /* So many messages were dropped whose peers did not read, and that nobody goes on from. */
 void core_dropped(struct core *core, enum core_side side, int64_t count);
@@ -136,7 +130,7 @@ void core_refuse(struct core *core, const char *reason, const char *message);
 /* Connections of an endpoint that began or ended; shown in stats. */
 void core_connection(struct core *core, bool began);
 
-void core_tick(struct core *core, const struct core_time *now);
+void core_tick(struct core *core, const struct instant *now);
 
 /* When core_tick() wants to be called next, on the monotonic clock. */
 int64_t core_next(struct core *core);
@@ -148,7 +142,7 @@ void core_drain(struct core *core);
 bool core_drained(const struct core *core);
 
 /* Ends all traces that are left, with stop `cancelled`: of a broker whose store ends with it. */
-void core_shutdown(struct core *core, const struct core_time *now);
+void core_shutdown(struct core *core, const struct instant *now);
 
 /* What the shell knows; counts are shown in stats. */
 struct core_shell {

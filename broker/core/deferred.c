@@ -47,7 +47,7 @@ static int compare_rows(const void *a, const void *b) {
     return order != 0 ? order : ((*x)->result == NULL) - ((*y)->result == NULL);
 }
 
-void core_answer(struct core *c, const struct record_answer *answer, const struct core_time *now) {
+void core_answer(struct core *c, const struct record_answer *answer, const struct instant *now) {
     struct deferred *deferred = TAILQ_FIRST(&c->deferred);
     c->now = *now;
     if (deferred == NULL || deferred->ticket != answer->ticket)

@@ -5,6 +5,7 @@
 #include "broker/core/quarantine.h"
 #include "common/decimal.h"
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/tree_append.h"
 
 #include <stdlib.h>
@@ -17,8 +18,7 @@ int64_t fairqueue_order(const struct job *job) {
 
 /* No subqueue has two parts of one whole: they are for different workers. */
 static int compare_order(const struct job *a, const struct job *b) {
-    int64_t x = fairqueue_order(a), y = fairqueue_order(b);
-    return x < y ? -1 : x > y;
+    return order_compare(fairqueue_order(a), fairqueue_order(b));
 }
 
 static int compare_virtual_time(const struct subqueue *a, const struct subqueue *b) {
@@ -46,6 +46,7 @@ RB_PROTOTYPE(submitter_subqueue_tree, subqueue, by_requirement, compare_requirem
 RB_GENERATE(submitter_subqueue_tree, subqueue, by_requirement, compare_requirement)
 RB_PROTOTYPE(submitter_tree, submitter, by_tag, compare_tag)
 RB_GENERATE(submitter_tree, submitter, by_tag, compare_tag)
+ORDER_FIND_TEXT(submitter_tree, submitter, by_tag, tag)
 
 /* ---- submitters and subqueues ------------------------------------------------------------------
  */
@@ -60,14 +61,6 @@ const char *fairqueue_tag(const struct core_peer *peer, char tag[FAIRQUEUE_TAG_B
     }
     *at = '\0';
     return tag;
-}
-
-static struct submitter *find_submitter(struct core *c, const char *tag) {
-    struct submitter *at = RB_ROOT(&c->submitters);
-    int order;
-    while (at != NULL && (order = strcmp(tag, at->tag)) != 0)
-        at = order < 0 ? RB_LEFT(at, by_tag) : RB_RIGHT(at, by_tag);
-    return at;
 }
 
 static struct submitter *new_submitter(struct core *c, const char *tag) {
@@ -98,12 +91,13 @@ static struct subqueue *get_subqueue(struct core *c, struct submitter *submitter
 }
 
 bool fairqueue_full(struct core *c, const char *tag) {
-    return c->submitter_count >= CORE_MAX_SUBMITTERS && find_submitter(c, tag) == NULL;
+    return c->submitter_count >= CORE_MAX_SUBMITTERS &&
+           submitter_tree_find(&c->submitters, tag) == NULL;
 }
 
 void fairqueue_join(
     struct core *c, struct job *job, const char *tag, struct requirement *requirement) {
-    struct submitter *submitter = find_submitter(c, tag);
+    struct submitter *submitter = submitter_tree_find(&c->submitters, tag);
     if (submitter == NULL)
         submitter = new_submitter(c, tag);
     job->subqueue = get_subqueue(c, submitter, requirement, job->priority);

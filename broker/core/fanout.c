@@ -6,6 +6,7 @@
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/protocol/result.h"
 
 #include <stdio.h>
@@ -54,7 +55,7 @@ void fanout_add_part(struct core *c, struct job *whole, struct job *part) {
 int64_t fanout_expected_parts(const struct job *whole) {
     int64_t most = whole->fanout_limit > 0 ? whole->fanout_limit : CORE_MAX_PARTS;
     int64_t there = whole->subqueue->requirement->serving;
-    return there < most ? there : most;
+    return order_min(there, most);
 }
 
 void fanout_start(struct core *c, struct job *whole) {

@@ -5,6 +5,7 @@
 #include "broker/core/quarantine.h"
 #include "broker/core/sessions.h"
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/protocol/result.h"
 
 #include <assert.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 
 static int compare(const struct lease *a, const struct lease *b) {
-    return a->number < b->number ? -1 : a->number > b->number;
+    return order_compare(a->number, b->number);
 }
 
 RB_PROTOTYPE(run_tree, lease, by_number, compare)
@@ -100,7 +101,7 @@ void leases_give(struct core *c, struct worker *w, struct job *job) {
         &(struct session_msg){.op = SESSION_TRACE,
             .lease = job->lease->number,
             .run = job->run,
-            .deadline_ms = left_ms > 0 ? left_ms : 0,
+            .deadline_ms = order_max(left_ms, 0),
             .trace_bytes = job->trace,
             .trace_size = job->trace_size});
 }
@@ -150,7 +151,7 @@ void leases_sweep(struct core *c, struct worker *w, int64_t age_us) {
     int64_t left_us = c->shell.held_us;
     for (; job != NULL; job = before) {
         before = TAILQ_PREV(job, job_list, link);
-        int64_t since_us = job->lease->given_us > left_us ? job->lease->given_us : left_us;
+        int64_t since_us = order_max(job->lease->given_us, left_us);
         if (job->lease->listed != w->heartbeats && c->now.mono_us - since_us >= age_us) {
             c->counters.leases_lost++;
             jobs_requeue(c, job);

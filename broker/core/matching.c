@@ -4,6 +4,7 @@
 #include "broker/core/jobs.h"
 #include "broker/core/sessions.h"
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/protocol/labels.h"
 #include "common/protocol/request.h"
 
@@ -20,9 +21,7 @@ struct match {
 };
 
 static int compare_key(const struct requirement *a, const struct requirement *b) {
-    if (a->key_size != b->key_size)
-        return a->key_size < b->key_size ? -1 : 1;
-    return memcmp(a->key, b->key, a->key_size);
+    return order_compare_bytes(a->key, a->key_size, b->key, b->key_size);
 }
 
 static int compare_load(const struct match *a, const struct match *b) {

@@ -6,12 +6,12 @@
 #include "broker/core/matching.h"
 #include "broker/core/queue.h"
 #include "broker/core/sessions.h"
+#include "common/order.h"
 
 static int compare(const struct job *a, const struct job *b) {
     if (a->priority != b->priority)
         return a->priority - b->priority;
-    int64_t x = fairqueue_order(a), y = fairqueue_order(b);
-    return x < y ? -1 : x > y;
+    return order_compare(fairqueue_order(a), fairqueue_order(b));
 }
 
 RB_PROTOTYPE(quarantined_tree, job, by_order, compare)

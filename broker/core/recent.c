@@ -3,6 +3,7 @@
 #include "broker/core/jobs.h"
 
 #include "broker/core/requests.h"
+#include "common/order.h"
 
 /* Its place in the list says when it ended, `done_mark` what the store had been given by then. */
 void recent_add(struct core *c, struct job *job) {
@@ -22,7 +23,7 @@ static void forget(struct core *c, struct job *job) {
 
 void recent_trim(struct core *c) {
     const struct deferred *asked = TAILQ_FIRST(&c->deferred);
-    int64_t most = c->config.keep_results < CORE_RECENT ? c->config.keep_results : CORE_RECENT;
+    int64_t most = order_min(c->config.keep_results, CORE_RECENT);
     while (c->recent_count > most || c->recent_bytes > CORE_RECENT_BYTES) {
         struct job *oldest = TAILQ_FIRST(&c->recent);
         /* The answer that is on its way does not know of it, so we must. */

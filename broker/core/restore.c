@@ -86,7 +86,7 @@ void core_restore_member(struct core *c, const struct record_result *result) {
         c, whole, fanout_part_worker(result->id), result_stop_of(&c->doc.root), result->seq);
 }
 
-void core_restored(struct core *c, const struct core_time *now) {
+void core_restored(struct core *c, const struct instant *now) {
     struct job *job, *next;
     struct worker *w;
     c->now = *now;

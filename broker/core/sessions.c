@@ -5,6 +5,7 @@
 #include "broker/core/matching.h"
 #include "broker/core/quarantine.h"
 #include "common/mem.h"
+#include "common/order.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -16,11 +17,8 @@
 #define CONTEST_US 10000000
 
 static int compare_peer_ids(const struct peer_id *a, const struct peer_id *b) {
-    if (a->socket != b->socket)
-        return a->socket < b->socket ? -1 : 1;
-    if (a->size != b->size)
-        return a->size < b->size ? -1 : 1;
-    return memcmp(a->bytes, b->bytes, a->size);
+    int order = order_compare(a->socket, b->socket);
+    return order != 0 ? order : order_compare_bytes(a->bytes, a->size, b->bytes, b->size);
 }
 
 static int compare_peer(const struct worker *a, const struct worker *b) {
@@ -35,7 +33,7 @@ static int compare_name(const struct worker *a, const struct worker *b) {
  * can have one name for a moment, but never one peer. */
 int sessions_compare_load(const struct worker *a, const struct worker *b) {
     int64_t x = a->running * b->capacity, y = b->running * a->capacity;
-    return x != y ? (x < y ? -1 : 1) : compare_peer(a, b);
+    return x != y ? order_compare(x, y) : compare_peer(a, b);
 }
 
 RB_PROTOTYPE(worker_peer_tree, worker, by_peer, compare_peer)

@@ -48,7 +48,7 @@ RB_HEAD(stream_tree, stream);
 struct core {
     struct core_config config;
     struct core_sink sink;
-    struct core_time now; /* of the event that is being handled */
+    struct instant now; /* of the event that is being handled */
     int64_t started_us;
     int64_t seq, number, next_lease;
     uint64_t next_id;

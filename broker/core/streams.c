@@ -1,6 +1,7 @@
 #include "broker/core/streams.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/protocol/request.h"
 
 #include <stdlib.h>
@@ -12,17 +13,10 @@ static int compare(const struct stream *a, const struct stream *b) {
 
 RB_PROTOTYPE(stream_tree, stream, by_name, compare)
 RB_GENERATE(stream_tree, stream, by_name, compare)
-
-static struct stream *find(struct core *c, const char *name) {
-    struct stream *at = RB_ROOT(&c->streams);
-    int order;
-    while (at != NULL && (order = strcmp(name, at->name)) != 0)
-        at = order < 0 ? RB_LEFT(at, by_name) : RB_RIGHT(at, by_name);
-    return at;
-}
+ORDER_FIND_TEXT(stream_tree, stream, by_name, name)
 
 struct stream *streams_get(struct core *c, const char *name) {
-    struct stream *stream = find(c, name);
+    struct stream *stream = stream_tree_find(&c->streams, name);
     if (stream != NULL || c->stream_count >= CORE_MAX_STREAMS)
         return stream;
     size_t size = strlen(name) + 1;
@@ -34,7 +28,7 @@ struct stream *streams_get(struct core *c, const char *name) {
 }
 
 bool streams_full(struct core *c, const char *name) {
-    return c->stream_count >= CORE_MAX_STREAMS && find(c, name) == NULL;
+    return c->stream_count >= CORE_MAX_STREAMS && stream_tree_find(&c->streams, name) == NULL;
 }
 
 void streams_count(struct core *c, struct stream *stream) {

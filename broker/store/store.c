@@ -3,6 +3,7 @@
 
 #include "common/logfmt.h"
 #include "common/mem.h"
+#include "common/order.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -35,8 +36,8 @@ static bool compare_with_mark(struct store *s, struct store_mark *mark) {
         s->path, said.batch - mark->batch, said.seq > mark->seq ? said.seq - mark->seq : 0,
         said.number > mark->number ? said.number - mark->number : 0, said.seq);
     mark->batch = said.batch;
-    mark->seq = said.seq > mark->seq ? said.seq : mark->seq;
-    mark->number = said.number > mark->number ? said.number : mark->number;
+    mark->seq = order_max(said.seq, mark->seq);
+    mark->number = order_max(said.number, mark->number);
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "broker/store/store_memory.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/tree_append.h"
 
 #include <bsd/sys/tree.h>
@@ -30,7 +31,7 @@ static int compare_id(const struct kept *a, const struct kept *b) {
 }
 
 static int compare_seq(const struct kept *a, const struct kept *b) {
-    return a->result.seq < b->result.seq ? -1 : a->result.seq > b->result.seq;
+    return order_compare(a->result.seq, b->result.seq);
 }
 
 static int compare_name(const struct memory_stream *a, const struct memory_stream *b) {
@@ -48,6 +49,7 @@ RB_GENERATE(memory_ids, kept, by_id, compare_id)
 RB_GENERATE(memory_seqs, kept, by_seq, compare_seq)
 RB_GENERATE(stream_results, kept, by_stream, compare_seq)
 RB_GENERATE(memory_streams, memory_stream, by_name, compare_name)
+ORDER_FIND_TEXT(memory_streams, memory_stream, by_name, name)
 TREE_APPEND_GENERATE(memory_seqs, kept, by_seq, compare_seq)
 TREE_APPEND_GENERATE(stream_results, kept, by_stream, compare_seq)
 
@@ -87,16 +89,8 @@ void store_memory_destroy(struct store_memory **memory) {
     *memory = NULL;
 }
 
-static struct memory_stream *find_stream(struct store_memory *memory, const char *name) {
-    struct memory_stream *at = RB_ROOT(&memory->streams);
-    int order;
-    while (at != NULL && (order = strcmp(name, at->name)) != 0)
-        at = order < 0 ? RB_LEFT(at, by_name) : RB_RIGHT(at, by_name);
-    return at;
-}
-
 static struct memory_stream *get_stream(struct store_memory *memory, const char *name) {
-    struct memory_stream *stream = find_stream(memory, name);
+    struct memory_stream *stream = memory_streams_find(&memory->streams, name);
     if (stream != NULL)
         return stream;
     size_t size = strlen(name) + 1;
@@ -147,7 +141,7 @@ static struct kept *first_after(struct store_memory *memory, const struct record
     struct kept key = {.result = {.seq = read->after + 1}};
     if (read->stream == NULL)
         return RB_NFIND(memory_seqs, &memory->seqs, &key);
-    struct memory_stream *stream = find_stream(memory, read->stream);
+    struct memory_stream *stream = memory_streams_find(&memory->streams, read->stream);
     return stream != NULL ? RB_NFIND(stream_results, &stream->kept, &key) : NULL;
 }
 

@@ -2,6 +2,7 @@
 
 #include "broker/store/store_schema.h"
 #include "broker/store/store_sum.h"
+#include "common/order.h"
 
 #include <string.h>
 
@@ -110,7 +111,7 @@ static int look_for_stream(struct store_reads *r, const struct record_read *read
     int code = read_number(r, READS_STREAM_ID, &stream);
     if (code == SQLITE_OK)
         code = read_number(r, READS_SEQ, &seq);
-    pieces->next = (read->after > first_seq ? read->after : first_seq) / STORE_PIECE;
+    pieces->next = order_max(read->after, first_seq) / STORE_PIECE;
     pieces->last = stream > 0 ? seq / STORE_PIECE : -1;
     (void)sqlite3_bind_int64(r->sql[READS_STREAM], 2, stream);
     (void)sqlite3_bind_int64(r->sql[READS_STREAM], 3, -1);

@@ -2,6 +2,7 @@
 
 #include "clients/cli/output.h"
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/protocol/request.h"
 #include "common/runtime/sock.h"
 
@@ -216,15 +217,13 @@ static int64_t silence_at(const struct connection *c) {
     return c->pings_stopped || c->unanswered_us == 0 ? INT64_MAX : c->unanswered_us + SILENCE_US;
 }
 
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static int64_t next(void *context) {
     struct connection *c = context;
-    int64_t at = min64(min64(silence_at(c), c->give_up_us), c->send_at_us);
+    int64_t at = order_min(order_min(silence_at(c), c->give_up_us), c->send_at_us);
     if (!c->pings_stopped)
-        at = min64(at, c->ping_at_us);
+        at = order_min(at, c->ping_at_us);
     if (c->up && c->events.next != NULL)
-        at = min64(at, c->events.next(c->events.context));
+        at = order_min(at, c->events.next(c->events.context));
     return at;
 }
 

@@ -1,5 +1,7 @@
 #include "clients/cli/feed.h"
 
+#include "common/order.h"
+
 static enum feed_verdict feed_ask(struct feed *feed, int64_t seq, int64_t stream_seq) {
     feed->target = seq;
     feed->stream_target = stream_seq;
@@ -119,5 +121,5 @@ int64_t feed_give_up(struct feed *feed) {
     if (feed->stream != NULL)
         missed = feed->stream_last >= 0 ? feed->stream_target - feed->stream_last : 1;
     go_on_behind_target(feed);
-    return missed > 1 ? missed : 1;
+    return order_max(missed, 1);
 }

@@ -1,6 +1,7 @@
 #include "clients/cli/replay_request.h"
 
 #include "clients/cli/reply.h"
+#include "common/order.h"
 #include "common/protocol/request.h"
 
 #include <bsd/stdlib.h>
@@ -22,7 +23,7 @@ static void replay_request_send_now(struct replay_request *request) {
 void replay_request_send(struct replay_request *request, int64_t after, int64_t limit) {
     request->req++;
     request->after = after;
-    request->limit = limit < REQUEST_MAX_ITEMS ? limit : REQUEST_MAX_ITEMS;
+    request->limit = order_min(limit, REQUEST_MAX_ITEMS);
     request->waiting = true;
     connection_give_up_after(request->connection, ANSWER_US, SILENT);
     replay_request_send_now(request);

@@ -1,6 +1,7 @@
 #include "clients/cli/submission_state.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -198,29 +199,27 @@ bool submission_poll(struct submission *s, int64_t now_us, msgpack_sbuffer *out)
     return batch != NULL;
 }
 
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
 int64_t submission_next(const struct submission *s) {
     int64_t next = submission_next_held(s);
     const struct submission_item *item;
     bool unused = false;
     for (size_t i = 0; i < SUBMISSION_BATCHES; i++) {
         if (s->batches[i].req != 0)
-            next = min64(next, s->batches[i].sent_us + RESEND_US);
+            next = order_min(next, s->batches[i].sent_us + RESEND_US);
         else
             unused = true;
     }
     if (!TAILQ_EMPTY(&s->pending)) {
         if (unused)
-            next = min64(next, s->hold_until_us);
+            next = order_min(next, s->hold_until_us);
         if (s->busy_since_us != 0)
-            next = min64(next, s->busy_since_us + s->busy_timeout_us);
+            next = order_min(next, s->busy_since_us + s->busy_timeout_us);
     }
     if ((item = TAILQ_FIRST(&s->waiting)) != NULL)
-        next = min64(next, item->due_us);
+        next = order_min(next, item->due_us);
     TAILQ_FOREACH(item, &s->waiting, link)
     if (!item->fetched)
-        return min64(next, item->due_us - FETCH_BEFORE_US);
+        return order_min(next, item->due_us - FETCH_BEFORE_US);
     return next;
 }
 

@@ -1,6 +1,7 @@
 #include "clients/cli/submission_item.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ static int submission_item_compare(struct submission_item *a, struct submission_
 /* RB_GENERATE_STATIC of libbsd needs an attribute macro that glibc does not have. */
 RB_GENERATE_INTERNAL(submission_item_tree, submission_item, node, submission_item_compare,
     __attribute__((unused)) static)
+ORDER_FIND_TEXT(submission_item_tree, submission_item, node, id)
 
 struct submission_item *submission_item_new(const char *target, const char *id, unsigned line) {
     size_t size = strlen(target) + 1;
@@ -39,18 +41,18 @@ void submission_item_remove(struct submission_item_tree *tree, struct submission
 
 struct submission_item *submission_item_find(
     struct submission_item_tree *tree, const msgpack_object *message, bool *part) {
-    struct submission_item key = {.line = 0};
+    char key[TRACE_ID_BYTES + 1];
     const msgpack_object *id = wire_find(message, "id");
     if (id == NULL || id->type != MSGPACK_OBJECT_STR)
         return NULL;
     const char *slash = memchr(id->via.str.ptr, '/', id->via.str.size);
     size_t size = slash != NULL ? (size_t)(slash - id->via.str.ptr) : id->via.str.size;
-    if (size >= sizeof key.id)
+    if (size >= sizeof key)
         return NULL;
-    memcpy(key.id, id->via.str.ptr, size);
-    key.id[size] = '\0';
+    memcpy(key, id->via.str.ptr, size);
+    key[size] = '\0';
     *part = slash != NULL;
-    return RB_FIND(submission_item_tree, tree, &key);
+    return submission_item_tree_find(tree, key);
 }
 
 bool submission_item_has_part(const struct submission_item *item, int64_t seq) {

@@ -3,6 +3,7 @@
 #include "clients/cli/submission_state.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/protocol/result.h"
 
 #include <stdlib.h>
@@ -87,7 +88,7 @@ int64_t submission_next_held(const struct submission *s) {
     const struct submission_item *item;
     TAILQ_FOREACH(item, &s->held, by_held) {
         int64_t at = item->fetch_req == 0 ? 0 : item->held_until_us;
-        next = at < next ? at : next;
+        next = order_min(at, next);
     }
     return next;
 }

@@ -2,6 +2,7 @@
 
 #include "clients/cli/connection.h"
 #include "clients/cli/output.h"
+#include "common/order.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -218,7 +219,7 @@ static void on_restart(void *context) {
 static int64_t submit_run_on_next(void *context) {
     const struct run *run = context;
     int64_t next = submission_next(run->submission);
-    return run->interrupted && run->stop_us < next ? run->stop_us : next;
+    return run->interrupted ? order_min(run->stop_us, next) : next;
 }
 
 static void submit_run_on_tick(void *context, int64_t now_us) {

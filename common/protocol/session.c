@@ -1,5 +1,7 @@
 #include "common/protocol/session.h"
 
+#include "common/order.h"
+
 #include <string.h>
 
 static const char *const op_names[] = {
@@ -252,8 +254,7 @@ bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_erro
 }
 
 int64_t session_version(const struct session_msg *msg) {
-    int64_t highest =
-        msg->version_max < SESSION_VERSION_MAX ? msg->version_max : SESSION_VERSION_MAX;
+    int64_t highest = order_min(msg->version_max, SESSION_VERSION_MAX);
     return highest >= msg->version_min && highest >= SESSION_VERSION_MIN ? highest : 0;
 }
 

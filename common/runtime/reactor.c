@@ -1,6 +1,7 @@
 #include "common/runtime/reactor.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -78,14 +79,14 @@ static void settle(struct reactor *r) {
         return;
     int64_t due_us = r->next(r->tick_context), now_us = clock_us(CLOCK_MONOTONIC);
     if (due_us <= now_us) {
-        histogram_add(&r->lag, now_us - (due_us > r->asked_us ? due_us : r->asked_us));
+        histogram_add(&r->lag, now_us - order_max(due_us, r->asked_us));
         r->tick(r->tick_context);
     }
     r->asked_us = now_us;
     if (r->stopped)
         return;
     int64_t next = r->next(r->tick_context);
-    arm(r, next < 1 ? 1 : next);
+    arm(r, order_max(next, 1));
 }
 
 static void on_timer(void *context, int fd, short events) {
@@ -213,7 +214,7 @@ static void gather(struct reactor *r) {
     if (r->taken <= 1)
         return;
     int64_t rest_us = (clock_us(CLOCK_MONOTONIC) - r->woken_us) * REACTOR_REST;
-    int64_t until_us = r->woken_us + (rest_us < r->gather_us ? rest_us : r->gather_us);
+    int64_t until_us = r->woken_us + order_min(rest_us, r->gather_us);
     const struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
     (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }

@@ -7,6 +7,7 @@
  * Without PER_S, 10 traces a worker are on their way: how many a second go through. With it, they
  * are submitted at that rate, and the times are those from a result's leaving its worker to its
  * coming to its subscriber: each result carries its time. Prints one JSON object. */
+#include "common/order.h"
 #include "tests/bench/peer.h"
 #include "tests/bench/zmtp.h"
 
@@ -194,8 +195,7 @@ static bool finished(const struct bench *b) {
 }
 
 static int compare(const void *a, const void *b) {
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
+    return order_compare(*(const int32_t *)a, *(const int32_t *)b);
 }
 
 #define OP(size, name) "\x82\xa1v\x01\xa2op" size name

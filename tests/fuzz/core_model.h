@@ -98,7 +98,7 @@ struct stream_count {
 
 struct model {
     struct core *core;
-    struct core_time now;
+    struct instant now;
     bool quiet; /* nothing but alive messages since the core was looked at */
     enum takes client_takes[CLIENTS], worker_takes[WORKERS];
     struct unsent *unsent[MAX_UNSENT]; /* the core is to be told */
@@ -860,7 +860,7 @@ static inline void model_open(struct model *m, int64_t max_queued, int endpoints
         .result_count = endpoints};
     const struct core_sink sink = {m, model_to_client, model_to_worker, model_publish,
         model_keep_trace, model_keep_run, model_keep_result, model_read_store, model_say};
-    m->now = (struct core_time){1000000, EPOCH + 1000000};
+    m->now = (struct instant){1000000, EPOCH + 1000000};
     m->draining = m->suspicious = false;
     m->promise_count = m->nameless = m->stream_count = m->given_count = 0;
     m->unsent_count = m->asked_store_count = 0;

@@ -1,5 +1,6 @@
 /* The prober's output: the framer must cut the same lines wherever the reads are cut, and what
  * the parser accepts must be within the ranges that the wire protocol allows. */
+#include "common/hash.h"
 #include "worker/probing/mtr_line.h"
 
 #include <stdio.h>
@@ -35,15 +36,13 @@ static void check_reply(const struct mtr_reply *r) {
 
 /* A sum over all lines, so that two ways of cutting can be compared. */
 static uint64_t add_line(uint64_t sum, const char *line, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ (unsigned char)line[i]) * UINT64_C(0x100000001b3);
-    return (sum ^ 0x100) * UINT64_C(0x100000001b3);
+    return hash_bytes(hash_bytes(sum, line, size), "\n", 1);
 }
 
 /* Feeds the stream in reads of `step` bytes. */
 static uint64_t feed(const uint8_t *stream, size_t size, size_t step, uint64_t *overlong) {
     struct mtr_framer framer = {.used = 0};
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    uint64_t sum = HASH_START;
     for (size_t at = 0; at < size; at += step) {
         size_t left = size - at < step ? size - at : step, length;
         const char *bytes = (const char *)stream + at, *line;

@@ -95,7 +95,7 @@ char *sim_text(struct sim *sim, const char *text);
 void sim_free_memory(struct sim *sim);
 
 const char *sim_name(int process);
-struct core_time sim_time(const struct sim *sim, int process);
+struct instant sim_time(const struct sim *sim, int process);
 void sim_die(struct sim *sim, int process);
 
 /* A line of the transcript. */

@@ -112,7 +112,7 @@ static const char *receiver(const struct sim *s, const struct core_peer *peer) {
 static void send_to_peer(struct sim *s, const struct outbox_message *m) {
     bool client = m->kind == OUTBOX_CLIENT;
     enum core_sent why = CORE_GONE;
-    struct core_time now = sim_time(s, BROKER);
+    struct instant now = sim_time(s, BROKER);
     if (s->verbose) {
         char who[32];
         (void)snprintf(who, sizeof who, "to %s:", receiver(s, &m->peer));
@@ -207,12 +207,12 @@ static void wake(struct sim *s, const struct event *event) {
     if (event->number != s->processes[BROKER].timer_us)
         return;
     s->processes[BROKER].timer_us = NEVER;
-    struct core_time now = sim_time(s, BROKER);
+    struct instant now = sim_time(s, BROKER);
     core_tick(s->broker.core, &now);
     settle(s);
 }
 
-static void restore(struct sim *s, const struct core_time *now) {
+static void restore(struct sim *s, const struct instant *now) {
     struct core *core = s->broker.core;
     const struct disk *d = &s->disk;
     for (int i = 0; i < d->stream_count; i++)
@@ -231,7 +231,7 @@ void broker_start(struct sim *s) {
     p->up = true;
     if (sim_chance(s, 30))
         p->mono_us = sim_draw(s, 1000 * SECOND) - s->now_us; /* the host was started again */
-    struct core_time now = sim_time(s, BROKER);
+    struct instant now = sim_time(s, BROKER);
     struct disk_start start = disk_open(s, now.wall_us);
     struct core_config config = {.name = "b1",
         .version = "0",
@@ -264,7 +264,7 @@ void broker_start(struct sim *s) {
 void broker_message(struct sim *s, int process, uint32_t number, const void *bytes, size_t size) {
     unsigned char id[5] = {0};
     memcpy(id + 1, &number, sizeof number);
-    struct core_time now = sim_time(s, BROKER);
+    struct instant now = sim_time(s, BROKER);
     /* One client has a REQ. */
     const struct core_peer peer = {id, sizeof id, 0, process == CLIENT + 2};
     sim_say_message(s, sim_name(process), bytes, size);
@@ -278,7 +278,7 @@ void broker_message(struct sim *s, int process, uint32_t number, const void *byt
 void broker_committed(struct sim *s) { settle(s); }
 
 void broker_answer(struct sim *s, const struct record_answer *answer) {
-    struct core_time now = sim_time(s, BROKER);
+    struct instant now = sim_time(s, BROKER);
     SAY(s, "  answer to %" PRIu64 ": %zu", answer->ticket, answer->count);
     core_answer(s->broker.core, answer, &now);
     settle(s);

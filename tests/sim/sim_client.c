@@ -1,5 +1,6 @@
 #include "tests/sim/sim.h"
 
+#include "common/order.h"
 #include "common/protocol/trace.h"
 
 /* A question that was not answered so long is asked again. */
@@ -208,8 +209,7 @@ static void pack(struct sim *s, struct ask *ask) {
 static void ask_now(struct sim *s, struct ask *ask) {
     pack(s, ask);
     ask->tries++;
-    ask->next_us =
-        s->now_us + SILENCE_US + sim_draw(s, SILENCE_US * (ask->tries < 4 ? ask->tries : 4));
+    ask->next_us = s->now_us + SILENCE_US + sim_draw(s, SILENCE_US * order_min(ask->tries, 4));
     (void)net_to_broker(s, ask->client, s->out.data, s->out.size);
 }
 

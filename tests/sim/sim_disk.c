@@ -1,3 +1,4 @@
+#include "common/order.h"
 #include "tests/sim/sim.h"
 
 /* Reads that the broker may have held at a time: a bound that shows growth without end. */
@@ -132,7 +133,7 @@ static void answer_reads(struct sim *s) {
         }
         *at = read->next;
         int64_t at_us = s->now_us + sim_draw(s, s->mix.commit_us);
-        s->disk.answer_us = at_us > s->disk.answer_us ? at_us : s->disk.answer_us;
+        s->disk.answer_us = order_max(at_us, s->disk.answer_us);
         sim_at(s, s->disk.answer_us, BROKER, answer, read, 0);
     }
 }

@@ -1,3 +1,4 @@
+#include "common/order.h"
 #include "tests/sim/sim.h"
 
 #include "common/mem.h"
@@ -122,7 +123,7 @@ void sim_wake(
     if (mono_us == NEVER)
         return;
     int64_t at_us = mono_us - p->mono_us;
-    at_us = at_us < s->now_us ? s->now_us : at_us;
+    at_us = order_max(at_us, s->now_us);
     if (at_us >= p->timer_us)
         return;
     p->timer_us = at_us;
@@ -156,9 +157,9 @@ const char *sim_name(int process) {
     return names[process];
 }
 
-struct core_time sim_time(const struct sim *s, int process) {
+struct instant sim_time(const struct sim *s, int process) {
     const struct process *p = &s->processes[process];
-    return (struct core_time){s->now_us + p->mono_us, WALL + s->now_us + p->wall_us};
+    return (struct instant){s->now_us + p->mono_us, WALL + s->now_us + p->wall_us};
 }
 
 void sim_die(struct sim *s, int process) {

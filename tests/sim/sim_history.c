@@ -1,3 +1,5 @@
+#include "common/hash.h"
+#include "common/order.h"
 #include "tests/sim/sim.h"
 
 #include "common/protocol/result.h"
@@ -43,7 +45,6 @@ static const msgpack_object *read_map(
 /* Of all but `req`, which is the asker's. */
 static uint64_t hash_of(struct sim *s, const msgpack_object *map) {
     msgpack_packer pk;
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
     msgpack_sbuffer_clear(&s->scratch);
     msgpack_packer_init(&pk, &s->scratch, msgpack_sbuffer_write);
     for (uint32_t i = 0; i < map->via.map.size; i++)
@@ -51,9 +52,7 @@ static uint64_t hash_of(struct sim *s, const msgpack_object *map) {
             msgpack_pack_object(&pk, map->via.map.ptr[i].key);
             msgpack_pack_object(&pk, map->via.map.ptr[i].val);
         }
-    for (size_t i = 0; i < s->scratch.size; i++)
-        hash = (hash ^ (unsigned char)s->scratch.data[i]) * UINT64_C(1099511628211);
-    return hash;
+    return hash_bytes(HASH_START, s->scratch.data, s->scratch.size);
 }
 
 /* ---- results ---------------------------------------------------------------------------- */
@@ -257,7 +256,7 @@ static void check_times(
     const msgpack_object *map =
         read_map(s, &s->inner, trace->record.trace, trace->record.trace_size);
     const struct broker *b = &s->broker;
-    int64_t from_us = trace->kept_us > b->started_us ? trace->kept_us : b->started_us;
+    int64_t from_us = order_max(trace->kept_us, b->started_us);
     int64_t due_us = from_us + map_int(s, map, "deadline_ms") * MS + MAX_LATE_US;
     int64_t resumed_us = s->processes[BROKER].resumed_us + 100 * MS;
     KEEP(s, kept_us <= due_us || kept_us <= resumed_us, "%s ends %" PRId64 " ms late", fact->id,

@@ -34,10 +34,7 @@ struct worker {
 
 static struct worker *worker_of(struct sim *s, int process) { return s->workers[process - WORKER]; }
 
-static struct instant worker_time(const struct worker *w) {
-    struct core_time t = sim_time(w->sim, w->process);
-    return (struct instant){t.mono_us, t.wall_us};
-}
+static struct instant worker_time(const struct worker *w) { return sim_time(w->sim, w->process); }
 
 static bool dies(struct worker *w) {
     if (!w->dead && w->crash_in > 0 && --w->crash_in == 0) {

@@ -7,6 +7,7 @@
  * beginning. Prints one JSON object. */
 #include "broker/store/store.h"
 #include "common/mem.h"
+#include "common/order.h"
 #include "tests/store/sample.h"
 
 #include <bsd/stdlib.h>
@@ -126,8 +127,7 @@ static void on_stream(void *context, const char *name, int64_t seq) {
 }
 
 static int compare(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
+    return order_compare(*(const int64_t *)a, *(const int64_t *)b);
 }
 
 static void store_begin(struct bench *b, const char *path, int64_t keep) {

@@ -16,7 +16,7 @@
 #include <string.h>
 
 static struct core *core;
-static struct core_time now;
+static struct instant now;
 static struct transcript log_text; /* what the broker sent since it was last compared */
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
@@ -247,7 +247,7 @@ static void start(int64_t max_queued) {
         .first_lease = 100,
         .results = {"ipc://r"},
         .result_count = 1};
-    now = (struct core_time){1000000, 5000000};
+    now = (struct instant){1000000, 5000000};
     core = core_new(&config, &sink, &now);
 }
 
@@ -263,7 +263,7 @@ static inline void restart(int64_t down_ms) {
         .results = {"ipc://r"},
         .result_count = 1};
     core_destroy(&core);
-    now = (struct core_time){77000000, now.wall_us + down_ms * 1000};
+    now = (struct instant){77000000, now.wall_us + down_ms * 1000};
     for (size_t i = 0; i < kept_trace_count; i++)
         if (kept_traces[i].record.number > config.number)
             config.number = kept_traces[i].record.number;

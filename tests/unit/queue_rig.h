@@ -25,7 +25,7 @@ struct given {
 
 struct rig {
     struct core *core;
-    struct core_time now;
+    struct instant now;
     struct wire_doc doc;
     msgpack_sbuffer bytes;
     struct given given[RIG_GIVEN];
@@ -110,7 +110,7 @@ static inline void rig_open(struct rig *rig, int64_t max_queued) {
     const struct core_sink sink = {rig, rig_to_client, rig_to_worker, rig_publish, rig_keep_trace,
         rig_keep_run, rig_keep_result, rig_read, rig_say};
     memset(rig, 0, sizeof *rig);
-    rig->now = (struct core_time){1000000, 5000000};
+    rig->now = (struct instant){1000000, 5000000};
     rig->core = core_new(&config, &sink, &rig->now);
     msgpack_sbuffer_init(&rig->bytes);
     assert_true(wire_doc_init(&rig->doc));

@@ -413,7 +413,7 @@ static void start_as_documented(void) {
         .results = {"tcp://127.0.0.1:7702"},
         .result_count = 1};
     core_destroy(&core);
-    now = (struct core_time){1000000, 1700000000000001};
+    now = (struct instant){1000000, 1700000000000001};
     core = core_new(&config, &sink, &now);
 }
 

@@ -11,7 +11,7 @@
 #define READER_VALUES 1048576 /* what our own client takes at most */
 
 static struct core *core;
-static struct core_time now = {1000000, 5000000};
+static struct instant now = {1000000, 5000000};
 static struct wire_doc doc;
 static msgpack_sbuffer bytes;
 static unsigned results, unreadable; /* of results, in any form */

@@ -1,5 +1,6 @@
 /* mux: many traces over one prober, on a clock of our own. The transcript shows what the mux
  * does; probes are numbered in the order in which they were sent. */
+#include "common/order.h"
 #include "tests/unit/check.h"
 
 #include "common/timeline.h"
@@ -697,8 +698,7 @@ static void tokens_of_nobody(void **state) {
 }
 
 static int by_value(const void *a, const void *b) {
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return x < y ? -1 : x > y;
+    return order_compare(*(const int32_t *)a, *(const int32_t *)b);
 }
 
 /* 60,000 probes, and no token twice: an answer that comes very late finds nobody. */

@@ -446,12 +446,11 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
 void mux_tick(struct mux *m, int64_t now_us) {
     struct timeline_entry *due;
     while ((due = timeline_pop(&m->patience, now_us)) != NULL)
-        job_due(m, (struct mux_job *)due, now_us);
+        job_due(m, TIMELINE_OWNER(due, struct mux_job, patience), now_us);
     while ((due = timeline_pop(&m->settled, now_us)) != NULL)
         slot_due(m, (struct slot *)due);
     while ((due = timeline_pop(&m->deadlines, now_us)) != NULL) {
-        struct mux_job *job =
-            (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, deadline));
+        struct mux_job *job = TIMELINE_OWNER(due, struct mux_job, deadline);
         tracer_end(job->tracer, STOP_DEADLINE, NULL, "");
         follow_up(m, job, now_us);
     }

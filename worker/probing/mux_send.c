@@ -220,7 +220,7 @@ static void set_wake(struct mux *m, struct mux_job *job, int64_t now_us) {
 void mux_send_due(struct mux *m, int64_t now_us) {
     struct timeline_entry *due;
     while ((due = timeline_pop(&m->wakes, now_us)) != NULL)
-        mux_ready(m, (struct mux_job *)(void *)((char *)due - offsetof(struct mux_job, wake)));
+        mux_ready(m, TIMELINE_OWNER(due, struct mux_job, wake));
     give_turns(m, now_us);
     while (may_send(m) && pace_ready(&m->pace, now_us)) {
         if (!number_free(m, now_us))

@@ -1,6 +1,7 @@
 #include "worker/session/names.h"
 
 #include "common/mem.h"
+#include "common/order.h"
 #include "common/timeline.h"
 #include "worker/session/name_cache.h"
 
@@ -125,7 +126,7 @@ void names_answer(struct names *n, const struct addr *addr, enum names_outcome o
         return;
     int64_t keep_s = outcome == NAMES_FAILED ? NAMES_FAILED_S : NAMES_NONE_S;
     if (outcome == NAMES_NAMED)
-        keep_s = ttl_s < NAMES_MIN_S ? NAMES_MIN_S : ttl_s > NAMES_MAX_S ? NAMES_MAX_S : ttl_s;
+        keep_s = order_min(order_max(ttl_s, NAMES_MIN_S), NAMES_MAX_S);
     else
         name = "";
     n->counters.refused += outcome == NAMES_REFUSED;

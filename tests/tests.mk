@@ -14,6 +14,9 @@ $(PURE_LIBRARY): $(PURE_OBJECTS)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$@ $^ $(ALL_LDLIBS) \
 	  $(JANSSON) $(RESOLV) -o $@
 
+# The store on disks that fail, and driven by hand.
+STORE_TESTS := $(BUILD)/tests/store-faults $(BUILD)/tests/store-drive
+
 .PHONY: test unit-programs process-programs replay-programs
 test: deps
 	@$(MAKE) --no-print-directory all unit-programs process-programs sim-program
@@ -36,8 +39,7 @@ $(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_slices.c) \
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 
-# The store on disks that fail, and driven by hand; tests/process/test_store.py runs them.
-STORE_TESTS := $(BUILD)/tests/store-faults $(BUILD)/tests/store-drive
+# tests/process/test_store.py runs these.
 $(BUILD)/tests/store-faults: $(call obj,tests/store/faults.c tests/store/fault_vfs.c)
 $(BUILD)/tests/store-drive: $(call obj,tests/store/drive.c)
 $(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJECTS)

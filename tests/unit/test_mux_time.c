@@ -1,6 +1,7 @@
 /* mux: answers that come late or twice, a prober that lags, and clocks that are set. */
 #include "tests/unit/mux_rig.h"
 
+#include "worker/probing/answer.h"
 #include "worker/probing/prober_health.h"
 
 static char A[] = "A";
@@ -130,7 +131,7 @@ static void the_clock_was_set(void **state) {
     (void)state;
     struct trace t = one_hop();
     static const int64_t steps_us[] = {
-        MUX_CLOCK_STEP_US, 3600 * SECOND, -MUX_CLOCK_STEP_US, -3600 * SECOND};
+        ANSWER_CLOCK_STEP_US, 3600 * SECOND, -ANSWER_CLOCK_STEP_US, -3600 * SECOND};
     for (size_t i = 0; i < 4; i++) {
         struct rig *rig = sent_one(&t);
         rig->now_us += 5 * MS;
@@ -147,7 +148,7 @@ static void the_clock_was_set(void **state) {
     }
     /* what clocks drift is no step */
     struct rig *rig = sent_one(&t);
-    set_wall(rig, MUX_CLOCK_STEP_US - 1);
+    set_wall(rig, ANSWER_CLOCK_STEP_US - 1);
     rig->now_us += 5 * MS;
     answer(rig, 0, "reply", 5 * MS);
     assert_int_equal(shown(rig, "A ends: reached, 1 sent"), 1);
@@ -186,7 +187,7 @@ static void silence_that_is_told_too_early(void **state) {
     expect(rig, "");
     assert_int_equal(rig->sent, 2);
     rig->now_us +=
-        2 * SECOND - MUX_CLOCK_STEP_US; /* by a loop that is a little early, it is true */
+        2 * SECOND - ANSWER_CLOCK_STEP_US; /* by a loop that is a little early, it is true */
     say(rig, 1, "no-reply");
     tick(rig);
     assert_int_equal(rig->sent, 3);

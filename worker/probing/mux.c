@@ -342,41 +342,6 @@ void mux_seq_checked(struct mux *m, uint16_t port, int64_t now_us) {
 
 /* ---- what comes back -------------------------------------------------------------------- */
 
-/* The prober measures with the wall clock, and somebody may have set it: then times are wrong,
- * and silence may be said too early. */
-static bool is_untimed(struct mux *m, const struct slot *slot, const struct mux_job *job,
-    const struct mtr_reply *reply, int64_t now_us) {
-    int64_t out_us = now_us - slot->sent_us, step_us = m->wall_offset_us - slot->wall_offset_us;
-    if (reply->addr.af == 0)
-        return strcmp(reply->word, "no-reply") == 0 &&
-               out_us < job->probe.timeout_s * INT64_C(1000000) - MUX_CLOCK_STEP_US;
-    if (step_us >= MUX_CLOCK_STEP_US || step_us <= -MUX_CLOCK_STEP_US)
-        m->counters.clock_steps++;
-    else if (reply->rtt_us > out_us + MUX_CLOCK_STEP_US)
-        m->counters.impossible_times++;
-    else
-        return false;
-    return true;
-}
-
-static void slot_reply(
-    struct mux *m, const struct slot *slot, const struct mtr_reply *reply, int64_t now_us) {
-    struct mux_job *job = slot->job;
-    bool has_answer = reply->addr.af != 0, untimed = is_untimed(m, slot, job, reply, now_us);
-    unsigned flags =
-        prober_health_lag_us(&m->health, now_us) > PROBER_HEALTH_LAG_US ? HOP_PROBER_LAG : 0;
-    if (slot->settled) {
-        bool taken = has_answer && !untimed && tracer_late(job->tracer, slot->probe, reply, flags);
-        m->counters.late_taken += taken;
-        m->counters.late_replies += has_answer && !taken;
-    } else if (untimed) {
-        tracer_untimed(job->tracer, slot->probe, reply);
-    } else {
-        tracer_answer(job->tracer, slot->probe, reply, has_answer ? flags : 0);
-    }
-    follow_up(m, job, now_us);
-}
-
 /* True if the mux asked for it. */
 static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
     if (token == MTR_TOKEN_SEQ_CHECK && m->seq_checks_out > 0) {
@@ -400,16 +365,66 @@ static bool sent_again(const struct slot *slot, int64_t now_us) {
     return slot->kind == SLOT_TCP_LIKE && now_us - slot->sent_us >= TRACER_SYN_AGAIN_US;
 }
 
-/* What may be an earlier answer to its number, repeated, is not taken; who waits for it asks again.
- * False: it is to be believed. */
-static bool suspected_duplicate(struct mux *m, const struct slot *slot, int64_t now_us) {
-    if (slot->job != NULL && !slot->settled) {
-        if (!tracer_doubted(slot->job->tracer, slot->probe))
-            return false;
-        follow_up(m, slot->job, now_us);
+/* Flags of an answer that is reported just now. */
+static unsigned lag_flags(const struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
+    bool lags = prober_health_lag_us(&m->health, now_us) > PROBER_HEALTH_LAG_US;
+    return lags && reply->addr.af != 0 ? HOP_PROBER_LAG : 0;
+}
+
+/* A suspected duplicate is believed once its hop has been asked again for that as often as it may.
+ */
+static enum answer_trust trust_of(const struct mux *m, const struct slot *slot,
+    const struct mtr_reply *reply, bool repeats, int64_t now_us) {
+    if (repeats && !slot->settled)
+        repeats = tracer_may_doubt(slot->job->tracer, slot->probe);
+    return answer_trust(&(struct answer_facts){.reply = reply,
+        .repeats = repeats,
+        .out_us = now_us - slot->sent_us,
+        .timeout_us = slot->job->probe.timeout_s * INT64_C(1000000),
+        .clock_step_us = m->wall_offset_us - slot->wall_offset_us});
+}
+
+/* The prober's line for a probe that its trace waits for. */
+static void answer_in_time(struct mux *m, const struct slot *slot, const struct mtr_reply *reply,
+    enum answer_trust trust, int64_t now_us) {
+    struct tracer *tracer = slot->job->tracer;
+    switch (trust) {
+    case ANSWER_SOUND:
+        tracer_answer(tracer, slot->probe, reply, lag_flags(m, reply, now_us));
+        break;
+    case ANSWER_DUPLICATE:
+        tracer_doubted(tracer, slot->probe);
+        break;
+    case ANSWER_CLOCK_STEP:
+    case ANSWER_IMPOSSIBLE_TIME:
+    case ANSWER_EARLY_SILENCE:
+        tracer_untimed(tracer, slot->probe, reply);
+        break;
     }
-    m->counters.duplicates_suspected++;
-    return true;
+}
+
+/* The same after the trace's own time for the probe: only a sound answer can still be of use. */
+static void answer_too_late(struct mux *m, const struct slot *slot, const struct mtr_reply *reply,
+    enum answer_trust trust, int64_t now_us) {
+    bool has_answer = reply->addr.af != 0;
+    if (has_answer && trust == ANSWER_SOUND &&
+        tracer_late(slot->job->tracer, slot->probe, reply, lag_flags(m, reply, now_us)))
+        m->counters.late_taken++;
+    else if (trust != ANSWER_DUPLICATE)
+        m->counters.late_replies += has_answer;
+}
+
+static void job_reply(struct mux *m, const struct slot *slot, const struct mtr_reply *reply,
+    bool repeats, int64_t now_us) {
+    enum answer_trust trust = trust_of(m, slot, reply, repeats, now_us);
+    m->counters.duplicates_suspected += trust == ANSWER_DUPLICATE;
+    m->counters.clock_steps += trust == ANSWER_CLOCK_STEP;
+    m->counters.impossible_times += trust == ANSWER_IMPOSSIBLE_TIME;
+    if (slot->settled)
+        answer_too_late(m, slot, reply, trust, now_us);
+    else
+        answer_in_time(m, slot, reply, trust, now_us);
+    follow_up(m, slot->job, now_us);
 }
 
 bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
@@ -420,11 +435,11 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         m->counters.bad_tokens++;
         return false;
     }
-    bool has_answer = reply->addr.af != 0, repeated = false;
+    bool has_answer = reply->addr.af != 0, repeats = false;
     const struct slot was = *slot;
     slot_release(m, slot);
     if (reply->class != MTR_SILENT && !sent_again(&was, now_us))
-        repeated = !sequence_answered(&m->sequence, was.position, &reply->addr, now_us);
+        repeats = !sequence_answered(&m->sequence, was.position, &reply->addr, now_us);
     if (was.kind == SLOT_TCP_LIKE && (strcmp(reply->word, "address-in-use") == 0 ||
                                          strcmp(reply->word, "address-not-available") == 0))
         sequence_went_round(&m->sequence);
@@ -432,10 +447,10 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     m->counters.no_replies += !has_answer;
     if (has_answer) /* even if it is a suspected duplicate: that is no loss */
         first_hops_answered(&m->first_hops, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
-    if (repeated && suspected_duplicate(m, &was, now_us))
-        return true;
     if (was.job != NULL)
-        slot_reply(m, &was, reply, now_us);
+        job_reply(m, &was, reply, repeats, now_us);
+    else if (repeats)
+        m->counters.duplicates_suspected++;
     else
         m->counters.late_replies += has_answer;
     return true;

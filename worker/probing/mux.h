@@ -34,10 +34,6 @@
  * prober's own timeout. */
 #define MUX_GRACE_US 2000000
 
-/* How far the wall clock, by which the prober measures, may move against the monotonic one while
- * a probe is out before its answer is untimed. */
-#define MUX_CLOCK_STEP_US 1000
-
 /* A probe waits for its turn at a router near by for so many times its own timeout. */
 #define MUX_FIRST_HOPS_PATIENCE 4
 

@@ -4,6 +4,7 @@
 #define HOPMQ_MUX_STATE_H
 
 #include "common/timeline.h"
+#include "worker/probing/answer.h"
 #include "worker/probing/distance.h"
 #include "worker/probing/first_hops.h"
 #include "worker/probing/flows.h"

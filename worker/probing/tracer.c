@@ -306,13 +306,13 @@ void tracer_untimed(struct tracer *t, unsigned index, const struct mtr_reply *re
         tracer_heard(t, index, verdict, reply, -1, HOP_CLOCK_STEP);
 }
 
-bool tracer_doubted(struct tracer *t, unsigned index) {
-    struct hop *hop = hop_of(t, t->records[index].ttl);
-    if (hop->doubts == TRACER_MAX_DOUBTS)
-        return false;
-    hop->doubts++;
+bool tracer_may_doubt(const struct tracer *t, unsigned index) {
+    return t->hops[t->records[index].ttl - t->first_ttl].doubts < TRACER_MAX_DOUBTS;
+}
+
+void tracer_doubted(struct tracer *t, unsigned index) {
+    hop_of(t, t->records[index].ttl)->doubts++;
     tracer_lost(t, index);
-    return true;
 }
 
 bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply, unsigned flags) {

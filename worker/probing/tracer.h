@@ -74,10 +74,11 @@ void tracer_answer(
 /* The same, where its time cannot be trusted at all: the hop is asked again. */
 void tracer_untimed(struct tracer *tracer, unsigned index, const struct mtr_reply *reply);
 
-/* The prober's line may be the answer to another probe, repeated: the hop is asked again. False,
- * and nothing is done, if this one was asked again for that so often in a row that it is to be
- * believed. */
-bool tracer_doubted(struct tracer *tracer, unsigned index);
+/* The prober's line may be the answer to another probe, repeated: the hop is asked again. That is
+ * done TRACER_MAX_DOUBTS times in a row at most: when tracer_may_doubt() is false, the answer is to
+ * be believed. */
+bool tracer_may_doubt(const struct tracer *tracer, unsigned index);
+void tracer_doubted(struct tracer *tracer, unsigned index);
 
 /* The trace's own time for the probe is over. */
 void tracer_timeout(struct tracer *tracer, unsigned index);

@@ -121,7 +121,7 @@ static void hold(struct tracer *t, unsigned index) {
     int ttl = t->records[index].ttl;
     struct hop *hop = hop_of(t, ttl);
     t->records[index].state = RECORD_HELD;
-    hop->holds = true;
+    hop->confirmation = CONFIRM_HELD;
     hop->doubts = 0;
     hop->held = index;
     if (ttl < t->held_ttl)
@@ -129,17 +129,16 @@ static void hold(struct tracer *t, unsigned index) {
 }
 
 /* The held answer of a ttl is believed, or turns out not to be the target's. */
-static void let_go(struct tracer *t, int ttl, bool true_answer) {
+static void let_go(struct tracer *t, int ttl, bool sure) {
     struct hop *hop = hop_of(t, ttl);
     struct record *record = &t->records[hop->held];
-    hop->holds = false;
+    hop->confirmation = sure ? CONFIRM_SURE : CONFIRM_PAIRED;
     hop->unconfirmed = 0;
     t->held_ttl = NO_END;
     for (int at = t->max_ttl; at >= t->floor; at--)
-        if (hop_of(t, at)->holds)
+        if (hop_of(t, at)->confirmation == CONFIRM_HELD)
             t->held_ttl = at;
-    if (true_answer) {
-        hop->confirmed = true;
+    if (sure) {
         hop->sent += record->confirms;
         record->confirms = false;
         believe(t, record);
@@ -158,7 +157,7 @@ static void tracer_silent(
     struct hop *hop = hop_of(t, record->ttl);
     if (record->confirms) {
         make_void(t, record);
-        if (hop->holds && ++hop->unconfirmed == TRACER_CONFIRMATIONS)
+        if (hop->confirmation == CONFIRM_HELD && ++hop->unconfirmed == TRACER_CONFIRMATIONS)
             let_go(t, record->ttl, true);
         advance(t);
         return;
@@ -189,19 +188,27 @@ static void fill_in(struct tracer *t, struct record *record, enum hop_verdict ve
         record->flags |= HOP_SYN_RETRANSMIT;
 }
 
+/* True for an answer whose hop has all that it needs. A probe that was sent to confirm another one
+ * counts as an attempt only if its own answer is needed. */
+static bool surplus(const struct tracer *t, const struct hop *hop, const struct record *record) {
+    bool enough = hop->answered >= t->probes;
+    if (record->confirms)
+        return enough || hop->confirmation == CONFIRM_SURE || hop->sent >= t->attempts;
+    return enough && hop->confirmation != CONFIRM_OPEN;
+}
+
 static void tracer_heard(struct tracer *t, unsigned index, enum hop_verdict verdict,
     const struct mtr_reply *reply, int64_t rtt_us, unsigned flags) {
     struct record *record = tracer_take(t, index);
     struct hop *hop = hop_of(t, record->ttl);
     fill_in(t, record, verdict, reply, rtt_us, flags);
-    if (t->tcp_like && verdict == HOP_REPLY && !hop->confirmed && !hop->holds) {
+    if (t->tcp_like && verdict == HOP_REPLY && hop->confirmation < CONFIRM_HELD) {
         hold(t, index);
         return;
     }
-    if (hop->holds)
+    if (hop->confirmation == CONFIRM_HELD)
         let_go(t, record->ttl, verdict == HOP_REPLY);
-    bool surplus = hop->answered >= t->probes || hop->sent >= t->attempts;
-    if (record->confirms ? hop->confirmed || surplus : hop->twin && hop->answered >= t->probes) {
+    if (surplus(t, hop, record)) {
         make_void(t, record); /* it has done what it was sent for */
     } else {
         hop->sent += record->confirms;

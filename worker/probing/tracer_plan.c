@@ -19,7 +19,7 @@ int tracer_last_ttl(const struct tracer *t) {
 }
 
 static bool wants_probe(const struct tracer *t, const struct hop *hop) {
-    if (hop->holds)
+    if (hop->confirmation == CONFIRM_HELD)
         return hop->outstanding == 0;
     return hop->answered + hop->outstanding < t->probes && hop->sent < t->attempts;
 }
@@ -81,12 +81,12 @@ static int pick_in_window(const struct tracer *t, const struct tracer_may *may) 
 
 /* Where a TCP-like trace's target is thought to be, its answer will have to be confirmed: an idle
  * worker need not wait for that answer. */
-static bool wants_twin(const struct tracer *t) {
+static bool wants_pair(const struct tracer *t) {
     if (!t->tcp_like || t->distance < t->floor || t->distance > tracer_last_ttl(t))
         return false;
     const struct hop *hop = hop_at(t, t->distance);
     return hop->sent == 1 && hop->sent < t->attempts && hop->outstanding == 1 &&
-           hop->repeats == 0 && !hop->twin;
+           hop->repeats == 0 && hop->confirmation == CONFIRM_OPEN;
 }
 
 /* The ttl to send next, or 0. Ahead, a hop is asked once: what it needs besides can wait. */
@@ -107,7 +107,7 @@ static int pick(const struct tracer *t, const struct tracer_may *may) {
     bool confirm = t->held_ttl <= tracer_last_ttl(t) && wants_probe(t, hop_at(t, t->held_ttl));
     if (confirm && !is_held(may, t->held_ttl))
         return t->held_ttl;
-    return may->ahead && wants_twin(t) && !is_held(may, t->distance) ? t->distance : 0;
+    return may->ahead && wants_pair(t) && !is_held(may, t->distance) ? t->distance : 0;
 }
 
 int tracer_held(const struct tracer *t, const struct tracer_may *may) {
@@ -138,8 +138,9 @@ bool tracer_next(struct tracer *t, const struct tracer_may *may, unsigned *index
     if (chosen == 0)
         return false;
     struct hop *hop = &t->hops[chosen - t->first_ttl];
-    bool confirms = hop->holds || !wants_probe(t, hop);
-    hop->twin |= confirms;
+    bool confirms = hop->confirmation == CONFIRM_HELD || !wants_probe(t, hop);
+    if (confirms && hop->confirmation == CONFIRM_OPEN)
+        hop->confirmation = CONFIRM_PAIRED;
     hop->sent += !confirms;
     hop->outstanding++;
     if (hop->first_sent_us < 0)

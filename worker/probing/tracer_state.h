@@ -7,17 +7,25 @@
 
 #define NO_END 256 /* beyond every ttl */
 
+/* Whether the target is known to answer at a ttl. Over TCP and SCTP its answer is believed only
+ * when a second one has come, or when TRACER_CONFIRMATIONS more probes got none: mtr-packet may
+ * have taken a router's time exceeded for it. */
+enum confirmation {
+    CONFIRM_OPEN,   /* no answer of the target has come */
+    CONFIRM_PAIRED, /* the same, and a second probe was sent without waiting for the first */
+    CONFIRM_HELD,   /* an answer, in `held`, is to be confirmed */
+    CONFIRM_SURE,   /* the target does answer at this ttl */
+};
+
 /* One ttl. It is open once a probe was sent, and settled when nothing more can change it. */
 struct hop {
     int64_t first_sent_us; /* since the trace's start; -1: not yet */
-    unsigned held;         /* the index of its record */
+    unsigned held;         /* the index of the record that CONFIRM_HELD is about */
     unsigned responder;    /* that of the first answer of a router, and 1; 0: none */
     uint8_t sent, answered, outstanding, repeats;
-    uint8_t unconfirmed; /* confirmations that got no answer */
-    uint8_t doubts;      /* in a row, of answers that may have been another probe's */
-    bool holds : 1;      /* an answer that is to be confirmed, in `held` */
-    bool confirmed : 1;  /* the target does answer at this ttl */
-    bool twin : 1;       /* it was asked twice at once, to save a round trip */
+    uint8_t confirmation; /* enum confirmation */
+    uint8_t unconfirmed;  /* probes sent to confirm `held` that got no answer */
+    uint8_t doubts;       /* in a row, of answers that may have been another probe's */
 };
 
 /* What a record of the probe list is. */

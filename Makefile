@@ -77,7 +77,9 @@ help:
 	@printf '%s\n' \
 	  'make                     build into build/' \
 	  'make trace TARGET=HOST   install what is missing, build, trace, leave nothing running' \
-	  'make test                the same, then all tests' \
+	  'make test                the same, then all tests, the long proofs in small' \
+	  'make proof               the long proofs at full size' \
+	  'make mutants             changes of one line that a test must notice; SAMPLE=12 draws some' \
 	  'make demo                a trace and a live stream in a simulated internet, no network needed' \
 	  'make run                 a broker and one worker a core, until Ctrl-C' \
 	  'make deps                install what is missing (Debian, apt-get)' \

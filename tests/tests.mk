@@ -1,5 +1,6 @@
-# Everything that `make test` runs, the simulation and the fuzzers.
+# What `make test` and `make proof` run, the simulation, the fuzzers and the mutants.
 #
+# `make test` runs everything, the long proofs in small; `make proof` runs those at full size.
 # Unit tests link the pure modules only, that of the reactor the reactor too: what needs a socket is
 # tested with the running programs.
 
@@ -14,17 +15,18 @@ $(PURE_LIBRARY): $(PURE_OBJECTS)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$@ $^ $(ALL_LDLIBS) \
 	  $(JANSSON) $(RESOLV) -o $@
 
-# The store on disks that fail, and driven by hand.
-STORE_TESTS := $(BUILD)/tests/store-faults $(BUILD)/tests/store-drive
-
-.PHONY: test unit-programs process-programs replay-programs
-test: deps
+.PHONY: test proof test-programs unit-programs process-programs replay-programs
+test: test-programs
+	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run test $(BUILD) $(SANITIZED)
+proof: test-programs
+	@$(MAKE) --no-print-directory mutant-programs mutant-process-programs
+	@$(PYTHON) tests/run proof $(BUILD) $(SANITIZED)
+test-programs: deps
+	@$(MAKE) -s --no-print-directory $(BUILD)/promtool || echo 'promtool is not to be had here'
 	@$(MAKE) --no-print-directory all unit-programs process-programs sim-program
 	@$(MAKE) --no-print-directory $(SAN_FLAGS) unit-programs replay-programs sim-program
-	@PURE_OBJECTS="$(PURE_OBJECTS)" $(PYTHON) tests/run $(BUILD) $(SANITIZED)
 
 unit-programs: $(UNIT_TESTS)
-process-programs: $(UNPROTECTED) $(STORE_TESTS) $(WALLCLOCK)
 $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
@@ -40,6 +42,7 @@ $(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_slices.c) \
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(WORKER_LDLIBS) -o $@
 
 # tests/process/test_store.py runs these.
+STORE_TESTS := $(BUILD)/tests/store-faults $(BUILD)/tests/store-drive
 $(BUILD)/tests/store-faults: $(call obj,tests/store/faults.c tests/store/fault_vfs.c)
 $(BUILD)/tests/store-drive: $(call obj,tests/store/drive.c)
 $(STORE_TESTS): $(call obj,tests/store/rig.c tests/store/sample.c) $(STORE_OBJECTS)
@@ -63,6 +66,7 @@ sim: $(SIM)
 	$(SIM) --seeds $(SEEDS)
 sim-mutants: $(SIM)
 	$(PYTHON) tests/sim/mutants.py $(BUILD)
+process-programs: $(UNPROTECTED) $(STORE_TESTS) $(WALLCLOCK)
 $(WALLCLOCK): tests/process/wallclock.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) -shared -fPIC $< -o $@
@@ -92,7 +96,8 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 # To check metrics with. Its package is none of DEBS, since that would start a server.
 $(BUILD)/promtool:
 	@mkdir -p $@.deb
-	cd $@.deb && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .
+	cd $@.deb && { apt-get download -qq prometheus || \
+	  { apt-get update -qq && apt-get download -qq prometheus; }; } && dpkg -x prometheus_*.deb .
 	mv $@.deb/usr/bin/promtool $@ && rm -r $@.deb
 
 # Mutants: tests/mutants/run.py says how. All programs of tests are built with sanitizers, linked to

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import msgpack
 
@@ -17,7 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
 from measure import Row, alone, interleaved, ratio  # noqa: E402
 from system import BUILD, Process, System, program, until  # noqa: E402
-from test_million import FEW, MANY, Bench, batches, name  # noqa: E402
+import test_million  # noqa: E402
+from test_million import FEW, batches, name  # noqa: E402
 
 TRACES = {"memory": 200000, "file": 120000}
 CROWD_TRACES = {"memory": 80000, "file": 50000}
@@ -25,6 +27,7 @@ JOBS = {"memory": 150000, "file": 6000}
 PEERS = 1000  # workers, and as many subscribers
 PACED_S = 4
 SAMPLES = 50  # of FEW traces each, with few and with many queued
+MANY = 1_000_000  # traces queued
 TIMEOUT = 90
 
 
@@ -143,10 +146,18 @@ def run_s(pid):
 class Queue:
     """A broker that has so many queued, and takes FEW more now and then."""
 
-    def __init__(self, system, store, requests):
-        self.bench = Bench(system, store)
-        self.bench.submit(requests)
+    def __init__(self, system, store, many):
+        self.queue = test_million.Queue(system, store, many)
+        self.queue.submit(batches(many))
+        self.many = many
         self.next = MANY
+
+    def us(self, op):
+        """Of one status, cancel or dispatch, among those that are spread over the queue."""
+        self.many -= max(1, self.many // (SAMPLES + 1)) if op == "cancel" else 0
+        started = time.perf_counter()
+        getattr(self.queue, op)(self.many - 1)
+        return (time.perf_counter() - started) * 1e6
 
     def accepted_per_s(self):
         """Of the broker's own time: it does not depend on who else is on the machine."""
@@ -154,33 +165,46 @@ class Queue:
         self.next += FEW
         traces = [{"id": i, "target": "192.0.2.1", "deadline_ms": 86400000} for i in ids]
         request = msgpack.packb({"v": 1, "op": "submit", "traces": traces})
-        client, pid = self.bench.client, self.bench.broker.pid
+        client, pid = self.queue.client, self.queue.broker.pid
         before = run_s(pid)
         client.send_raw(request)
         assert client.receive()["ids"] == ids
         used = run_s(pid) - before
         client.request("cancel", ids=ids)
-        self.bench.beat()
+        self.queue.beat()
         return FEW / used
 
 
+def started_s(queue):
+    """Until a broker that was killed answers again, with all of them in its file."""
+    queue.broker.kill()
+    started = time.perf_counter()
+    queue.start()
+    queue.system.client().request("ping")
+    return time.perf_counter() - started
+
+
 def queue_rows(store):
-    """The rate with a million queued against that with a thousand at most, in turn."""
+    """The same with a million queued as with a thousand at most, in turn."""
     systems = [System(), System()]
     try:
         with Disk() as disk:
             path = [store if store == "memory" else os.path.join(disk, n) for n in ("many", "few")]
-            requests = list(batches())
-            many = Queue(systems[0], path[0], requests)
-            grown = many.bench.bytes_each()
-            few = Queue(systems[1], path[1], requests[:1])
-            few.bench.client.request("cancel", ids=[name(n) for n in range(1, FEW)])
+            many, few = Queue(systems[0], path[0], MANY), Queue(systems[1], path[1], FEW)
+            grown = many.queue.bytes_each()
+            times = {}
+            for op in ("status", "cancel", "dispatch"):
+                sides = {side: functools.partial(queue.us, op)
+                         for side, queue in (("many", many), ("few", few))}
+                times[op] = interleaved(SAMPLES, **sides)
+            few.queue.client.request("cancel", ids=[name(n) for n in range(1, FEW)])
             rates = interleaved(SAMPLES, many=many.accepted_per_s, few=few.accepted_per_s)
+            start_s = started_s(many.queue) if store == "file" else None
     finally:
         for system in systems:
             system.close()
     where = {"memory": "in memory", "file": "synced"}[store]
-    return [
+    rows = [
         alone(f"a million queued, {where}", "resident bytes a trace", [grown], 400),
         ratio(
             f"  accepted with a million queued, {where}",
@@ -191,6 +215,12 @@ def queue_rows(store):
             0.9,
         ),
     ]
+    for op, us in times.items():
+        what = f"  {op} with a million queued, {where}"
+        rows.append(ratio(what, "us", us["many"], us["few"], "a thousand", 2, False))
+    if start_s is not None:
+        rows.append(alone("  started with a million in its file", "s", [start_s], 10))
+    return rows
 
 
 def codec_rows():

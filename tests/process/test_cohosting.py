@@ -6,7 +6,7 @@ their probers have equal pids there, and so, unprotected, equal ICMP ids.
 
 import time
 
-from system import children, until
+from system import children, full_or_small, until
 from truth import tally, traces
 
 # No hop is shared by two paths, so that every answer that is not a probe's own is seen as false.
@@ -17,10 +17,11 @@ INTERNET = [
 ]
 NAMES = [f"w{i}" for i in range(8)]
 CONTAINED = NAMES[:4]
-LIMIT_S = 180
+LIMIT_S = 1200
+TRACES = full_or_small(13334, 1200)  # of each protocol
+ANSWERS = 15  # at least, of three traces
 
-# What free slices rest before a worker uses them, and until it has looked for them, with some room.
-REST_S, TAKEN_S = 12, 25
+REST_S = 12  # what free slices rest before a worker uses them
 
 
 def start(system, net, kind):
@@ -74,10 +75,10 @@ def run(system, kind, count):
 
 def test_eight_workers_take_no_hops_from_each_other(system, capsys):
     with capsys.disabled():
-        found, pids = run(system, "hopmq-worker", 13334)
+        found, pids = run(system, "hopmq-worker", TRACES)
     assert found.wrong == [], found.wrong[:20]
     assert len(set(pids)) == len(CONTAINED)
-    assert found.answered > 200000
+    assert found.answered > ANSWERS * TRACES
 
 
 def test_unprotected_workers_take_hops_from_each_other(system, capsys):
@@ -99,6 +100,6 @@ def test_slices_of_a_worker_that_has_gone_are_taken(system):
     until(lambda: "event=slices have=4 of=8" in second.log(), "half of them")
     first.kill()
     gone = time.monotonic()
-    until(lambda: "event=slices have=8 of=8" in second.log(), "the others", TAKEN_S)
+    until(lambda: "event=slices have=8 of=8" in second.log(), "the others")
     assert time.monotonic() - gone >= REST_S
     assert second.log().count("event=slices ") == 2

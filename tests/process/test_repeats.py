@@ -2,12 +2,13 @@
 one's. An idle worker leaves the busy one half of the numbers, so that they come round in less time
 than that: if it took all, more than a hundred hops would be false."""
 
+from system import full_or_small
 from truth import tally, traces
 
 NUMBERS = 32536  # of mtr-packet up to 0.95; later ones have fewer
 INTERNET = ["--seed", "29", "--hops", "8-16", "--rtt-us", "3000", "--duplicate", "20:1000"]
-TRACES = 6000
-LIMIT_S = 120
+TRACES = full_or_small(6000, 2000)
+LIMIT_S = 900
 
 
 def test_no_repeated_answer_is_taken_for_a_new_one(system, capsys):
@@ -33,5 +34,6 @@ def test_no_repeated_answer_is_taken_for_a_new_one(system, capsys):
             f"{found.answered} answers, {found.lost} lost, {len(found.wrong)} false"
         )
     assert found.wrong == [], found.wrong[:20]
-    assert stats["duplicates_suspected"] > 0 and weather["duplicates"] > TRACES
-    assert stats["probes_sent"] + stats["numbers_skipped"] > 3 * NUMBERS
+    assert weather["duplicates"] > TRACES
+    assert stats["duplicates_suspected"] > TRACES / 100
+    assert stats["probes_sent"] + stats["numbers_skipped"] > 3 * NUMBERS * TRACES / 6000

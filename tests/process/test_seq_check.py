@@ -41,7 +41,7 @@ def listeners():
         rows = [line.split() for line in f][1:]
     ports = [int(r[1].split(":")[1], 16) for r in rows if r[1].startswith("0100007F") and r[3] == "0A"]
     return [p for p in ports if 10000 <= p < {FIRST}]
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 180
 while not listeners() and time.monotonic() < deadline:
     pass
 for i in range(500):

@@ -1,14 +1,16 @@
 """A prober that uses its sequence numbers again and again takes no late answer for a new one.
 
 Late answers come while mtr-packet still waits, so that it reports them, or long after it has
-forgotten the probe; repeated ones come at any time. The second worker does nothing but halve the first one's numbers, so that they would come
-round long before that even on a slow machine: without the worker's care some 70 hops are false.
+forgotten the probe; repeated ones come at any time. The second worker does nothing but halve the
+first one's numbers, so that they would come round long before that even on a slow machine: without
+the worker's care some 70 hops of the full proof are false.
 """
 
 import time
 
 import pytest
 
+from system import full_or_small
 from truth import percentile, tally, traces
 
 NUMBERS = 32536  # of mtr-packet up to 0.95; later ones have fewer
@@ -17,7 +19,7 @@ INTERNET = [
     *("--seed", "23", "--hops", "4-12", "--shared-hops", "0", "--rtt-us", "500"),
     *("--duplicate", "5", "--silent-router", "3"),
 ]
-LIMIT_S = 180
+LIMIT_S = 1200
 
 
 def work(count):
@@ -33,7 +35,10 @@ def counted(stats):
     return next(w["stats"] for w in stats["workers"] if w["name"] == "w1")
 
 
-@pytest.mark.parametrize("late_ms, count, reported", [(1900, 2500, 50), (4500, 8500, 0)])
+@pytest.mark.parametrize(
+    "late_ms, count, reported",
+    [(1900, full_or_small(2500, 1000), True), (4500, full_or_small(8500, 1500), False)],
+)
 def test_no_late_answer_is_taken_for_a_new_one(system, capsys, late_ms, count, reported):
     net = system.simnet(*INTERNET, "--late", f"1:{late_ms}", stats=True)
     system.broker("--keep-results", "100")
@@ -66,13 +71,14 @@ def test_no_late_answer_is_taken_for_a_new_one(system, capsys, late_ms, count, r
     assert commands >= count * 6 * NUMBERS / 8500
     assert stats["prober_restarts"] == 0
     assert weather["late"] > count / 8.5 and weather["duplicates"] > count / 1.7
-    assert stats["late_replies"] + stats["late_taken"] > reported
-    # A time so long is that of a late answer, or of one to a second SYN, and is called that.
+    assert not reported or stats["late_replies"] + stats["late_taken"] > count / 50
+    # A time as long as the timeout is that of a late answer, or of one to a second SYN, and is
+    # flagged as such.
     unmarked = [
         (name, hop["ttl"], probe)
         for name, result in results.items()
         for hop in result["hops"]
         for probe in hop["probes"]
-        if (probe["rtt_us"] or 0) > 900000 and not probe.get("flags")
+        if (probe["rtt_us"] or 0) > TIMEOUT_MS * 1000 and not probe.get("flags")
     ]
     assert unmarked == [], unmarked[:20]

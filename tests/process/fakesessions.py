@@ -12,6 +12,7 @@ class FakeSessions:
     def __init__(self, system):
         self.system = system
         self.socket = None
+        self.results = set()  # the leases of those that have come
         self.bind()
 
     def bind(self):
@@ -30,11 +31,15 @@ class FakeSessions:
     def say(self, op, **fields):
         self.send(msgpack.packb({"v": 1, "op": op, **fields}))
 
-    def welcome(self):
+    def welcome(self, heartbeat_ms=1000):
         """Waits for a hello; the session is open then."""
         hello = self.expect("hello")
-        self.say("welcome", epoch=1, heartbeat_ms=1000, dead_ms=5000)
+        self.open(heartbeat_ms)
         return hello
+
+    def open(self, heartbeat_ms=1000, dead_ms=5000):
+        """Opens the session, or sets the times of one that is open."""
+        self.say("welcome", epoch=1, heartbeat_ms=heartbeat_ms, dead_ms=dead_ms)
 
     def trace(self, lease, target, **fields):
         trace = {"id": str(lease), "target": target, **fields}
@@ -45,15 +50,21 @@ class FakeSessions:
         if not self.socket.poll(timeout * 1000):
             return None
         self.peer, data = self.socket.recv_multipart()
-        return msgpack.unpackb(data)
+        message = msgpack.unpackb(data)
+        self.repeated = message["op"] == "result" and message["lease"] in self.results
+        if message["op"] == "result":
+            self.results.add(message["lease"])
+        return message
 
     def expect(self, op, timeout=PATIENCE):
-        """The next message of this kind; heartbeats before it are answered."""
+        """The next message of this kind. Before it, heartbeats are answered, and results that are
+        sent again are passed over."""
         deadline = time.monotonic() + timeout
         while True:
             message = self.receive(max(0, deadline - time.monotonic()))
             assert message is not None, f"no {op} in {timeout} s"
             if message["op"] == op:
                 return message
-            assert message["op"] == "heartbeat", message
-            self.say("heartbeat", epoch=1)
+            assert message["op"] == "heartbeat" or self.repeated, message
+            if message["op"] == "heartbeat":
+                self.say("heartbeat", epoch=1)

@@ -7,15 +7,14 @@ alone), so they are given ICMP and UDP only.
 
 import os
 import signal
-import time
 
 import msgpack
 import pytest
 
-from system import until
+from system import PATIENCE, until
 from truth import Tally, destination
 
-DEAD_S = 5  # silence after which a broker or worker takes the other as lost
+HOURS = "3600"  # of --drain: what ends before a test gives up has not waited for it
 INTERNET = [
     *("--seed", "11", "--hops", "6-12", "--rtt-us", "3000"),
     *("--silent-router", "10", "--silent-target", "10", "--unreachable", "5"),
@@ -27,9 +26,10 @@ ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "window": 1, "at
 SILENT = ["--seed", "3", "--hops", "2-2", "--silent-router", "100", "--silent-target", "100"]
 
 
-def submit(client, count, **fields):
-    """So many traces in one go, half of them ICMP, half UDP; {id: (protocol, destination)}."""
-    pairs = [(p, destination(4, i + 1)) for i in range(count // 2) for p in ("icmp", "udp")]
+def submit(client, count, first=1, **fields):
+    """So many traces in one go, half of them ICMP, half UDP, to destinations from `first` on;
+    {id: (protocol, destination)}."""
+    pairs = [(p, destination(4, first + i)) for i in range(count // 2) for p in ("icmp", "udp")]
     traces = [
         {"id": f"{p}-{dst}", "target": dst, "protocol": p, "timeout_ms": 500, **fields}
         for p, dst in pairs
@@ -48,8 +48,7 @@ def tally(net, results, pairs):
 
 def ended_once(client, results, count):
     """Nobody got a second result, and the broker counts as many."""
-    extra = client.receive(0)
-    assert extra is None, extra
+    client.nothing_more()
     counters = client.counters()
     assert counters["accepted"] == counters["results"] == count == len(results)
     return counters
@@ -73,6 +72,22 @@ def worker_stats(stats, name):
     return next((w for w in stats["workers"] if w["name"] == name), None)
 
 
+class Supply:
+    """Traces that do not run out, so that workers are busy however long one looks away."""
+
+    def __init__(self, client):
+        self.client, self.pairs = client, {}
+
+    def until(self, watcher, condition):
+        def holds(stats):
+            if stats["queue"]["queued"] < 100:
+                first = 1 + len(self.pairs) // 2
+                self.pairs.update(submit(self.client, 200, first))
+            return condition(stats)
+
+        return watcher.wait_until(holds)
+
+
 def joined(*names):
     return lambda stats: {w["name"] for w in stats["workers"]} == set(names)
 
@@ -84,9 +99,9 @@ def test_killed_prober_and_killed_worker(system):
     workers = {n: system.worker(net, *limits, name=n) for n in ("a", "b")}
     client, watcher = system.client(), system.client()
     watcher.wait_until(joined("a", "b"))
-    pairs = submit(client, 500)
+    supply = Supply(client)
 
-    watcher.wait_until(lambda s: s["counters"]["results"] >= 500 // 3)
+    supply.until(watcher, lambda s: worker_stats(s, "a").get("stats", {}).get("probes_in_flight", 0))
     old = prober_of(workers["a"])
     assert command(old) == "mtr-packet"
     os.kill(old, signal.SIGKILL)
@@ -95,29 +110,29 @@ def test_killed_prober_and_killed_worker(system):
         w = worker_stats(stats, "a")
         return w is not None and w["stats"]["prober_restarts"] == 1
 
-    stats = watcher.wait_until(restarted)
+    stats = supply.until(watcher, restarted)
     assert worker_stats(stats, "a")["stats"]["probes_lost"] > 0, "killed while it was idle"
     assert prober_of(workers["a"]) != old
     assert worker_stats(stats, "b")["stats"]["prober_restarts"] == 0
 
-    stats = watcher.wait_until(lambda s: worker_stats(s, "b")["running"] > 10)
-    assert stats["counters"]["results"] < 450, "too late to be in the middle"
+    supply.until(watcher, lambda s: worker_stats(s, "b")["running"] > 10)
     workers["b"].kill()
 
-    results = client.collect(500)
-    counters = ended_once(client, results, 500)
+    pairs, count = supply.pairs, len(supply.pairs)
+    results = client.collect(count)
+    counters = ended_once(client, results, count)
     again = [r for r in results.values() if r["run"] == 2]
     assert {r["run"] for r in results.values()} == {1, 2}
     assert all(r["worker"] == "a" for r in again)
     assert len(again) == counters["leases_lost"] == counters["requeued"] > 0
-    assert counters["dispatched"] == 500 + len(again)
+    assert counters["dispatched"] == count + len(again)
     assert counters["workers_lost"] == 1
     assert counters["late_results"] == 0
     found = tally(net, results, pairs)
     assert found.wrong == [], found.wrong[:20]
     assert {r["stop"] for r in results.values()} == {"reached", "unreachable", "gap-limit"}
     assert found.lost == 0, f"{found.lost} hops that answer are reported as silent"
-    assert found.answered > 2000
+    assert found.answered > 4 * count
 
 
 def test_stopped_worker_is_lost_and_its_late_results_dropped(system):
@@ -128,14 +143,10 @@ def test_stopped_worker_is_lost_and_its_late_results_dropped(system):
     watcher.wait_until(joined("a", "b"))
     # Two probes each, which nobody answers: all of them are out when the worker is stopped, and
     # have all come to their end when it goes on.
-    submit(client, 40, timeout_ms=3000, max_ttl=2, attempts=1)
-    watcher.wait_until(
-        lambda s: worker_stats(s, "b").get("stats", {}).get("probes_sent", 0) == 40
-    )
+    submit(client, 40, timeout_ms=4000, max_ttl=2, attempts=1)
+    until(lambda: sent_packets(net.pid) == 80, "probes sent")
     workers["b"].send_signal(signal.SIGSTOP)
-    since = time.monotonic()
     stats = watcher.wait_until(lambda s: s["counters"]["workers_lost"] == 1)
-    assert DEAD_S - 1.5 < time.monotonic() - since < DEAD_S + 3
     assert stats["counters"]["leases_lost"] == 20
     results = client.collect(40)
     assert [r["worker"] for r in results.values() if r["run"] == 2] == ["a"] * 20
@@ -184,12 +195,12 @@ def test_pause_of_a_worker_makes_no_hop_silent(system):
     worker.send_signal(signal.SIGSTOP)
     while alive.poll(0):
         alive.recv_multipart()
-    for _ in range(3):  # longer than a probe may take, shorter than the worker may be silent
-        assert alive.poll(10000), "no alive message"
+    for _ in range(2):  # longer than a probe may take, shorter than the worker may be silent
+        assert alive.poll(PATIENCE * 1000), "no alive message"
         alive.recv_multipart()
     worker.send_signal(signal.SIGCONT)
     all_true(net, client, pairs)
-    stats = watcher.wait_until(lambda s: s["workers"][0]["seen_ms"] < 1000)
+    stats = watcher.wait_until(lambda s: s["workers"] and s["workers"][0]["stats"]["traces_done"] == 30)
     assert stats["counters"]["workers_lost"] == 0
     assert "prober-ended" not in worker.log(), "the prober was replaced for our own pause"
 
@@ -202,28 +213,26 @@ def test_hanging_prober_makes_no_hop_silent(system):
     prober = prober_of(worker)
     os.kill(prober, signal.SIGSTOP)
     watcher.wait_until(lambda s: s["workers"][0]["stats"]["prober_restarts"] == 1)
-    assert command(prober) is None
+    until(lambda: command(prober) is None, "the old prober is there")
     all_true(net, client, pairs)
 
 
 def test_new_broker_after_kill(system):
     net = system.simnet(*SILENT)
     broker = system.broker()
-    worker = system.worker(net)
+    worker = system.worker(net, "--drain", HOURS)
     client = system.client()
     client.wait_until(joined("w1"))
     before = client.request("ping")["epoch"]
-    traces = [{"target": destination(4, i), "id": f"old{i}", **ENDLESS} for i in range(1, 6)]
+    traces = [{"target": destination(4, i), "id": f"old{i}", **ENDLESS, "timeout_ms": 1000} for i in range(1, 6)]
     client.request("submit", traces=traces)
     client.wait_until(lambda s: worker_stats(s, "w1").get("stats", {}).get("probes_sent", 0) >= 5)
 
     broker.kill()
     system.broker()
-    since = time.monotonic()
     client.close()
     client = system.client()
     stats = client.wait_until(joined("w1"))
-    assert time.monotonic() - since < 10
     assert client.request("ping")["epoch"] > before
     assert stats["counters"]["workers_joined"] == 1
     states = client.request("status", ids=["old1"])["states"]
@@ -241,7 +250,7 @@ def test_new_broker_after_kill(system):
     )
     assert (new["stop"], new["run"], new["seq"]) == ("gap-limit", 1, 1)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(10) == 0, "it holds old leases, and waits for them"
+    assert worker.wait() == 0, "it holds old leases, and waits for them"
     counters = client.counters()
     assert (counters["late_results"], counters["results"]) == (0, 1)
 
@@ -249,23 +258,31 @@ def test_new_broker_after_kill(system):
 def test_sigterm_drains_a_worker(system):
     net = system.simnet(*INTERNET)
     system.broker()
-    worker = system.worker(net, "--pps", "200", "--capacity", "20")
+    worker = system.worker(net, "--pps", "200", "--capacity", "20", "--drain", HOURS)
     client, watcher = system.client(), system.client()
     watcher.wait_until(joined("w1"))
+    # One runs until it is cancelled, so that the drain is not over before it was seen.
+    nowhere = next(d for d in map(destination, [4] * 100, range(1000, 1100))
+                   if net.truth([("icmp", d)])[("icmp", d)]["end"] == "silent")
+    watcher.request("submit", traces=[{"target": nowhere, "id": "x", **ENDLESS, "timeout_ms": 1000}])
     pairs = submit(client, 60)
     watcher.wait_until(lambda s: s["queue"]["running"] == 20 and s["counters"]["results"] > 0)
     worker.send_signal(signal.SIGTERM)
-    drained = watcher.wait_until(lambda s: s["workers"] == [] or s["workers"][0]["draining"])
-    assert drained["queue"]["running"] > 0, "it was over too soon to see"
+    watcher.wait_until(lambda s: s["workers"][0]["draining"])
+    assert watcher.request("status", ids=["x"])["states"][0]["state"] == "running"
+    watcher.request("cancel", ids=["x"])
     assert worker.wait() == 0
     stats = watcher.wait_until(lambda s: s["workers"] == [])
     # What ran has ended, what had not begun waits for another.
     assert stats["queue"]["running"] == 0
     assert stats["counters"]["leases_lost"] == stats["counters"]["workers_lost"] == 0
-    assert stats["queue"]["queued"] == 60 - stats["counters"]["results"] > 0
+    assert stats["queue"]["queued"] == 61 - stats["counters"]["results"] > 0
+    (end,) = watcher.request("fetch", ids=["x"])["results"]
+    assert (end["stop"], end["run"]) == ("cancelled", 1) and "error" not in end
     system.worker(net, name="w2")
     results = client.collect(60)
-    ended_once(client, results, 60)
+    client.nothing_more()
+    assert client.counters()["results"] == 61
     assert {r["run"] for r in results.values()} == {1}
     assert {r["worker"] for r in results.values()} == {"w1", "w2"}
     found = tally(net, results, pairs)
@@ -275,7 +292,7 @@ def test_sigterm_drains_a_worker(system):
 def test_second_sigterm_of_a_worker_hands_its_traces_back(system):
     net = system.simnet(*SILENT)
     system.broker()
-    worker = system.worker(net)
+    worker = system.worker(net, "--drain", HOURS)
     client = system.client()
     client.wait_until(joined("w1"))
     client.request("submit", traces=[{"target": destination(4, 1), "id": "x", **ENDLESS}])
@@ -283,30 +300,29 @@ def test_second_sigterm_of_a_worker_hands_its_traces_back(system):
     client.wait_until(lambda s: s["workers"][0].get("stats", {}).get("probes_sent", 0) > 0)
     worker.send_signal(signal.SIGTERM)
     client.wait_until(lambda s: s["workers"][0]["draining"])
-    since = time.monotonic()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(10) == 0
-    assert time.monotonic() - since < 5
+    assert worker.wait() == 0
     stats = client.wait_until(lambda s: s["workers"] == [])
     assert stats["queue"]["queued"] == 1
     assert stats["counters"]["returned"] == 1 and stats["counters"]["leases_lost"] == 0
 
 
-def full_broker(system, **running):
-    """A broker with one trace running and two queued, all with somebody who waits."""
+def full_broker(system):
+    """A broker with one trace running until it is ended and two queued, all with somebody who
+    waits."""
     net = system.simnet(*SILENT)
-    broker = system.broker()
+    broker = system.broker("--drain", HOURS)
     system.worker(net, "--capacity", "1")
     client, other = system.client(), system.client()
     other.wait_until(joined("w1"))
-    traces = [{"target": destination(4, i), "id": str(i), **running} for i in (1, 2, 3)]
+    traces = [{"target": destination(4, i), "id": str(i), **ENDLESS} for i in (1, 2, 3)]
     assert client.request("submit", traces=traces, notify=True)["ids"] == ["1", "2", "3"]
     other.wait_until(lambda s: s["queue"]["running"] == 1 and s["queue"]["queued"] == 2)
     return broker, client, other
 
 
 def test_sigterm_drains_a_broker(system):
-    broker, client, other = full_broker(system, timeout_ms=1000, attempts=2, max_ttl=1, window=1)
+    broker, client, other = full_broker(system)
     topics = system.subscriber("result.")
     broker.send_signal(signal.SIGTERM)
     busy = other.wait_until_answer(
@@ -317,15 +333,18 @@ def test_sigterm_drains_a_broker(system):
     assert ids[0]["code"] == "busy"
     states = other.request("status", ids=["1", "2"])["states"]
     assert [s["state"] for s in states] == ["running", "queued"]
+    other.request("cancel", ids=["1"])
     results = client.collect(3)
     assert broker.wait() == 0
-    assert results["1"]["stop"] == "max-ttl"
+    assert (results["1"]["stop"], results["1"]["worker"]) == ("cancelled", "w1")
+    assert "error" not in results["1"]
     for name in ("2", "3"):
         assert results[name]["stop"] == "cancelled"
         assert results[name]["error"]["code"] == "unavailable"
         assert results[name]["run"] == 0 and "worker" not in results[name]
     published = []
-    while topics.poll(5000 if len(published) < 3 else 0):
+    while len(published) < 3 or topics.poll(0):
+        assert topics.poll(PATIENCE * 1000), published
         topic, body = topics.recv_multipart()
         if topic != b"alive.":
             published.append(msgpack.unpackb(body)["id"])
@@ -333,14 +352,12 @@ def test_sigterm_drains_a_broker(system):
 
 
 def test_second_sigterm_of_a_broker_is_fast(system):
-    broker, client, other = full_broker(system, **ENDLESS)
+    broker, client, other = full_broker(system)
     broker.send_signal(signal.SIGTERM)
     other.wait_until_answer(lambda reply: reply["op"] == "error", "trace", target="20.0.0.9")
-    since = time.monotonic()
     broker.send_signal(signal.SIGTERM)
     results = client.collect(3)
-    assert broker.wait(10) == 0
-    assert time.monotonic() - since < 5
+    assert broker.wait() == 0
     assert {r["stop"] for r in results.values()} == {"cancelled"}
     assert {r["error"]["code"] for r in results.values()} == {"unavailable"}
 
@@ -353,11 +370,9 @@ def test_drain_of_a_broker_ends_with_its_time(system):
     client.wait_until(joined("w1"))
     client.send("trace", target=destination(4, 1), id="x", **ENDLESS)
     system.client().wait_until(lambda s: s["queue"]["running"] == 1)
-    since = time.monotonic()
     broker.send_signal(signal.SIGTERM)
     assert client.collect(1)["x"]["stop"] == "cancelled"
-    assert broker.wait(10) == 0
-    assert 0.9 < time.monotonic() - since < 5
+    assert broker.wait() == 0
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -376,7 +391,7 @@ def test_prober_ends_with_its_worker(system, busy):
     prober = prober_of(worker)
     assert command(prober) == "mtr-packet"
     worker.kill()
-    until(lambda: command(prober) != "mtr-packet", "mtr-packet still there", 15)
+    until(lambda: command(prober) != "mtr-packet", "mtr-packet still there")
 
 
 def waiting_bytes(pid):
@@ -393,7 +408,7 @@ def sent_packets(pid):
 
 def test_answers_wait_for_a_prober_that_has_no_turn(system):
     """More than the 277 that the kernel's default holds, in a pause that is no death yet."""
-    net = system.simnet("--hops", "8-8", "--rtt-us", "1000000")
+    net = system.simnet("--hops", "8-8", "--rtt-us", "700000")
     system.broker()
     worker = system.worker(net, "--pps", "max", "--capacity", "900")
     client = system.client()

@@ -3,7 +3,6 @@ ready."""
 
 import ctypes
 import ctypes.util
-import http.client
 import json
 import os
 import re
@@ -16,64 +15,12 @@ import time
 import pytest
 
 from fakeworker import FakeWorker
+from figures import HERE, figures, get, port, until_figures, until_status
 from system import BUILD, PATIENCE, SOURCE, program, until
 
 PROMTOOL = shutil.which("promtool", path=os.environ["PATH"] + os.pathsep + BUILD)
-HERE = "127.0.0.1:0"
-SAMPLE = re.compile(r'([a-z_]+(?:\{[a-z]+="(?:[^"\\]|\\.)*"\})?) (-?[0-9.]+)')
 # Probes of this one are never answered, and it ends only when it is ended.
 ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "attempts": 32}
-
-
-def port(process):
-    found = until(
-        lambda: re.search(r"event=metrics .* port=(\d+)", process.log()), "no endpoint"
-    )
-    return int(found[1])
-
-
-def get(process, path, host="127.0.0.1", method="GET"):
-    """Status and body."""
-    connection = http.client.HTTPConnection(host, port(process), timeout=PATIENCE)
-    try:
-        connection.request(method, path)
-        reply = connection.getresponse()
-        return reply.status, reply.read().decode()
-    finally:
-        connection.close()
-
-
-def figures(process):
-    """Each sample's value."""
-    status, text = get(process, "/metrics")
-    assert status == 200
-    found = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
-            continue
-        match = SAMPLE.fullmatch(line.replace('le="+Inf"', 'le="Inf"'))
-        assert match and match[1] not in found, line
-        found[match[1]] = float(match[2])
-    return found
-
-
-def until_figures(process, **expected):
-    """Waits until these have these values; they are rendered once a second."""
-    expected = {f"hopmq_{name}": value for name, value in expected.items()}
-
-    def reached():
-        now = figures(process)
-        return {k: now.get(k) for k in expected} == expected
-
-    try:
-        until(reached, "figures")
-    except AssertionError:
-        now = figures(process)
-        raise AssertionError({k: (now.get(k), v) for k, v in expected.items()}) from None
-
-
-def until_status(process, path, status, body, timeout=PATIENCE):
-    until(lambda: get(process, path) == (status, body + "\n"), f"{path} {status} {body}", timeout)
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="no promtool; make build/promtool fetches it")

@@ -12,10 +12,9 @@ import pytest
 from disk import Disk
 from fakeworker import FakeWorker, body
 from proxy import DOWN, UP, Proxy
-from system import program, until
+from system import PATIENCE, program, until
 
 TARGET = "192.0.2.1"
-DEAD_S = 5  # silence after which a broker or worker takes the other as lost
 DISK_BYTES = 192 * 1024 * 1024  # the broker keeps 64 MiB in reserve and wants 32 more
 
 
@@ -59,7 +58,7 @@ def published(topics, count):
     """So many results, in their order."""
     results = []
     while len(results) < count:
-        assert topics.poll(10000), f"{len(results)} of {count} results"
+        assert topics.poll(PATIENCE * 1000), f"{len(results)} of {count} results"
         message = msgpack.unpackb(topics.recv_multipart()[1])
         results += [message] if message["op"] == "result" else []
     return results
@@ -196,18 +195,16 @@ def test_partition_longer_than_the_heartbeat(system, proxy):
     watcher.wait_until(lambda s: s["queue"]["running"] == 20)
     for way in (UP, DOWN):
         proxy.swallow("workers", way)
-    since = time.monotonic()
     system.workers = direct
     system.worker(None, name="b", env=slow)
     stats = watcher.wait_until(lambda s: s["counters"]["workers_lost"] == 1)
-    assert DEAD_S - 1.5 < time.monotonic() - since < DEAD_S + 3
     assert stats["counters"]["leases_lost"] == 20 and stats["counters"]["late_results"] == 0
     watcher.wait_until(lambda s: [w["running"] for w in s["workers"] if w["name"] == "b"] == [20])
     proxy.mend("workers")
     stats = watcher.wait_until(lambda s: s["counters"]["late_results"] >= 20)
     results = client.collect(20)
     assert {(r["worker"], r["run"], r["stop"]) for r in results.values()} == {("b", 2, "reached")}
-    assert client.receive(0) is None
+    client.nothing_more()
     watcher.wait_until(joined("a", "b"))
     assert a.popen.poll() is None
     counters = watcher.counters()
@@ -229,14 +226,15 @@ def test_wall_clock_that_is_set(system):
     set_clock(0)
     fake_env = {"LD_PRELOAD": program("tests/wallclock.so"), "WALLCLOCK": clock}
     broker = system.broker(store="store", env=fake_env)
-    prober = system.fakemtr("hops 3\nrtt 200000\n")
+    prober = system.fakemtr("hops 3\nrtt 300000\n")
     system.worker(None, name="a", env={**prober, **fake_env})
     client, watcher = system.client(), system.client()
     watcher.wait_until(joined("a"))
     epochs, done = [], 0
     for offset_s in (3600, -3600):
         made = [{"id": f"t{offset_s}.{i}", "target": f"127.1.0.{1 + i}"} for i in range(20)]
-        client.send("submit", traces=[{**t, "deadline_ms": 30000} for t in made], notify=True)
+        slow = {"window": 1, "timeout_ms": 5000, "deadline_ms": 60000}
+        client.send("submit", traces=[{**t, **slow} for t in made], notify=True)
         watcher.wait_until(lambda s: s["queue"]["running"] == 20)
         set_clock(offset_s)
         results = client.collect(20)
@@ -247,7 +245,7 @@ def test_wall_clock_that_is_set(system):
                 times = [p["rtt_us"] for p in hop["probes"] if p["rtt_us"] is not None]
                 assert times and all(0 < t < 2_000_000 for t in times), hop
         shift_s = max(r["finished_us"] for r in results.values()) / 1e6 - time.time()
-        assert abs(shift_s - offset_s) < 60, "the clock was not set"
+        assert abs(shift_s - offset_s) < 1800, "the clock was not set"
         pong = client.request("ping")
         epochs.append(pong["epoch"])
         assert pong["seq"] == done
@@ -313,7 +311,7 @@ def test_drained_broker_leaves_the_rest_to_the_next(system, fake):
     assert broker.popen.poll() is None, "it waits for what runs"
     worker.result(given["lease"], body(given["trace"]))
     worker.expect("done")
-    assert broker.wait(10) == 0
+    assert broker.wait() == 0
     broker = system.broker(store="store")
     client, worker = system.client(), fake()
     states = client.request("status", ids=["a", "b", "c"])["states"]

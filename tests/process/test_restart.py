@@ -1,11 +1,8 @@
 """A broker that is killed and started again with its store: what was accepted ends once, and what its
 workers were running meanwhile is not run again."""
 
-import time
+from figures import HERE, figures, until_figures
 
-from system import until
-
-GHOST_S = 10  # how long a trace waits for the worker that had it
 SLOW = "version 0.95\nhops 5\nrtt 100000\n"  # a trace of window 1 takes 1.5 s
 SILENT = "version 0.95\nhops 3\non probe: silent\n"
 IN_TURN = {"window": 1, "progress": True}
@@ -39,22 +36,22 @@ def ended(client, ids):
 def test_running_traces_survive_the_broker(system):
     """Some have ended, some end while it is away, some were queued; none is probed twice."""
     broker = start_broker(system)
-    system.worker(system.island(), "--capacity", "10", env=system.fakemtr(SLOW))
+    env = system.fakemtr(SLOW)
+    worker = system.worker(None, "--capacity", "10", "--metrics", HERE, env=env)
     client = system.client()
     client.wait_until(joined("w1"))
     ids = [f"t{i}" for i in range(30)]
     traces = [{"id": name, "target": f"127.1.0.{i + 1}", **IN_TURN} for i, name in enumerate(ids)]
     client.send("submit", traces=traces, notify=True)
-    # Ten have ended; each of the next ten has shown that it is at the worker, and will take a second.
+    # At least ten have ended, and ten are at the worker, as it has always that many.
     seen = set()
     while len(seen) < 20:
         message = client.receive()
         if message["op"] == "hop":
             seen.add(message["id"])
-    before = 10
     broker.kill()
-    killed = time.monotonic()
-    until(lambda: time.monotonic() - killed > 2, "no time")  # those ten end meanwhile
+    until_figures(worker, held_traces=10, probes_in_flight=0)
+    before = figures(worker)["hopmq_traces_done_total"] - 10
     start_broker(system)
     again = system.client()
     again.wait_until(joined("w1"))
@@ -66,7 +63,7 @@ def test_running_traces_survive_the_broker(system):
     assert (counters["results"], counters["adopted"]) == (30 - before, 10)
     # Whatever is probed is in some result; the numbers come with the next heartbeat.
     sent = sum(r["probes_sent"] for r in found.values())
-    again.wait_until(lambda s: of("w1", s)["stats"]["traces_done"] == 30)
+    again.wait_until(lambda s: of("w1", s).get("stats", {}).get("traces_done") == 30)
     assert of("w1", again.stats())["stats"]["probes_sent"] == sent
     # The same again is the same answer.
     assert again.request("submit", traces=traces)["ids"] == ids
@@ -84,36 +81,39 @@ def test_traces_of_a_worker_that_does_not_come_back(system):
     broker.kill()
     worker.kill()
     start_broker(system)
-    since = time.monotonic()
     system.worker(system.island(), name="b", env=env)
     again = system.client()
     again.wait_until(joined("b"))
     (state,) = again.request("status", ids=["t"])["states"]
     assert (state["state"], state.get("worker")) == ("running", "a"), "not waited for"
     again.wait_until(lambda s: of("b", s)["running"] == 1)
-    assert GHOST_S - 2 < time.monotonic() - since < GHOST_S + 5
     again.request("cancel", ids=["t"])
     result = ended(again, ["t"])["t"]
     assert (result["worker"], result["run"], result["seq"]) == ("b", 2, 1)
 
 
 def test_worker_that_was_started_again_too(system):
-    """It says that it has nothing: nobody waits for it any longer."""
+    """It says that it has nothing: nobody waits for it any longer, as for one that does not come."""
     broker = start_broker(system)
     env = system.fakemtr(SILENT)
-    worker = system.worker(system.island(), name="a", env=env)
+    workers = {}
+    for name in ("a", "b"):
+        options = ["--label", f"at={name}"]
+        workers[name] = system.worker(system.island(), *options, name=name, env=env)
     client = system.client()
-    client.wait_until(joined("a"))
-    client.request("submit", traces=[{"id": "t", **ENDLESS}])
-    client.wait_until(lambda s: of("a", s)["running"] == 1)
+    client.wait_until(joined("a", "b"))
+    traces = [{"id": i, "workers": {"at": at}, **ENDLESS} for i, at in (("t", "a"), ("u", "b"))]
+    client.request("submit", traces=traces)
+    client.wait_until(lambda s: of("a", s)["running"] == of("b", s)["running"] == 1)
     broker.kill()
-    worker.kill()
+    for worker in workers.values():
+        worker.kill()
     start_broker(system)
-    since = time.monotonic()
-    system.worker(system.island(), name="a", env=env)
+    system.worker(system.island(), "--label", "at=a", name="a", env=env)
     again = system.client()
     again.wait_until(lambda s: of("a", s).get("running") == 1)
-    assert time.monotonic() - since < GHOST_S - 3
+    (state,) = again.request("status", ids=["u"])["states"]
+    assert (state["state"], state.get("worker")) == ("running", "b"), "both were given up at once"
     again.request("cancel", ids=["t"])
     result = ended(again, ["t"])["t"]
     assert (result["worker"], result["run"]) == ("a", 2)

@@ -2,10 +2,10 @@
 stats say why. And how a prober ends with its worker: by the end of its input, once it is idle."""
 
 import os
+import re
 import shutil
 import signal
 import sys
-import time
 
 import pytest
 
@@ -16,6 +16,8 @@ OPEN = ["--seed", "5", "--hops", "3-3", "--rtt-us", "2000"]
 SILENT = ["--seed", "3", "--hops", "2-2", "--silent-router", "100", "--silent-target", "100"]
 # Nobody is in flight for so long: a trace that runs until it is ended, with its probes out.
 ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "window": 64, "attempts": 32}
+
+HOURS = "3600"  # of --drain: what ends before a test gives up has not waited for it
 
 # Does as its mode file says at the time of its start, and notes each start.
 PROBER = """#!/bin/sh
@@ -66,9 +68,9 @@ class Prober:
             return 0
 
 
-def pauses(count):
-    """The sum of so many pauses between starts that fail: 0.1 s, doubled up to 5 s."""
-    return sum(min(0.1 * 2**i, 5) for i in range(count))
+def pauses(worker):
+    """The worker's pauses before it starts a prober again, in milliseconds, as it says them."""
+    return [int(ms) for ms in re.findall(r"event=prober-ended .*restart_ms=(\d+)\n", worker.log())]
 
 
 def of(name, stats):
@@ -101,8 +103,7 @@ def test_prober_that_never_comes_up(system, mode, reason):
     net = system.simnet(*OPEN)
     system.broker()
     prober = Prober(system, mode)
-    since = time.monotonic()
-    system.worker(net, name="a", env=prober.env)
+    worker = system.worker(net, name="a", env=prober.env)
     client = system.client()
     stats = client.wait_until(in_trouble("a", reason))
     a = of("a", stats)
@@ -116,25 +117,25 @@ def test_prober_that_never_comes_up(system, mode, reason):
     client.wait_until(well("b"))
     for i in range(1, 11):
         assert trace(client, i)["worker"] == "b"
-    until(lambda: prober.starts() >= 5, "no starts")
-    starts, took = prober.starts(), time.monotonic() - since
-    assert took > pauses(starts - 1), f"{starts} starts in {took:.3f} s"
-    assert client.counters()["returned"] == 0, "it was given traces"
+    until(lambda: len(pauses(worker)) >= 5, "no starts")
+    assert pauses(worker)[:5] == [100, 200, 400, 800, 1600]
 
     prober.become("well")
     client.wait_until(well("a", "b"))
     assert b.stop() == 0
     end = trace(client, 1)
     assert (end["worker"], end["stop"]) == ("a", "reached")
-    assert client.counters()["workers_lost"] == 0
+    counters = client.counters()
+    assert counters["workers_lost"] == 0
+    assert counters["returned"] == 0, "it was given traces while it was in trouble"
 
 
 def test_prober_without_rights_is_trouble_at_once(system):
-    """The next one will have none either. Here it hangs: its failures would take much longer."""
+    """The next one will have none either. Here it hangs, which would be another reason."""
     system.broker()
     prober = Prober(system, "no-rights-once")
     system.worker(None, env=prober.env)
-    system.client().wait_until(in_trouble("w1", "has no raw sockets"), timeout=8)
+    system.client().wait_until(in_trouble("w1", "has no raw sockets"))
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -179,7 +180,6 @@ def test_prober_that_dies_of_its_first_probe(system):
     net = system.simnet(*OPEN)
     system.broker()
     prober = Prober(system, "first-probe")
-    since = time.monotonic()
     worker = system.worker(net, name="a", env=prober.env)
     client, watcher = system.client(), system.client()
     watcher.wait_until(well("a"))
@@ -190,8 +190,8 @@ def test_prober_that_dies_of_its_first_probe(system):
     watcher.wait_until(in_trouble("a", "mtr-packet: ended with status 4"))
     # It is up again after its pause, is given the trace again, and dies again; but not more often.
     stats = watcher.wait_until(lambda s: s["counters"]["returned"] >= 3)
-    starts, took = prober.starts(), time.monotonic() - since
-    assert took > pauses(starts - 1), f"{starts} starts in {took:.3f} s"
+    until(lambda: len(pauses(worker)) >= 5, "no starts")
+    assert pauses(worker)[:5] == [100, 200, 400, 800, 1600]
     assert worker.log().count("event=prober-up") >= 5
     assert stats["counters"]["leases_lost"] == 0
 
@@ -209,21 +209,22 @@ def test_prober_that_stays_up_is_forgiven(system):
     net = system.simnet(*OPEN)
     broker = system.broker()
     worker = system.worker(net, name="a")
+    client = system.client()
 
     def ups():
         return worker.log().count("event=prober-up")
 
     for i in range(1, 5):
         until(lambda: ups() == i, "not up")
-        if i == 4:
-            since = time.monotonic()
-            until(lambda: time.monotonic() - since > 10.1, "no time")
+        if i == 4:  # by the broker's clock, which goes like the worker's
+            good_ms = client.stats()["uptime_ms"] + 10_100
+            client.wait_until(lambda s: s["uptime_ms"] > good_ms)
         os.kill(worker.children()[0], signal.SIGKILL)
     until(lambda: ups() == 5, "not up")
     lines = [line for line in worker.log().splitlines() if "event=prober-ended" in line]
-    assert [line.split("restart_ms=")[1] for line in lines] == ["100", "200", "400", "100"]
+    assert pauses(worker) == [100, 200, 400, 100]
     assert all('or was killed"' in line for line in lines)
-    system.client().wait_until(well("a"))
+    client.wait_until(well("a"))
     assert broker.log().count("event=worker-trouble") == 1
     assert broker.log().count("event=worker-well") == 1
 
@@ -271,14 +272,13 @@ def test_drain_waits_for_probes_whose_trace_has_ended(system):
     worker = system.worker(net, "--log", "debug", env={"MTR_PACKET": proxy})
     client = system.client()
     client.wait_until(well("w1"))
-    end = trace(client, 1, **{**ENDLESS, "timeout_ms": 2000, "deadline_ms": 1000})
+    end = trace(client, 1, **{**ENDLESS, "timeout_ms": 4000, "deadline_ms": 500})
     assert end["stop"] == "deadline"
-    stats = client.wait_until(lambda s: of("w1", s)["running"] == 0)
-    assert of("w1", stats)["stats"]["probes_in_flight"] > 0
+    client.wait_until(
+        lambda s: of("w1", s)["running"] == 0 and of("w1", s)["stats"]["probes_in_flight"] > 0
+    )
     worker.send_signal(signal.SIGTERM)
-    since = time.monotonic()
     assert worker.wait() == 0
-    assert time.monotonic() - since > 0.5, "its probes had no time to end"
     with open(count, encoding="ascii") as f:
         assert f.read() == "0"
     assert reaped(worker) == 0
@@ -286,12 +286,12 @@ def test_drain_waits_for_probes_whose_trace_has_ended(system):
     assert client.counters()["workers_lost"] == 0
 
 
-@pytest.mark.parametrize("cancelled, limit_s", [(False, 1), (True, 5)])
-def test_drain_that_ends_with_probes_out_kills_the_prober(system, cancelled, limit_s):
-    """A running trace has the time of --drain, a probe that nobody waits for five seconds."""
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_drain_that_ends_with_probes_out_kills_the_prober(system, cancelled):
+    """A running trace has the time of --drain, a probe that nobody waits for has less."""
     net = system.simnet(*SILENT)
     system.broker()
-    worker = system.worker(net, "--log", "debug", "--drain", "30" if cancelled else "1")
+    worker = system.worker(net, "--log", "debug", "--drain", HOURS if cancelled else "1")
     client = system.client()
     client.wait_until(well("w1"))
     client.request("submit", traces=[{"target": destination(4, 1), "id": "x", **ENDLESS}])
@@ -299,24 +299,20 @@ def test_drain_that_ends_with_probes_out_kills_the_prober(system, cancelled, lim
     if cancelled:
         client.request("cancel", ids=["x"])
         client.wait_until(lambda s: of("w1", s)["running"] == 0)
-    since = time.monotonic()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
-    assert limit_s - 0.1 < time.monotonic() - since < limit_s + 5
-    assert reaped(worker) == signal.SIGKILL
+    assert reaped(worker) == signal.SIGKILL, "it has waited for the probes"
     stats = client.wait_until(lambda s: s["workers"] == [])
     assert stats["counters"]["returned"] == stats["queue"]["queued"] == (0 if cancelled else 1)
 
 
-@pytest.mark.parametrize("drain, least_s", [("30", 0.9), ("0", 0)])
-def test_prober_that_does_not_end_with_its_input(system, drain, least_s):
+@pytest.mark.parametrize("drain", [HOURS, "0"])
+def test_prober_that_does_not_end_with_its_input(system, drain):
     system.broker()
     prober = Prober(system, "stays")
     options = ["--log", "debug", "--drain", drain]
     worker = system.worker(None, *options, env=prober.env)
     system.client().wait_until(well("w1"))
-    since = time.monotonic()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
-    assert least_s < time.monotonic() - since < 5
     assert reaped(worker) == signal.SIGKILL

@@ -109,3 +109,122 @@ def test_cells_are_short():
                 if len(re.findall(r"[.?!](?:\s+[A-Z]|\s*$)", cell.strip() + ".")) > 2:
                     long.append(f"{name}: {cell}")
     assert long == []
+
+
+# ---- limits -----------------------------------------------------------------------------------
+
+KIB, MIB = 1024, 1024 * 1024
+# A constant of the code, its unit in that of the page, and where a page has it: a pattern whose
+# groups are all this number.
+LIMITS = [
+    ("REQUEST_MAX_BYTES", MIB, "protocol.md", r"frame at submit \| (\d+) MiB"),
+    ("REQUEST_MAX_BYTES", MIB, "protocol.md", r"a frame over (\d+) MiB, more than"),
+    ("REQUEST_MAX_BYTES", MIB, "hopmq-broker.8", r"a client's message Ta (\d+) MiB"),
+    ("SESSION_MAX_BYTES", MIB, "protocol.md", r"frame at workers \| (\d+) MiB"),
+    ("SESSION_MAX_BYTES", MIB, "protocol.md", r"one frame of at most (\d+) MiB"),
+    ("SESSION_MAX_BYTES", MIB, "hopmq-broker.8", r"a worker's message Ta (\d+) MiB"),
+    ("RESULTS_CUT_BYTES", 1, "protocol.md", r"a subscription \| (\d+) bytes"),
+    ("RESULTS_CUT_BYTES", 1, "faults.md", r"A subscription has at most (\d+) bytes"),
+    ("REQUEST_MAX_VALUES", 1, "protocol.md", r"values in a frame \| ([\d,]+) \(submit\)"),
+    ("REQUEST_MAX_VALUES", 1, "protocol.md", r"more than ([\d,]+) values in it"),
+    ("SESSION_MAX_VALUES", 1, "protocol.md", r"\(submit\), ([\d,]+) \(workers\)"),
+    ("WIRE_MAX_DEPTH", 1, "protocol.md", r"nesting \| (\d+)"),
+    ("REQUEST_MAX_ITEMS", 1, "protocol.md", r"ids in a request \| ([\d,]+)"),
+    ("REQUEST_MAX_ITEMS", 1, "hopmq-broker.8", r"ids in a request Ta ([\d,]+)"),
+    ("DEFAULT_MAX_QUEUED", 1, "protocol.md", r"`--max-queued`, ([\d,]+)"),
+    ("DEFAULT_MAX_QUEUED", 1, "hopmq-broker.8", r"max-queued Ta ([\d,]+)"),
+    ("DEFAULT_KEEP_RESULTS", 1, "protocol.md", r"`--keep-results`, ([\d,]+)"),
+    ("DEFAULT_KEEP_RESULTS", 1, "hopmq-broker.8", r"keep-results Ta ([\d,]+)"),
+    ("DEFAULT_KEEP_IN_MEMORY", 1, "protocol.md", r"`--store memory` ([\d,]+)"),
+    ("DEFAULT_KEEP_S", 86400, "protocol.md", r"`--keep`, (\d+) days"),
+    ("DEFAULT_KEEP_S", 86400, "hopmq-broker.8", r"Fl keep Ta (\d+) days"),
+    ("CORE_MAX_RUNS", 1, "protocol.md", r"each trace starts at most (\d+) times"),
+    ("CORE_MAX_RUNS", 1, "hopmq-broker.8", r"Each trace starts at most (\d+) times"),
+    ("CORE_MAX_RETURNS", 1, "protocol.md", r"in its old place, (\d+) times at most"),
+    ("CORE_MAX_WAITERS", 1, "protocol.md", r"same `req` counts once\) \| (\d+)"),
+    ("CORE_MAX_WAITERS", 1, "hopmq-broker.8", r"wait for one trace Ta (\d+)"),
+    ("CORE_MAX_STREAMS", 1, "protocol.md", r"a trace since the start \| ([\d,]+)"),
+    ("CORE_MAX_STREAMS", 1, "hopmq-broker.8", r"It streams Ta (\d+)"),
+    ("CORE_MAX_RIDERS", 1, "protocol.md", r"riders on one trace \| ([\d,]+)"),
+    ("CORE_MAX_PARTS", 1, "protocol.md", r"parts of one fanout \| ([\d,]+)"),
+    ("CORE_MAX_FETCH_BYTES", KIB, "protocol.md", r"`replay` \| 1,000, and (\d+) KiB"),
+    ("CORE_MAX_REQUIREMENTS", 1, "protocol.md", r"see below \| ([\d,]+); fewer"),
+    ("CORE_MAX_REQUIREMENTS", 1, "hopmq-broker.8", r"unfinished traces Ta (\d+)"),
+    ("CORE_MAX_MATCHES", 1, "protocol.md", r"that fit make ([\d,]+) pairs"),
+    ("CORE_MAX_SUBMITTERS", 1, "protocol.md", r"clients with a trace without result \| ([\d,]+)"),
+    ("CORE_MAX_SUBMITTERS", 1, "hopmq-broker.8", r"have an unfinished trace Ta (\d+)"),
+    ("CORE_MAX_WORKERS", 1, "protocol.md", r"\| workers \| ([\d,]+)"),
+    ("CORE_MAX_WORKERS", 1, "hopmq-broker.8", r"It workers Ta (\d+)"),
+    ("CORE_RECENT", 1, "protocol.md", r"keeps its last ([\d,]+) results in memory"),
+    ("CORE_RECENT", 1, "reliability.md", r"last ([\d,]+) results are in memory"),
+    ("CORE_RECENT_BYTES", MIB, "protocol.md", r"or the last (\d+) MiB of them"),
+    ("CORE_CANCEL_US", 1000, "protocol.md", r"a running one ends within (\d+) ms"),
+    ("CORE_CANCEL_US", 1000, "reliability.md", r"cancelled trace ends within (\d+) ms"),
+    ("CORE_ABSENT_US", 1000000, "reliability.md", r"for that worker for (\d+) s"),
+    ("SOCK_SEND_QUEUE", 1, "protocol.md", r"for a (?:client or a worker|subscriber) \| ([\d,]+)"),
+    ("SOCK_SEND_QUEUE", 1, "hopmq-broker.8", r"queued for one peer Ta (\d+)"),
+    ("STORE_RESERVE_BYTES", MIB, "store.md", r"(\d+) MiB that are given up|reserve of (\d+) MiB"),
+    ("STORE_LOW_BYTES", MIB, "store.md", r"less than (\d+) MiB are free"),
+    ("STORE_ROOM_BYTES", MIB, "store.md", r"and (\d+) MiB are free"),
+    ("STORE_MAX_PENDING_BYTES", MIB, "store.md", r"wait for their commit \((\d+) MiB"),
+    ("STORE_MAX_PENDING_BYTES", MIB, "hopmq-broker.8", r"not yet on disk Ta (\d+) MiB"),
+    ("OUTBOX_MAX_BYTES", MIB, "hopmq-broker.8", r"wait for the disk Ta (\d+) MiB"),
+    ("SESSION_MAX_STATS", 1, "protocol.md", r"`stats`: map of at most (\d+) names"),
+    ("SESSION_MAX_SOURCES", 1, "protocol.md", r"array of at most (\d+) addresses"),
+    ("SESSION_MAX_CAPACITY", 1, "protocol.md", r"1\.\.(\d+) traces at a time"),
+    ("SESSION_MAX_CAPACITY", 1, "hopmq-worker.8", r"from each broker, 1 to (\d+)"),
+    ("SESSION_DEAD_MS", 1000, "reliability.md", r"silent for (\d+) s \("),
+    ("RESULT_MAX_NAMES", 1, "protocol.md", r"to host names; at most (\d+)"),
+    ("RESULT_MAX_VALUES", 1, "protocol.md", r"At most ([\d,]+) values, nested"),
+    ("AGENT_RESEND_US", 1000000, "protocol.md", r"sends the result again every (\d+) s"),
+    ("AGENT_REJECTED_US", 1000000, "protocol.md", r"send `hello` again after (\d+) s"),
+    ("DEFAULT_CAPACITY", 1, "hopmq-worker.8", r"1 to 100000\.\nThe default is (\d+)"),
+    ("DEFAULT_PPS", 1, "hopmq-worker.8", r"prober takes\.\nThe default is (\d+)"),
+    ("SLOTS_MAX", 1, "hopmq-worker.8", r"900; (\d+) with mtr-packet 0\.96"),
+    ("SLOTS_BEFORE_0_96", 1, "hopmq-worker.8", r"probes in flight Ta (\d+); 2000"),
+    ("SLOTS_TCP_LIKE", 1, "hopmq-worker.8", r"SCTP probes in flight Ta (\d+)"),
+    ("MTR_SPAWN_NOFILE", 1, "hopmq-worker.8", r"with a limit of (\d+) file descriptors"),
+    ("CAPABILITIES_PORT_LIMIT", 1, "hopmq-worker.8", r"port of UDP probes Ta below (\d+)"),
+    ("CAPABILITIES_PORT_LIMIT", 1, "protocol.md", r"it must be below (\d+)"),
+    ("NAMES_ASKED", 1, "hopmq-worker.8", r"has up to (\d+) questions open"),
+    ("NAMES_ROOM", 1, "hopmq-worker.8", r"keeps up to ([\d,]+) answers"),
+    ("MUX_AHEAD", 1, "hopmq-worker.8", r"fewer than (\d+) probes are out"),
+    ("MUX_AHEAD", 1, "architecture.md", r"fewer than (\d+) probes are out"),
+    ("TRACER_AHEAD", 1, "hopmq-worker.8", r"otherwise (\d+) hops"),
+    ("SLICES_PATIENCE_US", 1000000, "hopmq-worker.8", r"gives up after (\d+) seconds"),
+    ("SLICES_REST_US", 1000000, "truth.md", r"use them after (\d+) s"),
+    ("SEQUENCE_CHECK_TCP_LIKE", 1, "truth.md", r"after (\d+) TCP or SCTP probes"),
+    ("SEQUENCE_CHECK_NUMBERS", 1, "truth.md", r"or ([\d,]+) numbers with one"),
+    ("SEQUENCE_GUARD", 1, "truth.md", r"leaves (\d+) numbers unused"),
+    ("SEQUENCE_GUARD_MAX", 1, "truth.md", r"lately, up to ([\d,]+)"),
+    ("HTTP_STATUS_CONNECTIONS", 1, "hopmq-broker.8", r"Up to (\d+) connections"),
+    ("HTTP_STATUS_CONNECTIONS", 1, "hopmq-worker.8", r"Up to (\d+) connections"),
+    ("HTTP_STATUS_TIMEOUT_S", 1, "hopmq-broker.8", r"idle for (\d+)\nseconds"),
+    ("METRICS_MAX_WORKERS", 1, "metrics.md", r"the first ([\d,]+) names"),
+]
+
+
+def defined():
+    """The constants of the code that are numbers."""
+    values = {}
+    for path in files(".c", ".h"):
+        for name, value in re.findall(r"^#define ([A-Z]\w*)(?:[ \t]|\\\n)+([^\n/]+)", text(path), re.M):
+            value = re.sub(r"INT64_C|\((?:size_t|int64_t)\)", "", value)
+            value = re.sub(r"\b(\d+)U?L*\b", r"\1", value)
+            if re.fullmatch(r"[\d\s()*+<-]+", value):
+                values.setdefault(name, set()).add(eval(value))  # pylint: disable=eval-used
+    return values
+
+
+def page(name):
+    return text(DOCS, "man", name) if name[-2:] in (".1", ".8") else text(DOCS, name)
+
+
+def test_limits_are_those_of_the_code():
+    values = defined()
+    for name, unit, where, pattern in LIMITS:
+        assert len(values.get(name, ())) == 1, f"{name}: {values.get(name)}"
+        (value,) = values[name]
+        found = [n for m in re.finditer(pattern, page(where)) for n in m.groups() if n]
+        assert found, f"{where}: nothing like {pattern}"
+        assert {int(n.replace(",", "")) for n in found} == {value // unit}, f"{where}: {name}"

@@ -4,17 +4,13 @@ import json
 import os
 import resource
 import signal
-import time
 
 from nameserver import NameServer, raw_ptr, record, reverse
-from system import PATIENCE
+from system import until
 from truth import destination
 
 OPTIONS = ("--seed", "5", "--hops", "6-10", "--rtt-us", "1000")
 TARGET, TARGET6 = destination(4, 1), destination(6, 1)
-
-# Two tries, 2 s and 4 s, with some room for a busy machine.
-SILENCE_S = 2 + 4 + 6
 
 
 def routers(net, *targets):
@@ -112,7 +108,6 @@ def test_the_family_that_has_a_route(system):
 def test_a_silent_server_costs_only_those_that_need_it(system):
     server, _, client = started(system, record("four.example", TARGET))
     server.send_signal(signal.SIGSTOP)
-    begun = time.monotonic()
     client.send("submit", notify=True, traces=[
         {"id": "name", "target": "four.example"},
         {"id": "late", "target": "four.example", "deadline_ms": 500},
@@ -123,10 +118,8 @@ def test_a_silent_server_costs_only_those_that_need_it(system):
         message = client.receive()
         if message["op"] == "result":
             ends.append((message["id"], message["stop"]))
-    took = time.monotonic() - begun
     assert sorted(ends[:2]) == [("address", "reached"), ("late", "deadline")]
     assert ends[2] == ("name", "unresolved")
-    assert took < SILENCE_S
     server.send_signal(signal.SIGCONT)
     assert client.request("trace", target="four.example")["stop"] == "reached"
 
@@ -161,15 +154,16 @@ def test_a_name_is_kept_for_its_time_to_live(system):
     server, _, client = started(
         system, *(record(name_of(a), a, ttl=2 if a == brief else 3600) for a in path[:-1]), net=net
     )
-    begun = time.monotonic()
     names = client.request("trace", target=TARGET, names=True)["names"]
     assert names == {a: name_of(a) for a in path[:-1]}
     first = server.asked()
     assert first == {reverse(a): 1 for a in path}  # the target's too, that it has none
-    while server.asked().get(reverse(brief)) < 2:
+
+    def asked_again():
         assert client.request("trace", target=TARGET, names=True)["names"] == names
-        assert time.monotonic() < begun + PATIENCE, "never asked again"
-    assert time.monotonic() >= begun + 2, "asked again too early"
+        return server.asked().get(reverse(brief)) == 2
+
+    until(asked_again, "never asked again")
     # What lasts longer was not asked for again, however many traces there were.
     assert server.asked() == {**first, reverse(brief): 2}
     assert stat(client, "name_queries", lambda n: n > len(path)) == len(path) + 1
@@ -178,13 +172,16 @@ def test_a_name_is_kept_for_its_time_to_live(system):
 def test_a_silent_server_costs_names_but_no_trace(system):
     server, worker, client = started(system, record(name_of(TARGET), TARGET))
     server.send_signal(signal.SIGSTOP)
-    begun = time.monotonic()
-    end = client.request("trace", target=TARGET, names=True)
-    took_us = (time.monotonic() - begun) * 1e6
-    assert (end["stop"], end["names"]) == ("reached", {})
-    # The trace itself did not take longer: the rest was waiting, and that is bounded.
-    waited_us = took_us - (end["finished_us"] - end["started_us"])
-    assert 1_900_000 < waited_us < 6_000_000
+    # It waits for names, but not as long as one that needs the server waits for its target.
+    client.submit([
+        {"id": "names", "target": TARGET, "names": True},
+        {"id": "name", "target": "some.example"},
+    ])
+    assert client.receive()["op"] == "accepted"
+    end = client.receive()
+    assert (end["id"], end["stop"], end["names"]) == ("names", "reached", {})
+    end = client.receive()
+    assert (end["id"], end["stop"]) == ("name", "unresolved")
     assert stat(client, "name_failures", lambda n: n > 0) > 0
     # Whoever waits for names only is drained with what there is.
     client.send("trace", target=destination(4, 2), names=True, progress=True, probes=1)
@@ -238,13 +235,14 @@ def many(system):
 def test_questions_to_a_silent_server_are_bounded(system):
     _, everyone, server, client, traces = many(system)
     server.send_signal(signal.SIGSTOP)
-    begun = time.monotonic()
     client.send("submit", notify=True, traces=traces)
     results = client.collect(len(traces))
     assert {(r["stop"], len(r["names"])) for r in results.values()} == {("reached", 0)}
-    # 64 at a time, and each is given up after 6 s.
-    queries = stat(client, "name_queries", lambda n: n > 0)
-    assert queries <= 64 * (1 + int((time.monotonic() - begun) / 6)) < len(everyone), queries
+    # 64 at a time: others are asked for when one is given up, and that counts as a failure.
+    assert len(everyone) > 64
+    stats = client.wait_until(lambda s: s["workers"][0]["stats"].get("name_queries", 0) >= 64)
+    worker = stats["workers"][0]["stats"]
+    assert worker["name_queries"] - worker["name_failures"] <= 64, worker
 
 
 def test_many_traces_share_their_questions(system):

@@ -4,11 +4,10 @@ import os
 import select
 import signal
 import socket
-import time
 
 import pytest
 
-from system import PATIENCE, program, until
+from system import PATIENCE, program
 
 ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "attempts": 32}
 
@@ -56,6 +55,13 @@ def broker(system, env, *options):
     return system.run(argv, "broker", env={**os.environ, **env})
 
 
+def a_second_passes(alive):
+    """For the broker's loop: its `alive` messages are so far apart."""
+    for _ in range(2):
+        assert alive.poll(PATIENCE * 1000), "no alive message"
+        alive.recv_multipart()
+
+
 def test_a_broker_tells_what_it_does(system, manager):
     process = broker(system, manager.env())
     manager.expect("READY=1", "STATUS=serving")
@@ -64,8 +70,7 @@ def test_a_broker_tells_what_it_does(system, manager):
     client = system.client()
     client.request("submit", traces=[{"id": "t", "target": "127.1.0.1", **ENDLESS}])
     client.wait_until_answer(lambda r: r["states"][0]["state"] == "running", "status", ids=["t"])
-    assert not manager.waiting()  # no news
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)  # what runs was no news
     manager.expect("STOPPING=1", "STATUS=draining")
     client.send("cancel", ids=["t"])
     assert process.wait() == 0
@@ -89,22 +94,9 @@ def test_a_worker_tells_what_it_does(system):
 
 
 def test_the_watchdog_is_told_by_the_loop(system, manager):
-    limit_s = 0.8
-    process = broker(system, manager.env(WATCHDOG_USEC=str(int(limit_s * 1e6))))
-    manager.expect("READY=1", "STATUS=serving")
-    pings = []
-    for _ in range(6):
-        manager.expect("WATCHDOG=1")
-        pings.append(time.monotonic())
-    gaps = [b - a for a, b in zip(pings, pings[1:])]
-    assert 0.75 * limit_s / 2 < sorted(gaps)[len(gaps) // 2] < limit_s, gaps
-    process.send_signal(signal.SIGSTOP)
-    until(lambda: open(f"/proc/{process.pid}/stat").read().split()[2] == "T", "stop")
-    while manager.waiting():
-        manager.receive()
-    assert manager.receive(3 * limit_s) is None
-    process.send_signal(signal.SIGCONT)
-    manager.expect("WATCHDOG=1")
+    """Nothing else is: what is told is what is so. test_metrics.py has a loop that stands still."""
+    broker(system, manager.env(WATCHDOG_USEC="800000"))
+    manager.expect("READY=1", "STATUS=serving", *["WATCHDOG=1"] * 4)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +105,8 @@ def test_the_watchdog_is_told_by_the_loop(system, manager):
 def test_no_watchdog_that_is_not_ours(system, manager, env):
     broker(system, manager.env(**env), "--metrics", "127.0.0.1:0")
     manager.expect("READY=1", "STATUS=serving")
-    assert manager.receive(0.5) is None
+    a_second_passes(system.subscriber())
+    assert not manager.waiting()
 
 
 def test_a_manager_that_does_not_read_stops_nobody(system, manager):
@@ -128,10 +121,7 @@ def test_a_manager_that_does_not_read_stops_nobody(system, manager):
             filler.sendto(b"X=1", manager.name)
             sent += 1
     broker(system, manager.env(WATCHDOG_USEC="400000"))
-    client = system.client()
-    began = time.monotonic()
-    while time.monotonic() - began < 1:
-        client.request("ping")
+    a_second_passes(system.subscriber())
     for _ in range(sent):
         manager.expect("X=1")
     manager.expect("WATCHDOG=1")

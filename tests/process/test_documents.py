@@ -57,7 +57,7 @@ def test_named_files_are_there():
 
 def test_named_functions_and_constants_are_there():
     """`mux_tick()` and `MUX_AHEAD` stand in some source."""
-    sources = "\n".join(text(path) for path in files(".c", ".h"))
+    sources = "\n".join(text(path) for path in files(".c", ".h", ".py"))
     words = set(re.findall(r"\w+", sources))
     missing = [
         f"{page}: {name}"
@@ -66,6 +66,24 @@ def test_named_functions_and_constants_are_there():
         if ("".join(name)) not in words
     ]
     assert missing == []
+
+
+def test_functions_are_where_pages_say():
+    """Of `mux_tick()` in `worker/probing/mux.c`, or in `mux.c` where the page has named its folder."""
+    by_name = {}
+    for path in files(".c", ".h"):
+        by_name.setdefault(os.path.basename(path), []).append(path)
+    elsewhere = [
+        f"{page}: {function} in {path}"
+        for page, content in pages().items()
+        for function, path in re.findall(r"`(\w+)\(\)` in `([\w/]+\.[ch])`", content)
+        if not any(
+            re.search(rf"^[\w ]+[ *]{function}\(", text(each), re.MULTILINE)
+            for each in by_name.get(os.path.basename(path), [])
+            if each.endswith(path)
+        )
+    ]
+    assert elsewhere == []
 
 
 def test_links_lead_somewhere():
@@ -168,6 +186,8 @@ LIMITS = [
     ("STORE_ROOM_BYTES", MIB, "store.md", r"and (\d+) MiB are free"),
     ("STORE_MAX_PENDING_BYTES", MIB, "store.md", r"wait for their commit \((\d+) MiB"),
     ("STORE_MAX_PENDING_BYTES", MIB, "hopmq-broker.8", r"not yet on disk Ta (\d+) MiB"),
+    ("STORE_MAX_PENDING_BYTES", MIB, "protocol.md", r"wait for the disk \| (\d+) MiB;"),
+    ("OUTBOX_MAX_BYTES", MIB, "protocol.md", r"wait for the disk \| 32 MiB; (\d+) MiB"),
     ("OUTBOX_MAX_BYTES", MIB, "hopmq-broker.8", r"wait for the disk Ta (\d+) MiB"),
     ("SESSION_MAX_STATS", 1, "protocol.md", r"`stats`: map of at most (\d+) names"),
     ("SESSION_MAX_SOURCES", 1, "protocol.md", r"array of at most (\d+) addresses"),

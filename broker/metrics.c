@@ -1,6 +1,5 @@
 #include "broker/metrics.h"
 
-#include "broker/core/sessions.h"
 #include "broker/core/state.h"
 #include "common/protocol/result.h"
 
@@ -30,15 +29,15 @@ static void put_queue(const struct core *c, struct exposition *e) {
         e, EXPOSITION_GAUGE, "hopmq_queued_traces", "Traces waiting for a worker, by priority.");
     for (int p = 0; p < PRIORITIES; p++)
         exposition_sample(
-            e, "priority", (const char[]){(char)('0' + p), '\0'}, c->queued_by_priority[p]);
+            e, "priority", (const char[]){(char)('0' + p), '\0'}, c->queue.by_priority[p]);
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_max_queued_traces",
         "Traces that may wait for a worker; more are refused as busy.", c->config.max_queued);
     exposition_value(
-        e, EXPOSITION_GAUGE, "hopmq_running_traces", "Traces running at workers.", c->running);
+        e, EXPOSITION_GAUGE, "hopmq_running_traces", "Traces running at workers.", c->leases.count);
     exposition_value(
-        e, EXPOSITION_GAUGE, "hopmq_streams", "Streams that the broker knows.", c->stream_count);
-    exposition_value(
-        e, EXPOSITION_GAUGE, "hopmq_result_seq", "Sequence number of the last result.", c->seq);
+        e, EXPOSITION_GAUGE, "hopmq_streams", "Streams that the broker knows.", c->streams.count);
+    exposition_value(e, EXPOSITION_GAUGE, "hopmq_result_seq", "Sequence number of the last result.",
+        c->streams.seq);
     exposition_value_us(e, EXPOSITION_GAUGE, "hopmq_epoch_timestamp_seconds",
         "The broker's epoch: a time that is new with each start.", c->config.epoch);
 }
@@ -47,7 +46,7 @@ static int64_t running(const struct worker *w) { return w->running; }
 
 static int64_t capacity(const struct worker *w) { return w->capacity; }
 
-static int64_t serves(const struct worker *w) { return sessions_serves(w); }
+static int64_t serves(const struct worker *w) { return worker_serves(w); }
 
 static void put_workers(const struct core *c, struct exposition *e) {
     static const struct entry {
@@ -59,7 +58,8 @@ static void put_workers(const struct core *c, struct exposition *e) {
         {"hopmq_worker_serves",
             "1 if this worker takes traces, 0 if it drains or has no working prober.", serves},
     };
-    struct worker_name_tree *names = (struct worker_name_tree *)&c->names; /* RB_ has no const */
+    struct worker_name_tree *names =
+        (struct worker_name_tree *)&c->workers.by_name; /* RB_ has no const */
     int64_t listed = 0;
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
         struct worker *w;
@@ -73,10 +73,10 @@ static void put_workers(const struct core *c, struct exposition *e) {
         }
     }
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_workers",
-        "Workers that have joined and are still heard.", c->worker_count);
+        "Workers that have joined and are still heard.", c->workers.count);
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_workers_not_listed",
         "Workers that have no series of their own here because there are too many.",
-        c->worker_count - listed);
+        c->workers.count - listed);
 }
 
 void metrics_put_core(const struct core *c, struct exposition *e) {

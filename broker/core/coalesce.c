@@ -1,137 +1,123 @@
 #include "broker/core/coalesce.h"
 
-#include "broker/core/fanout.h"
-#include "broker/core/jobs.h"
+#include "broker/core/state.h"
+#include "common/mem.h"
 #include "common/order.h"
-#include "common/protocol/result.h"
 #include "common/tree_append.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const void *probing(const struct job *job) {
+static const void *probing_of(const struct job *job) {
     return (const char *)job->trace + job->probing_at;
 }
 
 /* Identical traces stand side by side, in the order of their acceptance. */
-static int compare(const struct job *a, const struct job *b) {
-    int order = order_compare_bytes(probing(a), a->probing_size, probing(b), b->probing_size);
+static int compare_probing(const struct job *a, const struct job *b) {
+    int order = order_compare_bytes(probing_of(a), a->probing_size, probing_of(b), b->probing_size);
     return order != 0 ? order : order_compare(a->ticket, b->ticket);
 }
 
-RB_PROTOTYPE(probing_tree, job, by_probing, compare)
-RB_GENERATE(probing_tree, job, by_probing, compare)
-TREE_APPEND_GENERATE(probing_tree, job, by_probing, compare)
+RB_PROTOTYPE(probing_tree, job, by_probing, compare_probing)
+RB_GENERATE(probing_tree, job, by_probing, compare_probing)
+TREE_APPEND_GENERATE(probing_tree, job, by_probing, compare_probing)
+
+void coalesce_init(struct core *c) { RB_INIT(&c->coalesce.probings); }
 
 void coalesce_add(struct core *c, struct job *job) {
-    if (job->probing_indexed)
+    if (job->probing_indexed || job_is_fanout(job))
         return;
-    (void)probing_tree_insert(&c->probings, &c->last_probing, job);
+    (void)probing_tree_insert(&c->coalesce.probings, &c->coalesce.last, job);
     job->probing_indexed = true;
 }
 
 void coalesce_remove(struct core *c, struct job *job) {
     if (job->probing_indexed)
-        probing_tree_remove(&c->probings, &c->last_probing, job);
+        probing_tree_remove(&c->coalesce.probings, &c->coalesce.last, job);
     job->probing_indexed = false;
 }
 
 /* The last accepted of those that ask for the same. */
 static struct job *last_identical(struct core *c, struct job *job) {
-    struct job *last = c->last_probing, *behind;
-    if (last != NULL && compare(last, job) > 0 &&
-        (behind = RB_NFIND(probing_tree, &c->probings, job)) != NULL)
-        last = RB_PREV(probing_tree, &c->probings, behind);
+    struct job *last = c->coalesce.last, *behind;
+    if (last != NULL && compare_probing(last, job) > 0 &&
+        (behind = RB_NFIND(probing_tree, &c->coalesce.probings, job)) != NULL)
+        last = RB_PREV(probing_tree, &c->coalesce.probings, behind);
     bool same = last != NULL && last->probing_size == job->probing_size &&
-                memcmp(probing(last), probing(job), job->probing_size) == 0;
+                memcmp(probing_of(last), probing_of(job), job->probing_size) == 0;
     return same ? last : NULL;
 }
 
-/* Worth taking later: with a path. */
+/* Only a result with a path is worth taking later. */
 static bool has_path(int stop) {
     return stop == STOP_REACHED || stop == STOP_UNREACHABLE || stop == STOP_GAP_LIMIT ||
            stop == STOP_MAX_TTL || stop == STOP_LOOP;
 }
 
-/* Was it cut short for reasons of its own trace? All other ends hold for the riders too: above all
- * one that makes workers die must not be tried anew for each of them. */
-static bool is_its_own(int stop) {
-    return stop == STOP_CANCELLED || stop == STOP_DEADLINE || stop == STOP_NO_WORKER;
+bool coalesce_shares_end(int stop) {
+    return stop != STOP_CANCELLED && stop != STOP_DEADLINE && stop != STOP_NO_WORKER;
 }
 
-/* Ends the job with what a finished one found. False if that cannot be read, though we made it. */
-static bool coalesce_with_ended(struct core *c, struct job *job, const struct job *from) {
+/* False if the result cannot be read, though we made it. */
+static bool read_source(struct core *c, const struct job *from, struct coalesce_source *source) {
     struct wire_error err;
-    struct result_head head;
-    char id[RECORD_ID_BYTES + 1];
     msgpack_packer pk;
-    if (!wire_doc_read(
-            &c->inner, from->result, from->result_size, RESULT_MAX_PUBLISHED_VALUES, &err) ||
-        !result_get_head(&head, &c->inner.root, &err))
+    if (!wire_doc_read(&c->scratch.inner, from->result, from->result_size,
+            RESULT_MAX_PUBLISHED_VALUES, &err) ||
+        !result_get_head(&source->head, &c->scratch.inner.root, &err))
         return false;
-    state_packer(&pk, &c->body);
-    result_put_body_of(&pk, &c->inner.root);
-    (void)snprintf(id, sizeof id, "%s", from->id);
-    jobs_finish(c, job,
-        &(struct ending){.body = c->body.data,
-            .size = c->body.size,
-            .stop = from->stop,
-            .worker = head.worker,
-            .run = head.run,
-            .shared = id});
+    output_packer(&pk, &c->scratch.body);
+    result_put_body_of(&pk, &c->scratch.inner.root);
+    (void)snprintf(source->id, sizeof source->id, "%s", from->id);
+    source->stop = from->stop;
     return true;
 }
 
-static void coalesce_ride(struct core *c, struct job *job, struct job *leader) {
-    struct bond *bond = fanout_bond(leader);
-    fanout_bond(job)->leader = leader;
-    TAILQ_INSERT_TAIL(&bond->riders, job, link);
-    bond->rider_count++;
+void coalesce_ride(struct core *c, struct job *job, struct job *leader) {
+    if (leader->riders == NULL) {
+        leader->riders = mem_new(1, sizeof *leader->riders);
+        TAILQ_INIT(&leader->riders->jobs);
+    }
+    TAILQ_INSERT_TAIL(&leader->riders->jobs, job, link);
+    leader->riders->count++;
+    job->leader = leader;
     job->state = JOB_RIDING;
-    timeline_set(&c->job_times, &job->timer, job->deadline_us);
-    c->riding++;
+    job_set_timer(c, job, job->deadline_us);
+    c->coalesce.riding++;
 }
 
-bool coalesce_join(struct core *c, struct job *job, int64_t max_age_us) {
+enum coalesce_choice coalesce_join(
+    struct core *c, struct job *job, int64_t max_age_us, struct coalesce_source *source) {
     struct job *other = last_identical(c, job);
     if (other == NULL)
-        return false;
+        return COALESCE_NOTHING;
     if (other->state == JOB_DONE) {
         bool fresh = c->now.mono_us - other->done_us <= max_age_us;
-        return fresh && has_path(other->stop) && coalesce_with_ended(c, job, other);
+        return fresh && has_path(other->stop) && read_source(c, other, source) ? COALESCE_ENDS
+                                                                               : COALESCE_NOTHING;
     }
-    if (other->cancelling || (other->bond != NULL && other->bond->rider_count >= CORE_MAX_RIDERS))
-        return false;
+    if (other->cancelling || (other->riders != NULL && other->riders->count >= CORE_MAX_RIDERS))
+        return COALESCE_NOTHING;
     coalesce_ride(c, job, other);
-    return true;
+    return COALESCE_RIDES;
 }
 
 void coalesce_leave(struct core *c, struct job *job) {
-    struct job *leader = job->bond->leader;
-    TAILQ_REMOVE(&leader->bond->riders, job, link);
-    leader->bond->rider_count--;
-    job->bond->leader = NULL;
+    struct job *leader = job->leader;
+    TAILQ_REMOVE(&leader->riders->jobs, job, link);
+    if (--leader->riders->count == 0) {
+        free(leader->riders);
+        leader->riders = NULL;
+    }
     job->state = JOB_LOOSE;
-    c->riding--;
+    c->coalesce.riding--;
 }
 
-void coalesce_leader_ended(struct core *c, struct job *leader, const struct ending *e) {
-    struct job *rider, *first = NULL;
-    struct ending shared = *e;
-    shared.shared = leader->id;
-    if (is_its_own(e->stop) && (first = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
-        coalesce_leave(c, first);
-        jobs_queue(c, first);
-        if (first->state != JOB_QUEUED)
-            first = NULL;
-    }
-    while ((rider = TAILQ_FIRST(&leader->bond->riders)) != NULL) {
+void coalesce_take_riders(struct core *c, struct job *leader, struct job_list *riders) {
+    while (leader->riders != NULL) {
+        struct job *rider = TAILQ_FIRST(&leader->riders->jobs);
         coalesce_leave(c, rider);
-        if (!is_its_own(e->stop))
-            jobs_finish(c, rider, &shared);
-        else if (first != NULL)
-            coalesce_ride(c, rider, first);
-        else
-            jobs_queue(c, rider);
+        TAILQ_INSERT_TAIL(riders, rider, link);
     }
 }

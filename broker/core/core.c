@@ -1,67 +1,16 @@
 #include "broker/core/core.h"
 
-#include "broker/core/jobs.h"
-#include "broker/core/matching.h"
-#include "broker/core/queue.h"
+#include "broker/core/reports.h"
 #include "broker/core/requests.h"
+#include "broker/core/restore.h"
 #include "broker/core/sessions.h"
 #include "broker/core/state.h"
-#include "broker/core/streams.h"
-#include "common/logfmt.h"
 #include "common/mem.h"
 #include "common/order.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- what leaves the core --------------------------------------------------------------- */
-
-void peer_id_set(struct peer_id *id, const struct core_peer *peer) {
-    id->size = (uint8_t)peer->size;
-    id->enveloped = peer->enveloped;
-    id->socket = peer->socket;
-    memcpy(id->bytes, peer->id, peer->size);
-}
-
-struct core_peer peer_id_get(const struct peer_id *id) {
-    return (struct core_peer){id->bytes, id->size, id->socket, id->enveloped};
-}
-
-void core_say(struct core *c, enum core_level level, const char *event, const char *format, ...) {
-    char detail[512];
-    va_list args;
-    va_start(args, format);
-    (void)logfmt_vprint(detail, sizeof detail, format, args);
-    va_end(args);
-    c->sink.say(c->sink.context, level, event, detail);
-}
-
-void core_to_client(struct core *c, const struct core_peer *peer, const msgpack_sbuffer *bytes,
-    enum core_when when) {
-    c->sink.to_client(c->sink.context, peer, bytes->data, bytes->size, when);
-}
-
-/* What gives or takes a lease depends on what is kept; the rest only keeps the session alive. */
-static enum core_when when_to_send(int op) {
-    return op == SESSION_TRACE || op == SESSION_CANCEL || op == SESSION_DONE ? CORE_KEPT : CORE_NOW;
-}
-
-void core_to_peer(struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
-    msgpack_packer pk;
-    state_packer(&pk, &c->out);
-    session_put(&pk, msg);
-    c->sink.to_worker(c->sink.context, peer, c->out.data, c->out.size, when_to_send(msg->op));
-}
-
-void core_to_worker(struct core *c, const struct worker *worker, const struct session_msg *msg) {
-    if (worker->absent)
-        return; /* nobody is there */
-    struct core_peer peer = peer_id_get(&worker->peer);
-    core_to_peer(c, &peer, msg);
-}
 
 /* ---- events ----------------------------------------------------------------------------- */
 
@@ -69,7 +18,7 @@ void core_client_message(struct core *c, const struct core_peer *peer, const voi
     size_t size, const struct instant *now) {
     c->now = *now;
     requests_handle(c, peer, bytes, size);
-    recent_trim(c);
+    lifecycle_trim(c);
 }
 
 void core_client_frames(
@@ -82,42 +31,52 @@ void core_client_frames(
     requests_send_error(c, peer, NULL, &err);
 }
 
+/* A message that is none is counted; a peer without a session is told why. */
+static void bad_worker_message(
+    struct core *c, const struct core_peer *peer, const char *code, const char *message) {
+    const struct worker *worker = worker_find(c, peer);
+    if (worker != NULL) {
+        reports_bad(c, worker, message);
+        return;
+    }
+    c->counters.bad_worker_messages++;
+    output_log(c, CORE_WARN, "bad-worker-message", "name=- why=\"%s\"", message);
+    struct session_msg reject = {.op = SESSION_REJECT};
+    (void)snprintf(reject.code, sizeof reject.code, "%s", code);
+    (void)snprintf(reject.message, sizeof reject.message, "%s", message);
+    output_to_worker_peer(c, peer, &reject);
+}
+
 void core_worker_message(struct core *c, const struct core_peer *peer, const void *bytes,
     size_t size, const struct instant *now) {
     struct wire_error err;
     struct session_msg msg;
     c->now = *now;
     c->counters.worker_messages++;
-    if (wire_doc_read(&c->doc, bytes, size, SESSION_MAX_VALUES, &err) &&
-        session_get(&msg, &c->doc, &err)) {
-        sessions_message(c, peer, &msg);
-        queue_dispatch(c);
-        recent_trim(c);
+    if (!wire_doc_read(&c->scratch.message, bytes, size, SESSION_MAX_VALUES, &err) ||
+        !session_get(&msg, &c->scratch.message, &err)) {
+        bad_worker_message(c, peer, err.code, err.message);
         return;
     }
-    c->counters.bad_worker_messages++;
-    const struct worker *worker = sessions_find(c, peer);
-    core_say(c, CORE_WARN, "bad-worker-message", "name=%s why=\"%s\"",
-        worker != NULL ? worker->name : "-", err.message);
-    if (worker != NULL)
-        return;
-    struct session_msg reject = {.op = SESSION_REJECT};
-    (void)snprintf(reject.code, sizeof reject.code, "%s", err.code);
-    (void)snprintf(reject.message, sizeof reject.message, "%s", err.message);
-    core_to_peer(c, peer, &reject);
+    sessions_message(c, peer, &msg);
+    lifecycle_dispatch(c);
+    lifecycle_trim(c);
 }
 
 void core_worker_frames(struct core *c, const struct core_peer *peer, unsigned frames) {
-    const struct worker *worker = sessions_find(c, peer);
+    char message[64];
     c->counters.worker_messages++;
-    c->counters.bad_worker_messages++;
-    core_say(c, CORE_WARN, "bad-worker-message", "name=%s why=\"%u frames: must be 1\"",
-        worker != NULL ? worker->name : "-", frames);
-    if (worker != NULL)
-        return;
-    struct session_msg reject = {.op = SESSION_REJECT, .code = "bad-request"};
-    (void)snprintf(reject.message, sizeof reject.message, "frames: %u: must be 1", frames);
-    core_to_peer(c, peer, &reject);
+    (void)snprintf(message, sizeof message, "frames: %u: must be 1", frames);
+    bad_worker_message(c, peer, "bad-request", message);
+}
+
+void core_answer(struct core *c, const struct record_answer *answer, const struct instant *now) {
+    c->now = *now;
+    const struct deferred *deferred = deferred_begin(c, answer);
+    struct core_peer peer = peer_id_get(&deferred->peer);
+    requests_handle(c, &peer, deferred->bytes, deferred->size);
+    deferred_end(c);
+    lifecycle_trim(c);
 }
 
 void core_undelivered(struct core *c, enum core_side side, const struct core_peer *peer,
@@ -130,14 +89,14 @@ void core_undelivered(struct core *c, enum core_side side, const struct core_pee
         return;
     }
     c->counters.dropped_to_workers++;
-    struct worker *worker = sessions_find(c, peer);
+    struct worker *worker = worker_find(c, peer);
     if (worker == NULL)
         return;
-    if (!wire_doc_read(&c->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
-        !session_get(&msg, &c->doc, &err))
+    if (!wire_doc_read(&c->scratch.message, bytes, size, SESSION_MAX_VALUES, &err) ||
+        !session_get(&msg, &c->scratch.message, &err))
         abort(); /* we wrote it */
     sessions_undelivered(c, worker, &msg, sent);
-    queue_dispatch(c);
+    lifecycle_dispatch(c);
 }
 
 void core_dropped(struct core *c, enum core_side side, int64_t count) {
@@ -154,7 +113,7 @@ void core_refuse(struct core *c, const char *reason, const char *message) {
         (void)snprintf(c->refusal_text, sizeof c->refusal_text, "%s", message);
 }
 
-int64_t core_seq(const struct core *c) { return c->seq; }
+int64_t core_seq(const struct core *c) { return c->streams.seq; }
 
 struct core_shell *core_shell(struct core *c) {
     return &c->shell;
@@ -173,40 +132,21 @@ struct core *core_new(
     const struct core_config *config, const struct core_sink *sink, const struct instant *now) {
     struct core *c = mem_new(1, sizeof *c);
     c->config = *config;
-    c->sink = *sink;
     c->now = *now;
     c->started_us = now->mono_us;
-    c->next_lease = config->first_lease;
-    c->next_id = 1;
-    (void)snprintf(c->own_ids, sizeof c->own_ids, "%" PRIx64 "-", (uint64_t)c->config.epoch);
-    c->seq = config->seq;
-    c->shell.kept_seq = config->seq;
-    c->number = config->number;
-    timeline_init(&c->job_times);
-    timeline_init(&c->worker_times);
-    RB_INIT(&c->jobs);
-    RB_INIT(&c->leases);
-    RB_INIT(&c->requirements);
-    RB_INIT(&c->peers);
-    RB_INIT(&c->names);
-    RB_INIT(&c->submitters);
-    RB_INIT(&c->streams);
-    RB_INIT(&c->probings);
-    TAILQ_INIT(&c->recent);
-    TAILQ_INIT(&c->deferred);
-    TAILQ_INIT(&c->waiting);
-    TAILQ_INIT(&c->ready);
-    TAILQ_INIT(&c->idle);
-    TAILQ_INIT(&c->quarantined);
-    TAILQ_INIT(&c->active);
-    msgpack_sbuffer_init(&c->out);
-    msgpack_sbuffer_init(&c->body);
-    msgpack_sbuffer_init(&c->result);
-    msgpack_sbuffer_init(&c->texts);
-    msgpack_sbuffer_init(&c->reply);
-    if (!wire_doc_init(&c->doc) || !wire_doc_init(&c->inner))
-        abort();
     c->next_alive_us = now->mono_us + CORE_ALIVE_US;
+    c->shell.kept_seq = config->seq;
+    output_init(c, sink);
+    jobs_init(c);
+    workers_init(c);
+    streams_init(c);
+    matching_init(c);
+    fairqueue_init(c);
+    quarantine_init(c);
+    coalesce_init(c);
+    leases_init(c);
+    recent_init(c);
+    deferred_init(c);
     return c;
 }
 
@@ -215,19 +155,30 @@ void core_destroy(struct core **core) {
     if (c == NULL)
         return;
     deferred_free_all(c);
-    jobs_free_all(c);
-    sessions_free_all(c);
+    lifecycle_free_all(c);
     matching_free_all(c);
+    workers_free_all(c);
     streams_free_all(c);
-    wire_doc_free(&c->doc);
-    wire_doc_free(&c->inner);
-    msgpack_sbuffer_destroy(&c->out);
-    msgpack_sbuffer_destroy(&c->body);
-    msgpack_sbuffer_destroy(&c->result);
-    msgpack_sbuffer_destroy(&c->texts);
-    msgpack_sbuffer_destroy(&c->reply);
+    output_free(c);
     free(c);
     *core = NULL;
+}
+
+void core_restore_stream(struct core *c, const char *name, int64_t seq) {
+    streams_restore(c, name, seq);
+}
+
+void core_restore_trace(struct core *c, const struct record_trace *record) {
+    restore_trace(c, record);
+}
+
+void core_restore_member(struct core *c, const struct record_result *result) {
+    restore_member(c, result);
+}
+
+void core_restored(struct core *c, const struct instant *now) {
+    c->now = *now;
+    restore_end(c);
 }
 
 static void alive(struct core *c) {
@@ -238,35 +189,34 @@ static void alive(struct core *c) {
 }
 
 void core_tick(struct core *c, const struct instant *now) {
+    struct worker *worker;
+    struct job *job;
     c->now = *now;
-    struct timeline_entry *due;
-    while ((due = timeline_pop(&c->worker_times, now->mono_us)) != NULL)
-        sessions_due(c, (struct worker *)due);
-    while ((due = timeline_pop(&c->job_times, now->mono_us)) != NULL)
-        jobs_due(c, (struct job *)due);
+    while ((worker = worker_due(c)) != NULL)
+        sessions_due(c, worker);
+    while ((job = job_due(c)) != NULL)
+        lifecycle_due(c, job);
     if (now->mono_us >= c->next_alive_us)
         alive(c);
-    queue_dispatch(c);
-    recent_trim(c);
+    lifecycle_dispatch(c);
+    lifecycle_trim(c);
 }
 
 int64_t core_next(struct core *c) {
-    int64_t job = timeline_next(&c->job_times), worker = timeline_next(&c->worker_times);
-    int64_t first = order_min(job, worker);
-    return order_min(first, c->next_alive_us);
+    return order_min(c->next_alive_us, order_min(job_next_due(c), worker_next_due(c)));
 }
 
 void core_drain(struct core *c) {
     core_refuse(c, "draining", "this broker is draining; send again later, or to another");
     c->draining = true;
-    core_say(c, CORE_INFO, "drain", "queued=%lld running=%lld", (long long)c->queued,
-        (long long)c->running);
+    output_log(c, CORE_INFO, "drain", "queued=%lld running=%lld", (long long)c->queue.count,
+        (long long)c->leases.count);
 }
 
-bool core_drained(const struct core *c) { return c->draining && c->running == 0; }
+bool core_drained(const struct core *c) { return c->draining && c->leases.count == 0; }
 
 void core_shutdown(struct core *c, const struct instant *now) {
     c->now = *now;
     c->draining = true;
-    jobs_end_all(c);
+    lifecycle_end_all(c);
 }

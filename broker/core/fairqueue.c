@@ -1,8 +1,6 @@
 #include "broker/core/fairqueue.h"
 
-#include "broker/core/jobs.h"
-#include "broker/core/matching.h"
-#include "broker/core/quarantine.h"
+#include "broker/core/state.h"
 #include "common/decimal.h"
 #include "common/mem.h"
 #include "common/order.h"
@@ -12,11 +10,11 @@
 #include <string.h>
 
 int64_t fairqueue_order(const struct job *job) {
-    const struct bond *bond = job->bond;
-    return bond != NULL && bond->whole != NULL ? bond->whole->ticket : job->ticket;
+    return job->fanout != NULL && job->fanout->whole != NULL ? job->fanout->whole->ticket
+                                                             : job->ticket;
 }
 
-/* No subqueue has two parts of one whole: they are for different workers. */
+/* No subqueue has two parts of one fanout: they are for different workers. */
 static int compare_order(const struct job *a, const struct job *b) {
     return order_compare(fairqueue_order(a), fairqueue_order(b));
 }
@@ -48,8 +46,12 @@ RB_PROTOTYPE(submitter_tree, submitter, by_tag, compare_tag)
 RB_GENERATE(submitter_tree, submitter, by_tag, compare_tag)
 ORDER_FIND_TEXT(submitter_tree, submitter, by_tag, tag)
 
-/* ---- submitters and subqueues ------------------------------------------------------------------
- */
+void fairqueue_init(struct core *c) {
+    RB_INIT(&c->fairqueue.submitters);
+    TAILQ_INIT(&c->fairqueue.waiting);
+}
+
+/* ---- submitters and subqueues ----------------------------------------------------------- */
 
 const char *fairqueue_tag(const struct core_peer *peer, char tag[FAIRQUEUE_TAG_BYTES + 1]) {
     const uint8_t *id = peer->id;
@@ -67,10 +69,10 @@ static struct submitter *new_submitter(struct core *c, const char *tag) {
     size_t size = strlen(tag) + 1;
     struct submitter *submitter = mem_new(1, sizeof *submitter + size);
     memcpy(submitter->tag, tag, size);
-    submitter->virtual_time = c->virtual_time;
+    submitter->virtual_time = c->fairqueue.virtual_time;
     RB_INIT(&submitter->subqueues);
-    (void)RB_INSERT(submitter_tree, &c->submitters, submitter);
-    c->submitter_count++;
+    (void)RB_INSERT(submitter_tree, &c->fairqueue.submitters, submitter);
+    c->fairqueue.submitter_count++;
     return submitter;
 }
 
@@ -91,18 +93,18 @@ static struct subqueue *get_subqueue(struct core *c, struct submitter *submitter
 }
 
 bool fairqueue_full(struct core *c, const char *tag) {
-    return c->submitter_count >= CORE_MAX_SUBMITTERS &&
-           submitter_tree_find(&c->submitters, tag) == NULL;
+    return c->fairqueue.submitter_count >= CORE_MAX_SUBMITTERS &&
+           submitter_tree_find(&c->fairqueue.submitters, tag) == NULL;
 }
 
 void fairqueue_join(
     struct core *c, struct job *job, const char *tag, struct requirement *requirement) {
-    struct submitter *submitter = submitter_tree_find(&c->submitters, tag);
+    struct submitter *submitter = submitter_tree_find(&c->fairqueue.submitters, tag);
     if (submitter == NULL)
         submitter = new_submitter(c, tag);
     job->subqueue = get_subqueue(c, submitter, requirement, job->priority);
     job->subqueue->held++;
-    job->served_periods = requirement->served_periods - (requirement->serving > 0);
+    matching_watch(job);
 }
 
 void fairqueue_leave(struct core *c, struct job *job) {
@@ -116,14 +118,15 @@ void fairqueue_leave(struct core *c, struct job *job) {
     free(subqueue);
     if (!RB_EMPTY(&submitter->subqueues))
         return;
-    (void)RB_REMOVE(submitter_tree, &c->submitters, submitter);
-    c->submitter_count--;
+    (void)RB_REMOVE(submitter_tree, &c->fairqueue.submitters, submitter);
+    c->fairqueue.submitter_count--;
     free(submitter);
 }
 
 /* ---- turns ------------------------------------------------------------------------------ */
 
-/* Gives the subqueue another first job, and the place among the turns that goes with it. */
+/* Gives the subqueue another first job, and sorts it into the tree by that and by its submitter's
+ * virtual time. */
 static void set_first(struct subqueue *subqueue, struct job *first) {
     struct virtual_time_tree *tree = &subqueue->requirement->by_time[subqueue->priority];
     if (subqueue->first != NULL)
@@ -138,14 +141,14 @@ void fairqueue_insert(struct core *c, struct job *job) {
     struct subqueue *subqueue = job->subqueue;
     struct submitter *submitter = subqueue->submitter;
     struct requirement *requirement = subqueue->requirement;
-    if (submitter->queued++ == 0 && submitter->virtual_time < c->virtual_time)
-        submitter->virtual_time = c->virtual_time;
+    if (submitter->queued++ == 0 && submitter->virtual_time < c->fairqueue.virtual_time)
+        submitter->virtual_time = c->fairqueue.virtual_time;
     (void)subqueue_job_tree_insert(&subqueue->jobs, &subqueue->last, job);
     subqueue->queued++;
     if (subqueue->first == NULL || compare_order(job, subqueue->first) < 0)
         set_first(subqueue, job);
     if (requirement->queued++ == 0) {
-        TAILQ_INSERT_TAIL(&c->waiting, requirement, link);
+        TAILQ_INSERT_TAIL(&c->fairqueue.waiting, requirement, link);
         matching_update_ready(c, requirement);
     }
 }
@@ -160,7 +163,7 @@ void fairqueue_remove(struct core *c, struct job *job) {
     if (subqueue->first == job)
         set_first(subqueue, next);
     if (--requirement->queued == 0) {
-        TAILQ_REMOVE(&c->waiting, requirement, link);
+        TAILQ_REMOVE(&c->fairqueue.waiting, requirement, link);
         matching_update_ready(c, requirement);
     }
 }
@@ -178,16 +181,14 @@ struct subqueue *fairqueue_next(struct requirement *requirement) {
 }
 
 void fairqueue_charge(struct core *c, struct submitter *submitter) {
-    if (submitter->virtual_time < c->virtual_time)
-        submitter->virtual_time = c->virtual_time;
-    c->virtual_time = submitter->virtual_time;
+    if (submitter->virtual_time < c->fairqueue.virtual_time)
+        submitter->virtual_time = c->fairqueue.virtual_time;
+    c->fairqueue.virtual_time = submitter->virtual_time;
     submitter->virtual_time += 1 + (uint64_t)submitter->running;
 }
 
 int64_t fairqueue_position(const struct job *job) {
     const struct subqueue *subqueue = job->subqueue, *other;
-    if (quarantine_needed(job))
-        return subqueue->requirement->quarantined_count;
     int64_t before = fairqueue_order(job) - fairqueue_order(subqueue->first) + 1;
     if (before > subqueue->queued)
         before = subqueue->queued;
@@ -197,4 +198,13 @@ int64_t fairqueue_position(const struct job *job) {
                                 &subqueue->submitter->subqueues, (struct subqueue *)other))
         before += other->queued;
     return before;
+}
+
+void fairqueue_count_running(struct job *job, int change) {
+    job->subqueue->submitter->running += change;
+}
+
+struct job *fairqueue_any(struct core *c) {
+    struct requirement *requirement = TAILQ_FIRST(&c->fairqueue.waiting);
+    return requirement != NULL ? fairqueue_next(requirement)->first : NULL;
 }

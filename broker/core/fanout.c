@@ -1,133 +1,128 @@
 #include "broker/core/fanout.h"
 
-#include "broker/core/fairqueue.h"
-#include "broker/core/jobs.h"
-#include "broker/core/matching.h"
-#include "broker/core/queue.h"
-#include "broker/core/sessions.h"
+#include "broker/core/state.h"
 #include "common/mem.h"
 #include "common/order.h"
-#include "common/protocol/result.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct bond *fanout_bond(struct job *job) {
-    if (job->bond == NULL) {
-        job->bond = mem_new(1, sizeof *job->bond);
-        job->bond->job = job;
-        TAILQ_INIT(&job->bond->riders);
-        TAILQ_INIT(&job->bond->parts);
+static struct fanout *get_fanout(struct job *job) {
+    if (job->fanout == NULL) {
+        job->fanout = mem_new(1, sizeof *job->fanout);
+        job->fanout->job = job;
+        TAILQ_INIT(&job->fanout->parts);
     }
-    return job->bond;
+    return job->fanout;
 }
 
 void fanout_free(struct job *job) {
-    if (job->bond != NULL)
-        free(job->bond->members);
-    free(job->bond);
-    job->bond = NULL;
+    if (job->fanout != NULL)
+        free(job->fanout->members);
+    free(job->fanout);
+    job->fanout = NULL;
 }
 
-const char *fanout_part_worker(const char *id) {
-    const char *slash = strchr(id, '/');
-    return slash != NULL ? slash + 1 : NULL;
+/* ---- before it starts ------------------------------------------------------------------- */
+
+static int64_t most_parts(const struct job *whole) {
+    return whole->fanout_limit > 0 ? whole->fanout_limit : CORE_MAX_PARTS;
 }
 
-/* Takes the whole from the queue: from now on its parts run for it. */
+int64_t fanout_expect_parts(struct job *job) {
+    if (job->fanout_limit == 0)
+        return 0;
+    int64_t serving = job->subqueue->requirement->serving;
+    return get_fanout(job)->expected_parts = order_min(serving, most_parts(job));
+}
+
+int64_t fanout_expected_parts(const struct job *job) {
+    return job->fanout != NULL ? job->fanout->expected_parts : 0;
+}
+
+/* ---- parts ------------------------------------------------------------------------------ */
+
 static void fan_out(struct core *c, struct job *whole) {
-    if (whole->state == JOB_QUEUED)
-        queue_remove(c, whole);
-    timeline_unset(&c->job_times, &whole->timer);
+    job_unset_timer(c, whole);
     whole->state = JOB_FANNED_OUT;
-    (void)fanout_bond(whole);
+    (void)get_fanout(whole);
 }
 
 void fanout_add_part(struct core *c, struct job *whole, struct job *part) {
     if (whole->state != JOB_FANNED_OUT)
         fan_out(c, whole);
-    struct bond *bond = fanout_bond(part);
-    bond->whole = whole;
-    TAILQ_INSERT_TAIL(&whole->bond->parts, bond, by_whole);
+    struct fanout *fanout = get_fanout(part);
+    fanout->whole = whole;
+    TAILQ_INSERT_TAIL(&whole->fanout->parts, fanout, of_whole);
 }
 
-int64_t fanout_expected_parts(const struct job *whole) {
-    int64_t most = whole->fanout_limit > 0 ? whole->fanout_limit : CORE_MAX_PARTS;
-    int64_t there = whole->subqueue->requirement->serving;
-    return order_min(there, most);
-}
-
-void fanout_start(struct core *c, struct job *whole) {
+void fanout_start(struct core *c, struct job *whole, struct job_list *parts) {
     struct trace trace;
     struct worker *workers[CORE_MAX_PARTS];
-    struct job *parts[CORE_MAX_PARTS];
     char id[RECORD_ID_BYTES + 1];
-    jobs_trace(c, whole, &trace);
-    size_t most = trace.fanout > 0 ? (size_t)trace.fanout : CORE_MAX_PARTS;
-    size_t count = matching_workers(whole->subqueue->requirement, workers, most);
+    job_trace(c, whole, &trace);
+    size_t count =
+        matching_workers(whole->subqueue->requirement, workers, (size_t)most_parts(whole));
     const char *submitter = whole->subqueue->submitter->tag;
     fan_out(c, whole);
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(id, sizeof id, "%s/%s", whole->id, workers[i]->name);
-        parts[i] = jobs_new(c, id, &trace, whole->trace, whole->trace_size);
-        fairqueue_join(c, parts[i], submitter, matching_requirement(c, &trace, workers[i]->name));
-        jobs_keep_part(c, parts[i], whole);
-        fanout_add_part(c, whole, parts[i]);
+        struct job *part = job_new(c, id, &trace, whole->trace, whole->trace_size);
+        fairqueue_join(c, part, submitter, matching_requirement(c, &trace, workers[i]->name));
+        part->accepted_wall_us = whole->accepted_wall_us;
+        part->deadline_us = whole->deadline_us;
+        fanout_add_part(c, whole, part);
+        TAILQ_INSERT_TAIL(parts, part, link);
     }
-    for (size_t i = 0; i < count; i++)
-        jobs_queue(c, parts[i]);
 }
+
+struct job *fanout_next_part(const struct job *whole, const struct job *part) {
+    const struct fanout *next =
+        part == NULL ? TAILQ_FIRST(&whole->fanout->parts) : TAILQ_NEXT(part->fanout, of_whole);
+    return next != NULL ? next->job : NULL;
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
 
 void fanout_add_member(
     struct core *c, struct job *whole, const char *worker, int stop, int64_t seq) {
     if (whole->state != JOB_FANNED_OUT)
         fan_out(c, whole);
-    struct bond *bond = whole->bond;
-    if (bond->member_count == bond->member_room) {
-        bond->member_room = bond->member_room * 2 + 4;
-        bond->members = mem_grow(bond->members, bond->member_room, sizeof *bond->members);
+    struct fanout *fanout = whole->fanout;
+    if (fanout->member_count == fanout->member_room) {
+        fanout->member_room = fanout->member_room * 2 + 4;
+        fanout->members = mem_grow(fanout->members, fanout->member_room, sizeof *fanout->members);
     }
-    struct result_member *member = &bond->members[bond->member_count++];
+    struct result_member *member = &fanout->members[fanout->member_count++];
     *member = (struct result_member){.seq = seq, .stop = stop};
     (void)snprintf(member->worker, sizeof member->worker, "%s", worker);
     (void)snprintf(member->id, sizeof member->id, "%s/%s", whole->id, worker);
 }
 
-void fanout_settle(struct core *c, struct job *whole) {
-    if (!TAILQ_EMPTY(&whole->bond->parts))
-        return;
+struct job *fanout_part_ended(struct core *c, struct job *job, int64_t seq) {
+    struct job *whole = job->fanout != NULL ? job->fanout->whole : NULL;
+    if (whole == NULL)
+        return NULL;
+    TAILQ_REMOVE(&whole->fanout->parts, job->fanout, of_whole);
+    fanout_free(job);
+    fanout_add_member(c, whole, job_part_worker(job->id), job->stop, seq);
+    return whole;
+}
+
+bool fanout_is_complete(const struct job *whole) {
+    return whole->state == JOB_FANNED_OUT && TAILQ_EMPTY(&whole->fanout->parts);
+}
+
+void fanout_put_summary(struct core *c, const struct job *whole) {
     msgpack_packer pk;
     struct trace trace;
     struct result_body body;
-    jobs_trace(c, whole, &trace);
+    job_trace(c, whole, &trace);
     result_from_trace(&body, &trace);
     body.started_us = body.finished_us = c->now.wall_us;
     body.stop = STOP_SUMMARY;
-    state_packer(&pk, &c->body);
-    result_put_summary(&pk, &body, whole->bond->member_count);
-    for (size_t i = 0; i < whole->bond->member_count; i++)
-        result_put_member(&pk, &whole->bond->members[i]);
-    jobs_finish(c, whole,
-        &(struct ending){
-            .body = c->body.data, .size = c->body.size, .stop = STOP_SUMMARY, .worker = ""});
-}
-
-void fanout_part_ended(struct core *c, struct job *part, int64_t seq) {
-    struct job *whole = part->bond->whole;
-    if (whole == NULL)
-        return;
-    part->bond->whole = NULL;
-    TAILQ_REMOVE(&whole->bond->parts, part->bond, by_whole);
-    fanout_add_member(c, whole, fanout_part_worker(part->id), part->stop, seq);
-    jobs_tell(c, part, whole);
-    fanout_settle(c, whole);
-}
-
-void fanout_cancel(struct core *c, struct job *whole) {
-    struct bond *part, *next;
-    for (part = TAILQ_FIRST(&whole->bond->parts); part != NULL; part = next) {
-        next = TAILQ_NEXT(part, by_whole);
-        jobs_cancel(c, part->job);
-    }
+    output_packer(&pk, &c->scratch.body);
+    result_put_summary(&pk, &body, whole->fanout->member_count);
+    for (size_t i = 0; i < whole->fanout->member_count; i++)
+        result_put_member(&pk, &whole->fanout->members[i]);
 }

@@ -1,52 +1,53 @@
 #include "broker/core/leases.h"
 
-#include "broker/core/fairqueue.h"
-#include "broker/core/jobs.h"
-#include "broker/core/quarantine.h"
-#include "broker/core/sessions.h"
+#include "broker/core/state.h"
 #include "common/mem.h"
 #include "common/order.h"
-#include "common/protocol/result.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
-static int compare(const struct lease *a, const struct lease *b) {
+static int compare_number(const struct lease *a, const struct lease *b) {
     return order_compare(a->number, b->number);
 }
 
-RB_PROTOTYPE(run_tree, lease, by_number, compare)
-RB_GENERATE(run_tree, lease, by_number, compare)
+RB_PROTOTYPE(lease_number_tree, lease, by_number, compare_number)
+RB_GENERATE(lease_number_tree, lease, by_number, compare_number)
+
+void leases_init(struct core *c) {
+    RB_INIT(&c->leases.by_number);
+    c->leases.next = c->config.first_lease;
+}
 
 struct job *leases_find(struct core *c, int64_t number) {
-    struct lease *lease = RB_FIND(run_tree, &c->leases, &(struct lease){.number = number});
+    const struct lease *lease =
+        RB_FIND(lease_number_tree, &c->leases.by_number, &(struct lease){.number = number});
     return lease != NULL ? lease->job : NULL;
 }
 
+struct job *leases_find_held(struct core *c, const struct worker *w, int64_t number) {
+    struct job *job = leases_find(c, number);
+    return job != NULL && job->lease->worker == w ? job : NULL;
+}
+
 struct job *leases_any(struct core *c) {
-    return RB_EMPTY(&c->leases) ? NULL : RB_ROOT(&c->leases)->job;
+    return RB_EMPTY(&c->leases.by_number) ? NULL : RB_ROOT(&c->leases.by_number)->job;
 }
 
 /* ---- who holds what --------------------------------------------------------------------- */
 
 static void attach_worker(struct core *c, struct worker *w, struct job *job) {
-    sessions_unload(c, w);
     job->lease->worker = w;
     TAILQ_INSERT_TAIL(&w->jobs, job, link);
     w->running++;
     quarantine_hold(c, w, job);
-    sessions_load(c, w);
+    matching_update(c, w);
 }
 
 static void detach_worker(struct core *c, struct job *job) {
     struct worker *w = job->lease->worker;
-    assert(w != NULL);
-    sessions_unload(c, w);
     TAILQ_REMOVE(&w->jobs, job, link);
     w->running--;
-    sessions_load(c, w);
+    matching_update(c, w);
     job->lease->worker = NULL;
 }
 
@@ -56,23 +57,23 @@ void leases_hold(struct core *c, struct worker *w, struct job *job, int64_t numb
     job->lease->job = job;
     job->lease->number = number;
     job->lease->given_us = c->now.mono_us;
-    (void)RB_INSERT(run_tree, &c->leases, job->lease);
-    c->running++;
-    job->subqueue->submitter->running++;
+    (void)RB_INSERT(lease_number_tree, &c->leases.by_number, job->lease);
+    c->leases.count++;
+    fairqueue_count_running(job, 1);
     attach_worker(c, w, job);
-    timeline_set(&c->job_times, &job->timer, job->deadline_us + CORE_GRACE_US);
+    job_set_timer(c, job, job->deadline_us + CORE_GRACE_US);
 }
 
 void leases_release(struct core *c, struct job *job) {
-    timeline_unset(&c->job_times, &job->timer);
+    job_unset_timer(c, job);
     detach_worker(c, job);
     quarantine_release(c, job);
-    (void)RB_REMOVE(run_tree, &c->leases, job->lease);
+    (void)RB_REMOVE(lease_number_tree, &c->leases.by_number, job->lease);
     free(job->lease);
     job->lease = NULL;
     job->state = JOB_LOOSE;
-    c->running--;
-    job->subqueue->submitter->running--;
+    c->leases.count--;
+    fairqueue_count_running(job, -1);
 }
 
 static void keep_run(struct core *c, const struct job *job, bool cancelling) {
@@ -83,8 +84,7 @@ static void keep_run(struct core *c, const struct job *job, bool cancelling) {
         .run = job->run,
         .returns = job->returns,
         .cancelling = cancelling};
-    c->sink.keep_run(c->sink.context, &run);
-    c->kept++;
+    output_keep_run(c, &run);
 }
 
 void leases_keep(struct core *c, const struct job *job) { keep_run(c, job, job->cancelling); }
@@ -94,10 +94,10 @@ void leases_keep_cancel(struct core *c, const struct job *job) { keep_run(c, job
 void leases_give(struct core *c, struct worker *w, struct job *job) {
     int64_t left_ms = (job->deadline_us - c->now.mono_us) / 1000;
     job->run++;
-    leases_hold(c, w, job, c->next_lease++);
+    leases_hold(c, w, job, c->leases.next++);
     leases_keep(c, job);
     c->counters.dispatched++;
-    core_to_worker(c, w,
+    output_to_worker(c, w,
         &(struct session_msg){.op = SESSION_TRACE,
             .lease = job->lease->number,
             .run = job->run,
@@ -106,7 +106,7 @@ void leases_give(struct core *c, struct worker *w, struct job *job) {
             .trace_size = job->trace_size});
 }
 
-/* ---- what a worker says it holds -------------------------------------------------------- */
+/* ---- what a worker lists ---------------------------------------------------------------- */
 
 static void adopt(struct core *c, struct worker *w, struct job *job) {
     if (job->lease->worker->absent)
@@ -115,11 +115,12 @@ static void adopt(struct core *c, struct worker *w, struct job *job) {
     attach_worker(c, w, job);
     if (!job->cancelling)
         return;
-    /* Time to answer, but not once more for each new connection. */
+    /* The worker gets CORE_CANCEL_US to answer, but not once more for each new connection. */
     int64_t until_us = c->now.mono_us + CORE_CANCEL_US;
     if (job->timer.due_us > until_us)
-        timeline_set(&c->job_times, &job->timer, until_us);
-    core_to_worker(c, w, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease->number});
+        job_set_timer(c, job, until_us);
+    output_to_worker(
+        c, w, &(struct session_msg){.op = SESSION_CANCEL, .lease = job->lease->number});
 }
 
 void leases_adopt(
@@ -137,94 +138,32 @@ void leases_adopt(
 void leases_disown(struct core *c, const struct worker *w, const struct session_msg *msg) {
     if (c->stalled)
         return; /* it will list them again; too many answers wait already */
-    for (size_t i = 0; i < msg->lease_count; i++) {
-        const struct job *job = leases_find(c, msg->leases[i]);
-        if (job == NULL || job->lease->worker != w)
-            core_to_worker(
+    for (size_t i = 0; i < msg->lease_count; i++)
+        if (leases_find_held(c, w, msg->leases[i]) == NULL)
+            output_to_worker(
                 c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->leases[i]});
-    }
 }
 
-void leases_sweep(struct core *c, struct worker *w, int64_t age_us) {
+static void leases_take(struct core *c, struct job *job, struct job_list *lost) {
+    c->counters.leases_lost++;
+    leases_release(c, job);
+    TAILQ_INSERT_TAIL(lost, job, link);
+}
+
+void leases_take_unlisted(struct core *c, struct worker *w, int64_t age_us, struct job_list *lost) {
     struct job *job = TAILQ_LAST(&w->jobs, job_list), *before;
     /* What the store holds back has not come to the worker: its time begins when it leaves. */
     int64_t left_us = c->shell.held_us;
     for (; job != NULL; job = before) {
         before = TAILQ_PREV(job, job_list, link);
         int64_t since_us = order_max(job->lease->given_us, left_us);
-        if (job->lease->listed != w->heartbeats && c->now.mono_us - since_us >= age_us) {
-            c->counters.leases_lost++;
-            jobs_requeue(c, job);
-        }
+        if (job->lease->listed != w->heartbeats && c->now.mono_us - since_us >= age_us)
+            leases_take(c, job, lost);
     }
 }
 
-/* ---- what it sends for a lease ---------------------------------------------------------- */
-
-/* The job of a lease if this worker holds it. */
-static struct job *held(struct core *c, const struct worker *w, int64_t lease) {
-    struct job *job = leases_find(c, lease);
-    return job != NULL && job->lease->worker == w ? job : NULL;
-}
-
-void leases_hop(struct core *c, struct worker *w, const struct session_msg *msg) {
-    struct job *job = held(c, w, msg->lease);
-    if (job != NULL)
-        jobs_hop(c, job, msg);
-}
-
-static void finish(
-    struct core *c, struct worker *w, struct job *job, const struct session_msg *msg, int stop) {
-    char worker[SESSION_NAME_BYTES + 1];
-    memcpy(worker, w->name, sizeof worker);
-    jobs_finish(c, job,
-        &(struct ending){.body = msg->body,
-            .size = msg->body_size,
-            .stop = stop,
-            .worker = worker,
-            .run = job->run});
-}
-
-void leases_result(struct core *c, struct worker *w, const struct session_msg *msg) {
-    struct wire_error err;
-    struct job *job = held(c, w, msg->lease);
-    if (job == NULL) {
-        c->counters.late_results++;
-        if (c->stalled)
-            return; /* it will ask again; too many answers wait already */
-    } else if (!wire_doc_read(&c->inner, msg->body, msg->body_size, RESULT_MAX_VALUES, &err) ||
-               !result_check_body(&c->inner.root, &err)) {
-        /* It would send the same again for ever: end the run as if it had been lost. */
-        sessions_bad(c, w, err.message);
-        job->returns++;
-        jobs_requeue(c, job);
-    } else {
-        finish(c, w, job, msg, result_stop_of(&c->inner.root));
-    }
-    core_to_worker(c, w, &(struct session_msg){.op = SESSION_DONE, .lease = msg->lease});
-}
-
-/* It was never started, or its end is not its fault. */
-static void not_run(struct core *c, struct job *job) {
-    job->run--;
-    job->returns++;
-    jobs_requeue(c, job);
-}
-
-void leases_return(struct core *c, struct worker *w, const struct session_msg *msg) {
-    struct job *job = held(c, w, msg->lease);
-    if (job == NULL)
-        return;
-    c->counters.returned++;
-    core_say(c, CORE_INFO, "trace-returned", "id=%s worker=%s why=\"%s\"", job->id, w->name,
-        msg->reason);
-    not_run(c, job);
-    sessions_pause(c, w);
-}
-
-void leases_unsent(struct core *c, struct worker *w, const struct session_msg *msg) {
-    struct job *job = msg->op == SESSION_TRACE ? held(c, w, msg->lease) : NULL;
-    if (job == NULL)
-        return;
-    not_run(c, job);
+void leases_take_all(struct core *c, struct worker *w, struct job_list *lost) {
+    struct job *job;
+    while ((job = TAILQ_LAST(&w->jobs, job_list)) != NULL)
+        leases_take(c, job, lost);
 }

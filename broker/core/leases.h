@@ -1,20 +1,35 @@
-/* leases: what workers hold, and what they send for it. Pure. */
+/* leases: which worker holds which trace. A lease is one run of a trace at a worker. Pure. */
 #ifndef HOPMQ_LEASES_H
 #define HOPMQ_LEASES_H
 
-#include "broker/core/state.h"
+#include "broker/core/types.h"
 
-/* One run of a trace at a worker. */
 struct lease {
     RB_ENTRY(lease) by_number;
     struct job *job;
     struct worker *worker;
     int64_t number;
     int64_t given_us;
-    uint64_t listed; /* the last heartbeat of its worker that named it */
+    uint64_t listed; /* worker->heartbeats when the worker last listed it */
 };
 
-struct job *leases_find(struct core *core, int64_t lease);
+RB_HEAD(lease_number_tree, lease);
+
+struct leases {
+    struct lease_number_tree by_number;
+    int64_t count;
+    int64_t next; /* number */
+};
+
+void leases_init(struct core *core);
+
+/* The job of a lease; NULL if there is no such lease. */
+struct job *leases_find(struct core *core, int64_t number);
+
+/* The same, if this worker holds it. */
+struct job *leases_find_held(struct core *core, const struct worker *worker, int64_t number);
+
+/* Some job with a lease; NULL if there is none. */
 struct job *leases_any(struct core *core);
 
 /* Gives a loose job to the worker, with a new lease. */
@@ -22,28 +37,31 @@ void leases_give(struct core *core, struct worker *worker, struct job *job);
 
 /* The worker holds the loose job by this lease. */
 void leases_hold(struct core *core, struct worker *worker, struct job *job, int64_t number);
+
+/* Ends the lease of a running job: it is loose. */
 void leases_release(struct core *core, struct job *job);
 
-/* What a worker says of its leases. */
+/* Gives the store what must be known of a run after a crash. */
+void leases_keep(struct core *core, const struct job *job);
+
+/* The same, and that the job is cancelled, before it is. */
+void leases_keep_cancel(struct core *core, const struct job *job);
+
+/* ---- what a worker lists ---- */
+
+/* The worker holds the leases that it lists, if it or `old` did before. */
 void leases_adopt(struct core *core, struct worker *worker, const struct session_msg *msg,
     const struct worker *old);
 
-/* It may forget what it holds and we do not count as its. */
+/* The worker may forget what it lists and does not hold. */
 void leases_disown(struct core *core, const struct worker *worker, const struct session_msg *msg);
 
-/* The leases that its last message did not name, given more than age_us ago, are lost. */
-void leases_sweep(struct core *core, struct worker *worker, int64_t age_us);
-void leases_hop(struct core *core, struct worker *worker, const struct session_msg *msg);
-void leases_result(struct core *core, struct worker *worker, const struct session_msg *msg);
-void leases_return(struct core *core, struct worker *worker, const struct session_msg *msg);
+/* Releases those that the worker did not list last, given more than age_us ago, the last one first.
+ * Their jobs are added to `lost`. */
+void leases_take_unlisted(
+    struct core *core, struct worker *worker, int64_t age_us, struct job_list *lost);
 
-/* This message to the worker could not be sent: what it gave goes back. */
-void leases_unsent(struct core *core, struct worker *worker, const struct session_msg *msg);
-
-/* Gives what must be known of a run after a crash to the store. */
-void leases_keep(struct core *core, const struct job *job);
-
-/* Keeps that it is cancelled, before it is. */
-void leases_keep_cancel(struct core *core, const struct job *job);
+/* Releases all of a lost worker in the same way. */
+void leases_take_all(struct core *core, struct worker *worker, struct job_list *lost);
 
 #endif

@@ -1,8 +1,6 @@
 #include "broker/core/matching.h"
 
-#include "broker/core/fairqueue.h"
-#include "broker/core/jobs.h"
-#include "broker/core/sessions.h"
+#include "broker/core/state.h"
 #include "common/mem.h"
 #include "common/order.h"
 #include "common/protocol/labels.h"
@@ -25,13 +23,19 @@ static int compare_key(const struct requirement *a, const struct requirement *b)
 }
 
 static int compare_load(const struct match *a, const struct match *b) {
-    return sessions_compare_load(a->worker, b->worker);
+    return worker_compare_sorted_load(a->worker, b->worker);
 }
 
 RB_PROTOTYPE(requirement_tree, requirement, by_key, compare_key)
 RB_GENERATE(requirement_tree, requirement, by_key, compare_key)
 RB_PROTOTYPE(match_tree, match, by_load, compare_load)
 RB_GENERATE(match_tree, match, by_load, compare_load)
+
+void matching_init(struct core *c) {
+    RB_INIT(&c->matching.requirements);
+    TAILQ_INIT(&c->matching.ready);
+    TAILQ_INIT(&c->matching.idle);
+}
 
 /* ---- what fits -------------------------------------------------------------------------- */
 
@@ -75,9 +79,9 @@ static bool fits(const struct worker *w, const struct requirement *requirement) 
 void matching_update_ready(struct core *c, struct requirement *requirement) {
     bool ready = requirement->queued > 0 && !RB_EMPTY(&requirement->free);
     if (ready && !requirement->ready)
-        TAILQ_INSERT_TAIL(&c->ready, requirement, ready_link);
+        TAILQ_INSERT_TAIL(&c->matching.ready, requirement, ready_link);
     else if (!ready && requirement->ready)
-        TAILQ_REMOVE(&c->ready, requirement, ready_link);
+        TAILQ_REMOVE(&c->matching.ready, requirement, ready_link);
     requirement->ready = ready;
 }
 
@@ -100,7 +104,7 @@ static void add_match(struct core *c, struct requirement *requirement, struct wo
     match->worker = w;
     LIST_INSERT_HEAD(&requirement->matches, match, of_requirement);
     LIST_INSERT_HEAD(&w->matches, match, of_worker);
-    c->match_count++;
+    c->matching.match_count++;
     if (w->serving)
         count_serving(requirement, true);
     if (w->free)
@@ -114,7 +118,7 @@ static void remove_match(struct core *c, struct match *match) {
         count_serving(match->requirement, false);
     LIST_REMOVE(match, of_requirement);
     LIST_REMOVE(match, of_worker);
-    c->match_count--;
+    c->matching.match_count--;
     free(match);
 }
 
@@ -124,24 +128,24 @@ static void free_requirement(struct core *c, struct requirement *requirement) {
     struct match *match, *next;
     LIST_FOREACH_SAFE(match, &requirement->matches, of_requirement, next)
     remove_match(c, match);
-    (void)RB_REMOVE(requirement_tree, &c->requirements, requirement);
-    c->requirement_count -= !for_one(requirement);
+    (void)RB_REMOVE(requirement_tree, &c->matching.requirements, requirement);
+    c->matching.requirement_count -= !for_one(requirement);
     wire_doc_free(&requirement->doc);
     free(requirement);
 }
 
 static void free_idle(struct core *c) {
-    struct requirement *requirement = TAILQ_FIRST(&c->idle);
-    TAILQ_REMOVE(&c->idle, requirement, link);
-    c->idle_count--;
+    struct requirement *requirement = TAILQ_FIRST(&c->matching.idle);
+    TAILQ_REMOVE(&c->matching.idle, requirement, link);
+    c->matching.idle_count--;
     free_requirement(c, requirement);
 }
 
 static void add_idle(struct core *c, struct requirement *requirement) {
-    if (c->idle_count == CORE_IDLE_REQUIREMENTS)
+    if (c->matching.idle_count == CORE_IDLE_REQUIREMENTS)
         free_idle(c);
-    TAILQ_INSERT_TAIL(&c->idle, requirement, link);
-    c->idle_count++;
+    TAILQ_INSERT_TAIL(&c->matching.idle, requirement, link);
+    c->matching.idle_count++;
 }
 
 static void read_labels(struct requirement *requirement) {
@@ -166,17 +170,15 @@ static struct requirement *new_requirement(struct core *c, const struct requirem
     for (int p = 0; p < PRIORITIES; p++)
         RB_INIT(&requirement->by_time[p]);
     read_labels(requirement);
-    (void)RB_INSERT(requirement_tree, &c->requirements, requirement);
-    c->requirement_count += !for_one(requirement);
+    (void)RB_INSERT(requirement_tree, &c->matching.requirements, requirement);
+    c->matching.requirement_count += !for_one(requirement);
     if (for_one(requirement)) {
-        struct worker one = {.capacity = 0};
-        memcpy(one.name, requirement->need.worker, sizeof one.name);
-        w = RB_FIND(worker_name_tree, &c->names, &one);
+        w = worker_find_name(c, requirement->need.worker);
         if (w != NULL && fits(w, requirement))
             add_match(c, requirement, w);
         return requirement;
     }
-    RB_FOREACH(w, worker_name_tree, &c->names)
+    RB_FOREACH(w, worker_name_tree, &c->workers.by_name)
     if (fits(w, requirement))
         add_match(c, requirement, w);
     return requirement;
@@ -187,26 +189,27 @@ static struct requirement *get_requirement(
     struct requirement key = {.key_size = 0};
     msgpack_packer pk;
     read_need(&key.need, trace, worker);
-    state_packer(&pk, &c->body);
-    (void)msgpack_sbuffer_write(&c->body, (const char *)&key.need, sizeof key.need);
+    output_packer(&pk, &c->scratch.body);
+    (void)msgpack_sbuffer_write(&c->scratch.body, (const char *)&key.need, sizeof key.need);
     if (trace->workers != NULL && trace->workers->via.map.size > 0)
         msgpack_pack_object(&pk, *trace->workers);
-    key.key = (const unsigned char *)c->body.data;
-    key.key_size = c->body.size;
-    struct requirement *requirement = RB_FIND(requirement_tree, &c->requirements, &key);
+    key.key = (const unsigned char *)c->scratch.body.data;
+    key.key_size = c->scratch.body.size;
+    struct requirement *requirement = RB_FIND(requirement_tree, &c->matching.requirements, &key);
     if (requirement != NULL)
         return requirement;
-    while (c->requirement_count >= CORE_MAX_REQUIREMENTS && c->idle_count > 0)
+    while (c->matching.requirement_count >= CORE_MAX_REQUIREMENTS && c->matching.idle_count > 0)
         free_idle(c);
-    if (bounded &&
-        (c->requirement_count >= CORE_MAX_REQUIREMENTS || c->match_count >= CORE_MAX_MATCHES))
+    if (bounded && (c->matching.requirement_count >= CORE_MAX_REQUIREMENTS ||
+                       c->matching.match_count >= CORE_MAX_MATCHES))
         return NULL;
     requirement = new_requirement(c, &key);
     add_idle(c, requirement);
     return requirement;
 }
 
-/* Without labels and source there are few kinds: nobody's many labels may keep those out. */
+/* There are few requirements without labels and source: those are made even when one submitter's
+ * many labels have used up the bound. */
 struct requirement *matching_requirement(
     struct core *c, const struct trace *trace, const char *worker) {
     bool labels = trace->workers != NULL && trace->workers->via.map.size > 0;
@@ -222,8 +225,8 @@ struct requirement *matching_requirement_unbounded(
 void matching_hold(struct core *c, struct requirement *requirement) {
     if (requirement->subqueues++ > 0)
         return;
-    TAILQ_REMOVE(&c->idle, requirement, link);
-    c->idle_count--;
+    TAILQ_REMOVE(&c->matching.idle, requirement, link);
+    c->matching.idle_count--;
 }
 
 void matching_release(struct core *c, struct requirement *requirement) {
@@ -262,6 +265,11 @@ void matching_describe(const struct requirement *requirement, char *text, size_t
 
 bool matching_is_served(const struct requirement *requirement) { return requirement->serving > 0; }
 
+void matching_watch(struct job *job) {
+    const struct requirement *requirement = job->subqueue->requirement;
+    job->served_periods = requirement->served_periods - (requirement->serving > 0);
+}
+
 bool matching_was_served(const struct job *job) {
     return job->subqueue->requirement->served_periods != job->served_periods;
 }
@@ -277,34 +285,35 @@ void matching_remove_worker(struct core *c, struct worker *w) {
 void matching_add_worker(struct core *c, struct worker *w) {
     struct requirement *requirement;
     matching_remove_worker(c, w);
-    RB_FOREACH(requirement, requirement_tree, &c->requirements)
+    RB_FOREACH(requirement, requirement_tree, &c->matching.requirements)
     if (fits(w, requirement))
         add_match(c, requirement, w);
 }
 
-void matching_worker_free(struct core *c, struct worker *w) {
+static void set_free_all(struct core *c, struct worker *w, bool is_free) {
     struct match *match;
-    w->free = true;
     LIST_FOREACH(match, &w->matches, of_worker)
-    set_free(c, match, true);
+    set_free(c, match, is_free);
+    w->free = is_free;
 }
 
-void matching_worker_busy(struct core *c, struct worker *w) {
-    struct match *match;
-    if (!w->free)
-        return;
-    LIST_FOREACH(match, &w->matches, of_worker)
-    set_free(c, match, false);
-    w->free = false;
-}
-
-void matching_set_serving(struct worker *w, bool serves) {
+static void set_serving(struct worker *w, bool serves) {
     struct match *match;
     if (w->serving == serves)
         return;
     w->serving = serves;
     LIST_FOREACH(match, &w->matches, of_worker)
     count_serving(match->requirement, serves);
+}
+
+void matching_update(struct core *c, struct worker *w) {
+    if (w->free)
+        set_free_all(c, w, false);
+    w->sorted_running = w->running;
+    w->sorted_capacity = w->capacity;
+    set_serving(w, worker_serves(w));
+    if (worker_takes(w) && !w->reserved && w->running < w->capacity)
+        set_free_all(c, w, true);
 }
 
 struct worker *matching_least_loaded_free(struct requirement *requirement) {
@@ -317,7 +326,7 @@ struct worker *matching_least_loaded(const struct requirement *requirement) {
     struct match *match;
     LIST_FOREACH(match, &requirement->matches, of_requirement) {
         struct worker *w = match->worker;
-        if (sessions_takes(w) && (least == NULL || sessions_compare_load(w, least) < 0))
+        if (worker_takes(w) && (least == NULL || worker_compare_load(w, least) < 0))
             least = w;
     }
     return least;
@@ -325,7 +334,7 @@ struct worker *matching_least_loaded(const struct requirement *requirement) {
 
 static int by_load(const void *a, const void *b) {
     struct worker *const *x = a, *const *y = b;
-    return sessions_compare_load(*x, *y);
+    return worker_compare_load(*x, *y);
 }
 
 size_t matching_workers(
@@ -345,6 +354,6 @@ size_t matching_workers(
 }
 
 void matching_free_all(struct core *c) {
-    while (c->idle_count > 0)
+    while (c->matching.idle_count > 0)
         free_idle(c);
 }

@@ -7,30 +7,39 @@
 #ifndef HOPMQ_QUARANTINE_H
 #define HOPMQ_QUARANTINE_H
 
-#include "broker/core/state.h"
+#include "broker/core/types.h"
+
+struct quarantine {
+    struct requirement_list requirements; /* with a quarantined job that is queued */
+    struct worker *worker;                /* that is reserved; NULL: none */
+    struct job *job;                      /* that it is reserved for, or runs */
+};
+
+void quarantine_init(struct core *core);
 
 /* True if the next run of the job is the last one allowed, so that it needs a reserved worker. */
 bool quarantine_needed(const struct job *job);
-
-/* True if the worker takes no other traces. */
-bool quarantine_reserves(const struct core *core, const struct worker *worker);
 
 /* Queues a job for a reserved worker, or takes it out of that queue. */
 void quarantine_insert(struct core *core, struct job *job);
 void quarantine_remove(struct core *core, struct job *job);
 
-/* The worker has got a job, by dispatch or adoption; it is to lose it. */
+/* The worker got the job, by dispatch or because it listed its lease: if this is the job's last
+ * run, the worker is reserved for it. matching_update() of this worker must follow. */
 void quarantine_hold(struct core *core, struct worker *worker, struct job *job);
+
+/* No worker has the job any more. */
 void quarantine_release(struct core *core, const struct job *job);
 
 /* The worker may not be able to run the job that it is reserved for: another will be. */
-void quarantine_worker_unfit(struct core *core, struct worker *worker);
+void quarantine_worker_unfit(struct core *core, const struct worker *worker);
 
 /* Some quarantined job that is queued; NULL if none is. */
 struct job *quarantine_any(struct core *core);
 
-/* Reserves a worker for the first quarantined job, and gives it the job once it runs nothing else.
- * To be called after the ordinary dispatch, which so has a turn between two quarantined jobs. */
-void quarantine_dispatch(struct core *core);
+/* Reserves a worker for the first quarantined job unless one is reserved. Returns the job that is
+ * to start now, and its worker, if that runs nothing else; NULL otherwise. To be called after the
+ * ordinary dispatch, which so has a turn between two quarantined jobs. */
+struct job *quarantine_next(struct core *core, struct worker **worker);
 
 #endif

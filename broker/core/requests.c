@@ -1,10 +1,8 @@
 #include "broker/core/requests.h"
 
 #include "broker/core/fairqueue.h"
-#include "broker/core/jobs.h"
-#include "broker/core/leases.h"
-#include "broker/core/queue.h"
-#include "broker/core/sessions.h"
+#include "broker/core/state.h"
+#include "broker/core/stats.h"
 #include "common/protocol/request.h"
 #include "common/protocol/result.h"
 
@@ -12,7 +10,7 @@
 #include <string.h>
 
 static void reply(struct core *c, const struct core_peer *peer, enum core_when when) {
-    core_to_client(c, peer, &c->out, when);
+    output_to_client(c, peer, c->scratch.out.data, c->scratch.out.size, when);
 }
 
 void requests_send_error(struct core *c, const struct core_peer *peer, const msgpack_object *req,
@@ -22,7 +20,7 @@ void requests_send_error(struct core *c, const struct core_peer *peer, const msg
         c->counters.too_large++;
     else if (strcmp(err->code, "bad-request") == 0 || strcmp(err->code, "unsupported-version") == 0)
         c->counters.bad_requests++;
-    state_packer(&pk, &c->out);
+    output_packer(&pk, &c->scratch.out);
     request_put_error(&pk, req, err);
     reply(c, peer, CORE_NOW);
 }
@@ -34,7 +32,7 @@ struct known {
 };
 
 static struct known find(struct core *c, const char *id, size_t size) {
-    struct known known = {.job = jobs_find(c, id, size)};
+    struct known known = {.job = job_find(c, id, size)};
     if (known.job == NULL)
         known.row = deferred_row(c, id, size);
     return known;
@@ -66,10 +64,12 @@ static bool take(struct core *c, const struct core_peer *peer, struct trace *tra
     struct known *known, struct wire_error *err) {
     *known = find(c, trace->id, strlen(trace->id));
     if (known->row != NULL)
-        return jobs_same(c, trace->id, known->row->trace, known->row->trace_size, trace, err);
+        return admission_is_same(
+            c, trace->id, known->row->trace, known->row->trace_size, trace, err);
     if (known->job != NULL)
-        return jobs_same(c, trace->id, known->job->trace, known->job->trace_size, trace, err);
-    known->job = jobs_accept(c, peer, trace, err);
+        return admission_is_same(
+            c, trace->id, known->job->trace, known->job->trace_size, trace, err);
+    known->job = lifecycle_accept(c, peer, trace, err);
     return known->job != NULL;
 }
 
@@ -84,7 +84,7 @@ static bool notify(struct core *c, const struct core_peer *peer, const struct re
     if (result_of(known, &size) != NULL)
         return true;
     if (known.row == NULL)
-        return jobs_wait(c, known.job, peer, request->req, err);
+        return waiters_add(c, known.job, peer, request->req, err);
     c->counters.busy++;
     wire_busy(err, "id", "reads", RETRY_REST_MS, "%s: has ended; ask again for its result",
         known.row->id);
@@ -99,7 +99,7 @@ static bool answer(struct core *c, const struct core_peer *peer, const struct re
         return false;
     const void *result = result_of(known, &size);
     if (result != NULL)
-        jobs_send_result(c, result, size, peer, request->req);
+        waiters_send_result(c, result, size, peer, request->req);
     return true;
 }
 
@@ -110,7 +110,7 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     if (!trace_get(&trace, request->root, "", &err) || !take(c, peer, &trace, &known, &err) ||
         !answer(c, peer, request, known, &err))
         requests_send_error(c, peer, request->req, &err);
-    queue_dispatch(c);
+    lifecycle_dispatch(c);
 }
 
 /* The path is written only for what is refused. */
@@ -148,19 +148,19 @@ static void submit(struct core *c, const struct core_peer *peer, const struct re
     msgpack_packer pk;
     struct known ended[REQUEST_MAX_ITEMS];
     uint32_t count = request->traces->via.array.size, ended_count = 0;
-    state_packer(&pk, &c->reply);
+    output_packer(&pk, &c->scratch.reply);
     request_put_head(&pk, "accepted", request->req, 1);
     wire_put_text(&pk, "ids");
     msgpack_pack_array(&pk, count);
     for (uint32_t i = 0; i < count; i++)
         ended_count += submit_one(c, peer, request, i, &ended[ended_count], &pk);
-    core_to_client(c, peer, &c->reply, CORE_KEPT);
+    output_to_client(c, peer, c->scratch.reply.data, c->scratch.reply.size, CORE_KEPT);
     for (uint32_t i = 0; i < ended_count; i++) {
         size_t size;
         const void *result = result_of(ended[i], &size);
-        jobs_send_result(c, result, size, peer, request->req);
+        waiters_send_result(c, result, size, peer, request->req);
     }
-    queue_dispatch(c);
+    lifecycle_dispatch(c);
 }
 
 /* ---- status, cancel, fetch -------------------------------------------------------------- */
@@ -182,7 +182,7 @@ static void put_state(msgpack_packer *pk, const msgpack_object *id, struct known
         : known.row != NULL ? "done"
                             : "unknown");
     if (queued)
-        wire_put_key_int(pk, "position", fairqueue_position(job));
+        wire_put_key_int(pk, "position", queue_position(job));
     else if (running)
         wire_put_key_text(pk, "worker", job->lease->worker->name);
 }
@@ -190,7 +190,7 @@ static void put_state(msgpack_packer *pk, const msgpack_object *id, struct known
 static void put_states(struct core *c, const struct request *request, const char *op) {
     msgpack_packer pk;
     const msgpack_object_array *ids = &request->ids->via.array;
-    state_packer(&pk, &c->out);
+    output_packer(&pk, &c->scratch.out);
     request_put_head(&pk, op, request->req, 1);
     wire_put_text(&pk, "states");
     msgpack_pack_array(&pk, ids->size);
@@ -217,9 +217,9 @@ static void cancel(struct core *c, const struct core_peer *peer, const struct re
     for (uint32_t i = 0; i < ids->size; i++) {
         struct job *job = find_id(c, &ids->ptr[i]).job; /* an earlier id may have ended it */
         if (job != NULL)
-            jobs_cancel(c, job);
+            lifecycle_cancel(c, job);
     }
-    queue_dispatch(c);
+    lifecycle_dispatch(c);
 }
 
 enum fetched { FETCH_RESULT, FETCH_MISSING, FETCH_MORE };
@@ -242,14 +242,14 @@ static void fetch(struct core *c, const struct core_peer *peer, const struct req
             bytes += size;
         counts[kind[i]]++;
     }
-    state_packer(&pk, &c->out);
+    output_packer(&pk, &c->scratch.out);
     request_put_head(&pk, "results", request->req, 3);
     wire_put_text(&pk, "results");
     msgpack_pack_array(&pk, counts[FETCH_RESULT]);
     for (uint32_t i = 0; i < ids->size; i++)
         if (kind[i] == FETCH_RESULT) {
             const void *result = result_of(find_id(c, &ids->ptr[i]), &size);
-            (void)msgpack_sbuffer_write(&c->out, result, size);
+            (void)msgpack_sbuffer_write(&c->scratch.out, result, size);
         }
     for (int rest = FETCH_MISSING; rest <= FETCH_MORE; rest++) {
         wire_put_text(&pk, rest == FETCH_MISSING ? "missing" : "more");
@@ -265,15 +265,16 @@ static void fetch(struct core *c, const struct core_peer *peer, const struct req
 
 static void replay(struct core *c, const struct core_peer *peer, const struct request *request) {
     msgpack_packer pk;
-    const struct record_answer nothing = {.first_seq = c->seq + 1};
-    const struct record_answer *answer = c->answer != NULL ? c->answer : &nothing;
+    const struct record_answer nothing = {.first_seq = c->streams.seq + 1};
+    const struct record_answer *answer = c->deferred.answer != NULL ? c->deferred.answer : &nothing;
     bool lost = request->after < answer->first_seq - 1;
-    state_packer(&pk, &c->out);
+    output_packer(&pk, &c->scratch.out);
     request_put_head(&pk, "results", request->req, 5U + lost);
     wire_put_text(&pk, "results");
     msgpack_pack_array(&pk, answer->count);
     for (size_t i = 0; i < answer->count; i++)
-        (void)msgpack_sbuffer_write(&c->out, answer->rows[i].result, answer->rows[i].result_size);
+        (void)msgpack_sbuffer_write(
+            &c->scratch.out, answer->rows[i].result, answer->rows[i].result_size);
     wire_put_text(&pk, "more");
     if (answer->more)
         msgpack_pack_true(&pk);
@@ -287,65 +288,21 @@ static void replay(struct core *c, const struct core_peer *peer, const struct re
     }
     wire_put_key_int(&pk, "epoch", c->config.epoch);
     wire_put_key_int(&pk, "origin", c->config.origin);
-    wire_put_key_int(&pk, "seq", c->seq);
+    wire_put_key_int(&pk, "seq", c->streams.seq);
     c->counters.replays++;
     reply(c, peer, CORE_KEPT);
 }
 
 /* ---- stats, ping ------------------------------------------------------------------------ */
 
-static void put_counters(struct core *c, msgpack_packer *pk) {
-    static const struct entry {
-        const char *name;
-        size_t offset;
-    } entries[] = {
-#define X(name, help) {#name, offsetof(struct counters, name)},
-        CORE_COUNTERS(X)
-#undef X
-    };
-    size_t count = sizeof entries / sizeof entries[0];
-    msgpack_pack_map(pk, count + 1);
-    wire_put_key_int(pk, "publish_dropped", c->shell.publish_dropped);
-    for (size_t i = 0; i < count; i++)
-        wire_put_key_int(pk, entries[i].name,
-            *(const int64_t *)((const char *)&c->counters + entries[i].offset));
-}
-
-static void put_rates(struct core *c, msgpack_packer *pk) {
-    const struct rate *then = &c->rates[c->rate_at];
-    msgpack_pack_map(pk, 2);
-    wire_put_key_int(
-        pk, "accepted_per_s", (c->counters.accepted - then->accepted) / CORE_RATE_SECONDS);
-    wire_put_key_int(
-        pk, "results_per_s", (c->counters.results - then->results) / CORE_RATE_SECONDS);
-}
-
 static void stats(struct core *c, const struct core_peer *peer, const struct request *request) {
-    msgpack_packer pk;
-    state_packer(&pk, &c->out);
-    request_put_head(&pk, "stats", request->req, 1);
-    wire_put_text(&pk, "stats");
-    msgpack_pack_map(&pk, 5);
-    wire_put_key_int(&pk, "uptime_ms", (c->now.mono_us - c->started_us) / 1000);
-    wire_put_text(&pk, "queue");
-    msgpack_pack_map(&pk, 5);
-    wire_put_key_int(&pk, "queued", c->queued + c->riding);
-    wire_put_key_int(&pk, "running", c->running);
-    wire_put_key_int(&pk, "kept", c->shell.results_kept);
-    wire_put_key_int(&pk, "max_queued", c->config.max_queued);
-    wire_put_key_int(&pk, "keep_results", c->config.keep_results);
-    wire_put_text(&pk, "rates");
-    put_rates(c, &pk);
-    wire_put_text(&pk, "counters");
-    put_counters(c, &pk);
-    wire_put_text(&pk, "workers");
-    sessions_put_stats(c, &pk);
+    stats_put(c, request);
     reply(c, peer, CORE_NOW);
 }
 
 static void ping(struct core *c, const struct core_peer *peer, const struct request *request) {
     msgpack_packer pk;
-    state_packer(&pk, &c->out);
+    output_packer(&pk, &c->scratch.out);
     request_put_head(&pk, "pong", request->req, 7);
     wire_put_key_text(&pk, "broker", c->config.name);
     wire_put_key_text(&pk, "version", c->config.version);
@@ -372,16 +329,16 @@ static void add_text(struct core *c, const msgpack_object *id, bool ended, uint3
     const struct job *job = find_id(c, id).job;
     if (job != NULL && (!ended || job->state != JOB_DONE))
         return;
-    (void)msgpack_sbuffer_write(&c->texts, id->via.str.ptr, id->via.str.size);
-    (void)msgpack_sbuffer_write(&c->texts, "", 1);
+    (void)msgpack_sbuffer_write(&c->scratch.texts, id->via.str.ptr, id->via.str.size);
+    (void)msgpack_sbuffer_write(&c->scratch.texts, "", 1);
     ++*count;
 }
 
-/* Collects the ids that only the store may know, in c->texts, each ended by NUL; with `ended` also
- * those that memory knows, but may have forgotten before the store has answered. */
+/* Collects the ids that only the store may know, in c->scratch.texts, each ended by NUL; with
+ * `ended` also those that memory knows, but may have forgotten before the store has answered. */
 static uint32_t unknown_ids(struct core *c, const struct request *request, bool ended) {
     uint32_t count = 0;
-    msgpack_sbuffer_clear(&c->texts);
+    msgpack_sbuffer_clear(&c->scratch.texts);
     if (request->op == REQUEST_TRACE)
         add_text(c, wire_find(request->root, "id"), ended, &count);
     for (uint32_t i = 0; request->op == REQUEST_SUBMIT && i < request->traces->via.array.size; i++)
@@ -400,7 +357,7 @@ enum asked { ASKED_NOTHING, ASKED, ASKED_TOO_MUCH };
 static enum asked ask(struct core *c, const struct core_peer *peer, const void *bytes, size_t size,
     const struct request *request, struct wire_error *err) {
     const char *ids[REQUEST_MAX_ITEMS];
-    if (c->answer != NULL || request->op == REQUEST_PING || request->op == REQUEST_STATS)
+    if (c->deferred.answer != NULL || request->op == REQUEST_PING || request->op == REQUEST_STATS)
         return ASKED_NOTHING;
     if (c->stalled) {
         c->counters.busy++;
@@ -420,7 +377,7 @@ static enum asked ask(struct core *c, const struct core_peer *peer, const void *
         if (unknown_ids(c, request, false) == 0)
             return ASKED_NOTHING;
         read.id_count = unknown_ids(c, request, true);
-        const char *at = c->texts.data;
+        const char *at = c->scratch.texts.data;
         for (size_t i = 0; i < read.id_count; i++, at += strlen(at) + 1)
             ids[i] = at;
         read.ids = ids;
@@ -460,18 +417,18 @@ static void handle(struct core *c, const struct core_peer *peer, const struct re
 void requests_handle(struct core *c, const struct core_peer *peer, const void *bytes, size_t size) {
     struct wire_error err;
     struct request request = {.req = NULL};
-    c->counters.requests += c->answer == NULL;
+    c->counters.requests += c->deferred.answer == NULL;
     if (size > REQUEST_MAX_BYTES) {
         wire_fail(&err, "too-large", "", "%zu bytes: must be at most %d", size, REQUEST_MAX_BYTES);
         requests_send_error(c, peer, NULL, &err);
         return;
     }
-    if (!wire_doc_read(&c->doc, bytes, size, REQUEST_MAX_VALUES, &err) ||
-        !request_get(&request, &c->doc.root, &err)) {
+    if (!wire_doc_read(&c->scratch.message, bytes, size, REQUEST_MAX_VALUES, &err) ||
+        !request_get(&request, &c->scratch.message.root, &err)) {
         requests_send_error(c, peer, request.req, &err);
         return;
     }
-    if (c->answer != NULL && c->answer->failed) {
+    if (c->deferred.answer != NULL && c->deferred.answer->failed) {
         wire_fail(&err, "internal", "", "the store cannot be read; the broker's log tells why");
         requests_send_error(c, peer, request.req, &err);
         return;

@@ -1,11 +1,8 @@
 #include "broker/core/sessions.h"
 
-#include "broker/core/jobs.h"
-#include "broker/core/leases.h"
-#include "broker/core/matching.h"
-#include "broker/core/quarantine.h"
+#include "broker/core/reports.h"
+#include "broker/core/state.h"
 #include "common/mem.h"
-#include "common/order.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -13,129 +10,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A worker that was refused its name asks again every 5 s; the fight lasts while it does. */
+/* A worker that was refused its name asks again every 5 s, so a contest that is not prolonged for
+ * this long is over. */
 #define CONTEST_US 10000000
 
-static int compare_peer_ids(const struct peer_id *a, const struct peer_id *b) {
-    int order = order_compare(a->socket, b->socket);
-    return order != 0 ? order : order_compare_bytes(a->bytes, a->size, b->bytes, b->size);
-}
-
-static int compare_peer(const struct worker *a, const struct worker *b) {
-    return compare_peer_ids(&a->peer, &b->peer);
-}
-
-static int compare_name(const struct worker *a, const struct worker *b) {
-    return strcmp(a->name, b->name);
-}
-
-/* By the share of its capacity that is in use; cross-multiplied, so that it is exact. Two sessions
- * can have one name for a moment, but never one peer. */
-int sessions_compare_load(const struct worker *a, const struct worker *b) {
-    int64_t x = a->running * b->capacity, y = b->running * a->capacity;
-    return x != y ? order_compare(x, y) : compare_peer(a, b);
-}
-
-RB_PROTOTYPE(worker_peer_tree, worker, by_peer, compare_peer)
-RB_GENERATE(worker_peer_tree, worker, by_peer, compare_peer)
-RB_GENERATE(worker_name_tree, worker, by_name, compare_name)
-
-struct worker *sessions_find(struct core *c, const struct core_peer *peer) {
-    struct worker key = {.capacity = 0};
-    peer_id_set(&key.peer, peer);
-    return RB_FIND(worker_peer_tree, &c->peers, &key);
-}
-
-void sessions_unload(struct core *c, struct worker *w) { matching_worker_busy(c, w); }
-
-bool sessions_serves(const struct worker *w) {
-    return !w->absent && !w->draining && w->trouble[0] == '\0';
-}
-
-bool sessions_takes(const struct worker *w) { return w->serving && !w->unsent && !w->paused; }
-
-/* After running, capacity, draining or trouble changed; call unload() before they change. */
-void sessions_load(struct core *c, struct worker *w) {
-    if (w->lost)
-        return;
-    matching_worker_busy(c, w);
-    matching_set_serving(w, sessions_serves(w));
-    if (!sessions_takes(w))
+/* To be called after any change of what worker_takes() or the worker's load depends on. */
+static void update(struct core *c, struct worker *w) {
+    if (!worker_takes(w))
         quarantine_worker_unfit(c, w);
-    if (sessions_takes(w) && w->running < w->capacity && !quarantine_reserves(c, w))
-        matching_worker_free(c, w);
+    matching_update(c, w);
 }
 
-void sessions_pause(struct core *c, struct worker *w) {
-    sessions_unload(c, w);
-    w->paused = true;
-    sessions_load(c, w);
-}
+/* ---- the end of a session --------------------------------------------------------------- */
 
-/* ---- life ------------------------------------------------------------------------------- */
-
-static void remove_worker(struct core *c, struct worker *w) {
-    sessions_unload(c, w);
-    matching_remove_worker(c, w);
-    w->lost = true;
-    quarantine_worker_unfit(c, w);
-    timeline_unset(&c->worker_times, &w->timer);
-    (void)RB_REMOVE(worker_name_tree, &c->names, w);
-    if (w->absent)
-        return;
-    (void)RB_REMOVE(worker_peer_tree, &c->peers, w);
-    c->worker_count--;
-}
-
-static void free_worker(struct worker *w) {
-    free(w->sources);
-    free(w->stats);
-    free(w);
-}
-
-/* Its leases go to others. */
+/* Its leases go to others, the last one first: each then goes in front of the queue at once. */
 static void close_session(struct core *c, struct worker *w) {
-    remove_worker(c, w);
-    /* The last one first: each then goes in front of the queue at once. */
-    struct job *job;
-    while ((job = TAILQ_LAST(&w->jobs, job_list)) != NULL) {
-        c->counters.leases_lost++;
-        jobs_requeue(c, job);
-    }
-    free_worker(w);
+    struct job_list lost = TAILQ_HEAD_INITIALIZER(lost);
+    worker_remove(c, w);
+    update(c, w);
+    matching_remove_worker(c, w);
+    leases_take_all(c, w, &lost);
+    lifecycle_requeue_all(c, &lost);
+    worker_free(w);
 }
 
-void sessions_lost(struct core *c, struct worker *w, const char *why) {
-    if (w->lost)
-        return;
-    if (w->absent && w->running == 0) {
-        close_session(c, w); /* all that it held was adopted */
-        return;
+static void lose(struct core *c, struct worker *w, const char *why) {
+    bool all_adopted = w->absent && w->running == 0;
+    if (!all_adopted) {
+        c->counters.workers_lost += !w->absent;
+        output_log(c, CORE_WARN, w->absent ? "worker-gone" : "worker-lost",
+            "name=%s running=%" PRId64 " why=\"%s\"", w->name, w->running, why);
     }
-    c->counters.workers_lost += !w->absent;
-    core_say(c, CORE_WARN, w->absent ? "worker-gone" : "worker-lost",
-        "name=%s running=%" PRId64 " why=\"%s\"", w->name, w->running, why);
     close_session(c, w);
 }
 
 static void bye(struct core *c, struct worker *w) {
-    core_say(c, CORE_INFO, "worker-left", "name=%s running=%" PRId64, w->name, w->running);
+    output_log(c, CORE_INFO, "worker-left", "name=%s running=%" PRId64, w->name, w->running);
     close_session(c, w);
 }
 
 void sessions_due(struct core *c, struct worker *w) {
-    sessions_lost(c, w, w->absent ? "did not come back after the broker's restart" : "silent");
+    lose(c, w, w->absent ? "did not come back after the broker's restart" : "silent");
 }
 
-static void heard(struct core *c, struct worker *w) {
-    w->heard_us = c->now.mono_us;
-    if (w->unsent) {
-        w->unsent = w->gone = false;
-        sessions_unload(c, w);
-        sessions_load(c, w);
+struct worker *sessions_absent(struct core *c, const char *name) {
+    struct worker *w = worker_find_name(c, name);
+    if (w == NULL) {
+        w = worker_new_absent(c, name);
+        worker_set_timer(c, w, c->now.mono_us + CORE_ABSENT_US);
     }
-    timeline_set(&c->worker_times, &w->timer, c->now.mono_us + SESSION_DEAD_MS * 1000);
+    return w;
 }
+
+void sessions_restored(struct core *c) {
+    struct worker *w;
+    RB_FOREACH(w, worker_name_tree, &c->workers.by_name)
+    worker_set_timer(c, w, c->now.mono_us + CORE_ABSENT_US);
+}
+
+/* ---- hello ------------------------------------------------------------------------------ */
 
 static void reject(struct core *c, const struct core_peer *peer, const char *code,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -149,52 +82,56 @@ static void reject(
     va_end(args);
     (void)snprintf(msg.code, sizeof msg.code, "%s", code);
     c->counters.rejected_workers++;
-    core_say(c, CORE_WARN, "worker-rejected", "code=%s message=\"%s\"", code, msg.message);
-    core_to_peer(c, peer, &msg);
+    output_log(c, CORE_WARN, "worker-rejected", "code=%s message=\"%s\"", code, msg.message);
+    output_to_worker_peer(c, peer, &msg);
 }
 
-struct worker *sessions_absent(struct core *c, const char *name) {
-    struct worker *w, key = {.capacity = 0};
-    (void)snprintf(key.name, sizeof key.name, "%s", name);
-    if ((w = RB_FIND(worker_name_tree, &c->names, &key)) != NULL)
-        return w;
-    w = mem_new(1, sizeof *w);
-    memcpy(w->name, key.name, sizeof w->name);
-    w->absent = true;
-    TAILQ_INIT(&w->jobs);
-    (void)RB_INSERT(worker_name_tree, &c->names, w);
-    timeline_set(&c->worker_times, &w->timer, c->now.mono_us + CORE_ABSENT_US);
-    return w;
+/* Whom a hello is from. The holder is the worker that has its name so far. */
+enum hello_from {
+    HELLO_SAME_SESSION, /* the holder, over the same connection */
+    HELLO_NEW_NAME,     /* there is no holder */
+    HELLO_TOO_MANY,     /* the same, but there is no room for one more */
+    HELLO_RETURNED,     /* the holder is absent: this is its first hello since the restart */
+    HELLO_MOVED,        /* the holder, over a new connection */
+    HELLO_TAKES_OVER,   /* perhaps another process: it gets the name */
+    HELLO_CONTESTED,    /* another process wants a name that was taken over a moment ago */
+};
+
+static bool lists_lease_of(
+    struct core *c, const struct worker *holder, const struct session_msg *msg) {
+    for (size_t i = 0; i < msg->lease_count; i++)
+        if (leases_find_held(c, holder, msg->leases[i]) != NULL)
+            return true;
+    return false;
 }
 
-/* ---- hello ------------------------------------------------------------------------------ */
-
-/* Two processes that use one name would take each other's sessions in turn: the one that has it
- * keeps it for as long as the other goes on asking. */
-static bool contested(struct core *c, struct worker *holder, const struct session_msg *msg) {
-    for (size_t i = 0; i < msg->lease_count; i++) {
-        const struct job *job = leases_find(c, msg->leases[i]);
-        if (job != NULL && job->lease->worker == holder)
-            return false; /* the same one, over a new connection */
-    }
-    bool fight = holder->contested_us != 0 && c->now.mono_us - holder->contested_us < CONTEST_US;
-    if (fight)
-        holder->contested_us = c->now.mono_us;
-    return fight;
+static enum hello_from hello_from(struct core *c, const struct worker *session,
+    const struct worker *holder, const struct session_msg *msg) {
+    if (session != NULL)
+        return HELLO_SAME_SESSION;
+    if (holder == NULL)
+        return c->workers.count < CORE_MAX_WORKERS ? HELLO_NEW_NAME : HELLO_TOO_MANY;
+    if (holder->absent)
+        return HELLO_RETURNED;
+    if (holder->gone || lists_lease_of(c, holder, msg))
+        return HELLO_MOVED;
+    bool contest = holder->contested_us != 0 && c->now.mono_us - holder->contested_us < CONTEST_US;
+    return contest ? HELLO_CONTESTED : HELLO_TAKES_OVER;
 }
 
-/* Call unload() before, and load() after. */
 static void set_trouble(struct core *c, struct worker *w, const char *trouble) {
     if (strcmp(w->trouble, trouble) == 0)
         return;
     if (trouble[0] != '\0')
-        core_say(c, CORE_WARN, "worker-trouble", "name=%s why=\"%s\"", w->name, trouble);
+        output_log(c, CORE_WARN, "worker-trouble", "name=%s why=\"%s\"", w->name, trouble);
     else
-        core_say(c, CORE_INFO, "worker-well", "name=%s", w->name);
+        output_log(c, CORE_INFO, "worker-well", "name=%s", w->name);
     (void)snprintf(w->trouble, sizeof w->trouble, "%s", trouble);
 }
 
-static void fill(struct core *c, struct worker *w, const struct session_msg *msg) {
+/* What the hello says is true from now on; whatever the worker was reserved for may not fit it any
+ * more. */
+static void set_capabilities(struct core *c, struct worker *w, const struct session_msg *msg) {
     memcpy(w->prober, msg->prober, sizeof w->prober);
     w->capacity = msg->capacity;
     w->labels = msg->labels;
@@ -208,20 +145,48 @@ static void fill(struct core *c, struct worker *w, const struct session_msg *msg
     set_trouble(c, w, msg->trouble);
     matching_add_worker(c, w);
     quarantine_worker_unfit(c, w);
+    update(c, w);
 }
 
+static void heard(struct core *c, struct worker *w) {
+    w->heard_us = c->now.mono_us;
+    if (w->unsent) {
+        w->unsent = w->gone = false;
+        update(c, w);
+    }
+    worker_set_timer(c, w, c->now.mono_us + SESSION_DEAD_MS * 1000);
+}
+
+/* The worker lists all leases that it has. What it does not list and was given within
+ * SESSION_DEAD_MS may be on its way to it. */
+static void listed(
+    struct core *c, struct worker *w, const struct session_msg *msg, const struct worker *holder) {
+    w->heartbeats++;
+    leases_adopt(c, w, msg, holder);
+}
+
+static void requeue_unlisted(struct core *c, struct worker *w) {
+    struct job_list lost = TAILQ_HEAD_INITIALIZER(lost);
+    leases_take_unlisted(c, w, SESSION_DEAD_MS * 1000, &lost);
+    lifecycle_requeue_all(c, &lost);
+}
+
+static void welcome(struct core *c, struct worker *w, const struct session_msg *msg) {
+    output_to_worker(c, w,
+        &(struct session_msg){.op = SESSION_WELCOME,
+            .epoch = c->config.epoch,
+            .heartbeat_ms = SESSION_HEARTBEAT_MS,
+            .dead_ms = SESSION_DEAD_MS,
+            .version = session_version(msg)});
+}
+
+/* A session for the peer, which has none yet; the holder keeps the name until it is lost. */
 static struct worker *join(
     struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
-    struct worker *w = mem_new(1, sizeof *w);
-    peer_id_set(&w->peer, peer);
-    memcpy(w->name, msg->name, sizeof w->name);
-    TAILQ_INIT(&w->jobs);
-    (void)RB_INSERT(worker_peer_tree, &c->peers, w);
-    c->worker_count++;
+    struct worker *w = worker_new(c, peer, msg->name);
     c->counters.workers_joined++;
-    core_say(c, CORE_INFO, "worker-joined", "name=%s prober=\"%s\" capacity=%" PRId64, w->name,
+    output_log(c, CORE_INFO, "worker-joined", "name=%s prober=\"%s\" capacity=%" PRId64, w->name,
         msg->prober, msg->capacity);
-    fill(c, w, msg);
     return w;
 }
 
@@ -232,96 +197,86 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
             msg->version_max, SESSION_VERSION_MIN, SESSION_VERSION_MAX);
         return;
     }
-    struct worker *w = sessions_find(c, peer);
-    if (w != NULL && strcmp(w->name, msg->name) != 0)
-        sessions_lost(c, w, "has another name now");
-    struct worker key = {.capacity = 0};
-    memcpy(key.name, msg->name, sizeof key.name);
-    struct worker *old = RB_FIND(worker_name_tree, &c->names, &key);
-    w = sessions_find(c, peer);
-    if (w == NULL && old != NULL && !old->absent && !old->gone && contested(c, old, msg)) {
+    struct worker *w = worker_find(c, peer);
+    if (w != NULL && strcmp(w->name, msg->name) != 0) {
+        lose(c, w, "has another name now");
+        w = NULL;
+    }
+    struct worker *holder = worker_find_name(c, msg->name);
+    enum hello_from from = hello_from(c, w, holder, msg);
+    if (from == HELLO_CONTESTED) {
+        holder->contested_us = c->now.mono_us; /* it keeps the name while the other one asks */
         reject(c, peer, "conflict", "name: %s: another worker uses it; give each its own --name",
             msg->name);
         return;
     }
-    if (w == NULL && old == NULL && c->worker_count >= CORE_MAX_WORKERS) {
+    if (from == HELLO_TOO_MANY) {
         reject(c, peer, "busy", "workers: %d: full", CORE_MAX_WORKERS);
         return;
     }
-    if (w == NULL) {
+    if (from != HELLO_SAME_SESSION)
         w = join(c, peer, msg);
-        w->contested_us = old != NULL && !old->absent ? c->now.mono_us : 0;
-    } else {
-        sessions_unload(c, w);
-        fill(c, w, msg);
-        sessions_load(c, w);
-    }
-    w->heartbeats++;
-    leases_adopt(c, w, msg, old);
-    if (old != NULL && old != w)
-        sessions_lost(c, old, "its name joined anew");
-    if (old != w)
-        (void)RB_INSERT(worker_name_tree, &c->names, w);
-    leases_sweep(c, w, SESSION_DEAD_MS * 1000); /* what is younger may be on its way */
+    if (from == HELLO_MOVED || from == HELLO_TAKES_OVER)
+        w->contested_us = c->now.mono_us;
+    set_capabilities(c, w, msg);
+    listed(c, w, msg, holder);
+    if (holder != NULL && holder != w)
+        lose(c, holder, "its name joined anew");
+    if (holder != w)
+        worker_add_name(c, w);
+    requeue_unlisted(c, w);
     heard(c, w);
-    sessions_unload(c, w);
-    sessions_load(c, w);
-    core_to_worker(c, w,
-        &(struct session_msg){.op = SESSION_WELCOME,
-            .epoch = c->config.epoch,
-            .heartbeat_ms = SESSION_HEARTBEAT_MS,
-            .dead_ms = SESSION_DEAD_MS,
-            .version = session_version(msg)});
+    welcome(c, w, msg);
     leases_disown(c, w, msg);
 }
 
 /* ---- other messages --------------------------------------------------------------------- */
 
-void sessions_bad(struct core *c, const struct worker *w, const char *message) {
-    c->counters.bad_worker_messages++;
-    core_say(c, CORE_WARN, "bad-worker-message", "name=%s why=\"%s\"", w->name, message);
-}
-
 static void heartbeat(struct core *c, struct worker *w, const struct session_msg *msg) {
     if (msg->values.leases == NULL) {
-        sessions_bad(c, w, "leases: is missing");
+        reports_bad(c, w, "leases: is missing");
         return;
     }
-    w->heartbeats++;
-    leases_adopt(c, w, msg, w);
-    leases_sweep(c, w, SESSION_DEAD_MS * 1000);
+    listed(c, w, msg, w);
+    requeue_unlisted(c, w);
     leases_disown(c, w, msg);
-    sessions_unload(c, w);
     w->paused = false;
     set_trouble(c, w, msg->trouble);
-    sessions_load(c, w);
+    update(c, w);
     if (msg->stats != NULL) {
         msgpack_packer pk;
-        state_packer(&pk, &c->body);
+        output_packer(&pk, &c->scratch.body);
         msgpack_pack_object(&pk, *msg->stats);
         free(w->stats);
-        w->stats = mem_copy(c->body.data, c->body.size);
-        w->stats_size = c->body.size;
+        w->stats = mem_copy(c->scratch.body.data, c->scratch.body.size);
+        w->stats_size = c->scratch.body.size;
     }
-    core_to_worker(c, w, &(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = c->config.epoch});
+    output_to_worker(
+        c, w, &(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = c->config.epoch});
 }
 
-/* One whose connection is gone is mostly back in a moment, with what it runs: it keeps that until
- * it is silent for too long. */
+/* A worker whose connection is gone is mostly back in a moment, with what it runs: it keeps that
+ * until it is silent for too long. */
 void sessions_undelivered(
     struct core *c, struct worker *w, const struct session_msg *msg, enum core_sent sent) {
-    sessions_unload(c, w);
     w->unsent = true;
     w->gone = sent == CORE_GONE;
-    sessions_load(c, w);
-    leases_unsent(c, w, msg);
+    update(c, w);
+    reports_unsent(c, w, msg);
+}
+
+/* It would hand back the next trace at once as it did this one. */
+static void handed_back(struct core *c, struct worker *w, const struct session_msg *msg) {
+    if (!reports_return(c, w, msg))
+        return;
+    w->paused = true;
+    update(c, w);
 }
 
 static void drain(struct core *c, struct worker *w) {
-    sessions_unload(c, w);
     w->draining = true;
-    sessions_load(c, w);
-    core_say(c, CORE_INFO, "worker-drains", "name=%s", w->name);
+    update(c, w);
+    output_log(c, CORE_INFO, "worker-drains", "name=%s", w->name);
 }
 
 static void from_worker(struct core *c, struct worker *w, const struct session_msg *msg) {
@@ -331,13 +286,13 @@ static void from_worker(struct core *c, struct worker *w, const struct session_m
         heartbeat(c, w, msg);
         break;
     case SESSION_HOP:
-        leases_hop(c, w, msg);
+        reports_hop(c, w, msg);
         break;
     case SESSION_RESULT:
-        leases_result(c, w, msg);
+        reports_result(c, w, msg);
         break;
     case SESSION_RETURN:
-        leases_return(c, w, msg);
+        handed_back(c, w, msg);
         break;
     case SESSION_DRAIN:
         drain(c, w);
@@ -352,7 +307,7 @@ static void from_worker(struct core *c, struct worker *w, const struct session_m
     case SESSION_TRACE:
     case SESSION_CANCEL:
     case SESSION_DONE:
-        sessions_bad(c, w, "not a worker's message");
+        reports_bad(c, w, "not a worker's message");
         break;
     }
 }
@@ -362,53 +317,9 @@ void sessions_message(struct core *c, const struct core_peer *peer, const struct
         hello(c, peer, msg);
         return;
     }
-    struct worker *w = sessions_find(c, peer);
+    struct worker *w = worker_find(c, peer);
     if (w != NULL)
         from_worker(c, w, msg);
     else if (msg->op != SESSION_BYE)
-        core_to_peer(c, peer, &(struct session_msg){.op = SESSION_WHO});
-}
-
-/* ---- stats ------------------------------------------------------------------------------ */
-
-static void put_worker(struct core *c, msgpack_packer *pk, const struct worker *w) {
-    msgpack_pack_map(pk, 9U + (w->trouble[0] != '\0') + (w->stats != NULL));
-    wire_put_key_text(pk, "name", w->name);
-    wire_put_text(pk, "labels");
-    labels_put(pk, &w->labels);
-    wire_put_key_int(pk, "capacity", w->capacity);
-    wire_put_key_int(pk, "running", w->running);
-    wire_put_key_text(pk, "prober", w->prober);
-    wire_put_text(pk, "af");
-    session_put_families(pk, w->families);
-    wire_put_text(pk, "protocols");
-    session_put_protocols(pk, w->protocols);
-    wire_put_text(pk, "draining");
-    if (w->draining)
-        msgpack_pack_true(pk);
-    else
-        msgpack_pack_false(pk);
-    wire_put_key_int(pk, "seen_ms", (c->now.mono_us - w->heard_us) / 1000);
-    if (w->trouble[0] != '\0')
-        wire_put_key_text(pk, "trouble", w->trouble);
-    if (w->stats != NULL) {
-        wire_put_text(pk, "stats");
-        (void)pk->callback(pk->data, w->stats, w->stats_size);
-    }
-}
-
-void sessions_put_stats(struct core *c, msgpack_packer *pk) {
-    struct worker *w;
-    msgpack_pack_array(pk, (size_t)c->worker_count);
-    RB_FOREACH(w, worker_name_tree, &c->names)
-    if (!w->absent)
-        put_worker(c, pk, w);
-}
-
-void sessions_free_all(struct core *c) {
-    struct worker *w;
-    while ((w = RB_ROOT(&c->names)) != NULL) {
-        remove_worker(c, w);
-        free_worker(w);
-    }
+        output_to_worker_peer(c, peer, &(struct session_msg){.op = SESSION_WHO});
 }

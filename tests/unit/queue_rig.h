@@ -5,9 +5,7 @@
 
 #include "tests/unit/check.h"
 
-#include "broker/core/jobs.h"
-#include "broker/core/leases.h"
-#include "broker/core/sessions.h"
+#include "broker/core/state.h"
 #include "common/protocol/request.h"
 #include "common/protocol/result.h"
 
@@ -177,7 +175,7 @@ static inline void rig_submit(
     msgpack_packer pk;
     for (int at = 0, some; at < count; at += some) {
         some = count - at < REQUEST_MAX_ITEMS ? count - at : REQUEST_MAX_ITEMS;
-        state_packer(&pk, &rig->bytes);
+        output_packer(&pk, &rig->bytes);
         request_put_head(&pk, "submit", NULL, 1);
         wire_put_text(&pk, "traces");
         msgpack_pack_array(&pk, (size_t)some);
@@ -191,7 +189,7 @@ static inline void rig_cancel(struct rig *rig, int id) {
     char text[16];
     msgpack_packer pk;
     (void)snprintf(text, sizeof text, "%d", id);
-    state_packer(&pk, &rig->bytes);
+    output_packer(&pk, &rig->bytes);
     request_put_head(&pk, "cancel", NULL, 1);
     wire_put_text(&pk, "ids");
     msgpack_pack_array(&pk, 1);
@@ -202,7 +200,7 @@ static inline void rig_cancel(struct rig *rig, int id) {
 static inline struct job *rig_job(struct rig *rig, int id) {
     char text[16];
     int size = snprintf(text, sizeof text, "%d", id);
-    return jobs_find(rig->core, text, (size_t)size);
+    return job_find(rig->core, text, (size_t)size);
 }
 
 /* ---- workers ---------------------------------------------------------------------------- */
@@ -210,14 +208,14 @@ static inline struct job *rig_job(struct rig *rig, int id) {
 static inline void rig_tell(struct rig *rig, char worker, const struct session_msg *msg) {
     const struct core_peer peer = {&worker, 1, 1, false};
     msgpack_packer pk;
-    state_packer(&pk, &rig->bytes);
+    output_packer(&pk, &rig->bytes);
     session_put(&pk, msg);
     rig_event(rig);
     core_worker_message(rig->core, &peer, rig->bytes.data, rig->bytes.size, &rig->now);
 }
 
 static inline struct worker *rig_worker(struct rig *rig, char worker) {
-    return sessions_find(rig->core, &(struct core_peer){&worker, 1, 1, false});
+    return worker_find(rig->core, &(struct core_peer){&worker, 1, 1, false});
 }
 
 #define RIG_V4 (1U << 4)

@@ -1,7 +1,7 @@
 /* metrics of the broker: what is in the core's state is in the text. */
 #include "tests/unit/check.h"
 
-#include "broker/core/sessions.h"
+#include "broker/core/state.h"
 #include "broker/metrics.h"
 
 #include <inttypes.h>
@@ -34,9 +34,9 @@ static unsigned lines(const char *start) {
 static void numbers(void **state) {
     (void)state;
     struct core *c = calloc(1, sizeof *c);
-    c->queued_by_priority[0] = 3;
-    c->queued_by_priority[9] = 4;
-    c->running = 5;
+    c->queue.by_priority[0] = 3;
+    c->queue.by_priority[9] = 4;
+    c->leases.count = 5;
     c->config.max_queued = 100;
     c->counters.accepted = 12;
     c->counters.leases_lost = 6;
@@ -112,8 +112,8 @@ static void workers_up_to_the_limit_are_listed(void **state) {
         workers[i].running = i;
         workers[i].capacity = 5000;
         workers[i].draining = i == 1;
-        (void)RB_INSERT(worker_name_tree, &c->names, &workers[i]);
-        c->worker_count++;
+        (void)RB_INSERT(worker_name_tree, &c->workers.by_name, &workers[i]);
+        c->workers.count++;
         if (i != 1 && i != METRICS_MAX_WORKERS - 1 && i != METRICS_MAX_WORKERS + 1)
             continue;
         exposition_clear(&e);

@@ -59,12 +59,12 @@ static void a_single_worker_serves_both(void **state) {
         rig_result(&rig, 'w', lease++);
         RIG_GAVE(&rig, 'w', quarantined);
         assert_int_equal(rig.given[0].run, CORE_MAX_RUNS);
-        assert_int_equal(rig.core->queued, quarantined == 1 ? 3 : 0);
+        assert_int_equal(rig.core->queue.count, quarantined == 1 ? 3 : 0);
         rig_result(&rig, 'w', lease++);
         assert_int_equal(rig.given_count, quarantined == 1 ? 2 : 0); /* 13 and 14 */
     }
     assert_int_equal(reserved(), '-');
-    assert_int_equal(rig.core->queued, 0);
+    assert_int_equal(rig.core->queue.count, 0);
 }
 
 /* The least loaded of those that fit is reserved; the others go on. */
@@ -214,7 +214,7 @@ static void a_quarantine_outlives_the_broker(void **state) {
     for (int i = 1; i <= 2; i++) {
         (void)snprintf(trace.id, sizeof trace.id, "%d", i);
         assert_true(trace_check(&trace, "", &err));
-        state_packer(&pk, &rig.bytes);
+        output_packer(&pk, &rig.bytes);
         trace_put_map(&pk, &trace);
         record.number = i;
         record.id = trace.id;
@@ -298,7 +298,7 @@ static void poison_costs_its_runs_and_no_neighbour(void **state) {
         static const int capacities[] = {1, 7, 100, 500};
         int poison = 1 + (int)rng_below(&rng, OTHERS + 1), workers = 1 + i % 3;
         assert_int_equal(poisoned(&rng, workers, capacities[i / 3 % 4], poison), CORE_MAX_RUNS);
-        assert_int_equal(rig.core->seq, OTHERS + 1);
+        assert_int_equal(rig.core->streams.seq, OTHERS + 1);
         assert_int_equal(rig.core->results_by_stop[STOP_REACHED], OTHERS);
         assert_int_equal(rig.core->results_by_stop[STOP_WORKER_LOST], 1);
         assert_int_equal(reserved(), '-');

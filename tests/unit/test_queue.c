@@ -1,9 +1,6 @@
 /* queue: who is next, and where. */
 #include "tests/unit/queue_rig.h"
 
-#include "broker/core/fairqueue.h"
-#include "broker/core/matching.h"
-#include "broker/core/queue.h"
 #include "common/mem.h"
 
 static struct rig rig;
@@ -32,7 +29,7 @@ static void a_single_trace_waits_for_one_dispatch(void **state) {
         RIG_GAVE(&rig, 'w', i);
     }
     rig_submit(&rig, 'b', 200000, 1, NULL);
-    assert_int_equal(fairqueue_position(rig_job(&rig, 200000)), 1);
+    assert_int_equal(queue_position(rig_job(&rig, 200000)), 1);
     rig_result(&rig, 'w', 49);
     RIG_GAVE(&rig, 'w', 200000);
     rig_result(&rig, 'w', 50);
@@ -88,8 +85,8 @@ static void priority_comes_before_turns(void **state) {
     rig_submit(&rig, 'a', 1, 5, &(struct rig_ask){.priority = 1});
     rig_submit(&rig, 'b', 11, 1, &(struct rig_ask){.priority = 2});
     rig_submit(&rig, 'a', 21, 1, &(struct rig_ask){.priority = 0});
-    assert_int_equal(fairqueue_position(rig_job(&rig, 5)), 6);
-    assert_int_equal(fairqueue_position(rig_job(&rig, 11)), 1);
+    assert_int_equal(queue_position(rig_job(&rig, 5)), 6);
+    assert_int_equal(queue_position(rig_job(&rig, 11)), 1);
     rig_join(&rig, 'w', 1, NULL);
     RIG_GAVE(&rig, 'w', 21);
     for (int i = 1; i <= 5; i++) {
@@ -146,8 +143,8 @@ static void what_comes_back_goes_to_its_old_place(void **state) {
     rig_join(&rig, 'v', 1, NULL);
     RIG_GAVE(&rig, 'v', 4);
     rig_bye(&rig, 'w');
-    assert_int_equal(fairqueue_position(rig_job(&rig, 1)), 1);
-    assert_int_equal(fairqueue_position(rig_job(&rig, 6)), 5);
+    assert_int_equal(queue_position(rig_job(&rig, 1)), 1);
+    assert_int_equal(queue_position(rig_job(&rig, 6)), 5);
     for (int i = 0, next[] = {1, 2, 3, 5, 6}; i < 5; i++) {
         rig_result(&rig, 'v', 5 + i);
         RIG_GAVE(&rig, 'v', next[i]);
@@ -219,13 +216,12 @@ static void a_trace_goes_where_it_can_be_run(void **state) {
 /* As a hello with `flows` and `sources` does. */
 static void set_addresses(char name, unsigned flows, const char *source) {
     struct worker *w = rig_worker(&rig, name);
-    matching_worker_busy(rig.core, w);
     w->flows = flows;
     w->source_count = 1;
     w->sources = mem_grow(w->sources, 1, sizeof *w->sources);
     assert_true(addr_parse(w->sources, source));
     matching_add_worker(rig.core, w);
-    matching_worker_free(rig.core, w);
+    matching_update(rig.core, w);
 }
 
 static void flows_and_sources_are_asked_for(void **state) {
@@ -244,7 +240,7 @@ static void flows_and_sources_are_asked_for(void **state) {
         &(struct rig_ask){.protocol = TRACE_UDP, .flow = true, .target = "host.example"});
     RIG_GAVE(&rig, 'w', 3);
     set_addresses('w', RIG_V4, "192.0.2.7");
-    queue_dispatch(rig.core);
+    lifecycle_dispatch(rig.core);
     assert_int_equal(rig.given_count, 3);
     assert_int_equal(rig.given[1].trace, 1);
     assert_int_equal(rig.given[2].trace, 2);
@@ -340,22 +336,22 @@ static void so_many_different_needs(void **state) {
     for (int i = 2; i < CORE_MAX_REQUIREMENTS; i++)
         rig_cancel(&rig, i);
     rig_cancel(&rig, 5002);
-    assert_int_equal(rig.core->idle_count, CORE_IDLE_REQUIREMENTS);
+    assert_int_equal(rig.core->matching.idle_count, CORE_IDLE_REQUIREMENTS);
 }
 
 static void a_client_is_forgotten(void **state) {
     (void)state;
     rig_submit(&rig, 'a', 1, 3, NULL);
     rig_submit(&rig, 'b', 4, 1, NULL);
-    assert_int_equal(rig.core->submitter_count, 2);
+    assert_int_equal(rig.core->fairqueue.submitter_count, 2);
     rig_cancel(&rig, 4);
-    assert_int_equal(rig.core->submitter_count, 1);
+    assert_int_equal(rig.core->fairqueue.submitter_count, 1);
     rig_join(&rig, 'w', 3, NULL);
     for (int i = 1; i <= 3; i++) {
-        assert_int_equal(rig.core->submitter_count, 1);
+        assert_int_equal(rig.core->fairqueue.submitter_count, 1);
         rig_result(&rig, 'w', i);
     }
-    assert_int_equal(rig.core->submitter_count, 0);
+    assert_int_equal(rig.core->fairqueue.submitter_count, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -2,7 +2,6 @@
  * same traces to the same workers in the same order. */
 #include "tests/unit/queue_rig.h"
 
-#include "broker/core/fairqueue.h"
 #include "tests/unit/rng.h"
 
 #define MAX_JOBS 4000
@@ -344,7 +343,7 @@ static void check_position(void) {
         bound += same;
         before += same && (other->priority < job->priority || other <= job);
     }
-    assert_in_range(fairqueue_position(rig_job(&rig, (int)(job - jobs))), before, bound);
+    assert_in_range(queue_position(rig_job(&rig, (int)(job - jobs))), before, bound);
 }
 
 static void check(void) {
@@ -361,8 +360,8 @@ static void check(void) {
         queued += jobs[i].state == QUEUED;
         running += jobs[i].state == RUNNING;
     }
-    assert_int_equal(rig.core->queued, queued);
-    assert_int_equal(rig.core->running, running);
+    assert_int_equal(rig.core->queue.count, queued);
+    assert_int_equal(rig.core->leases.count, running);
     check_position();
 }
 

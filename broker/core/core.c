@@ -144,7 +144,7 @@ struct core *core_new(
     fairqueue_init(c);
     quarantine_init(c);
     coalesce_init(c);
-    leases_init(c);
+    leases_start(c);
     recent_init(c);
     deferred_init(c);
     return c;

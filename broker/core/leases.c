@@ -13,7 +13,7 @@ static int compare_number(const struct lease *a, const struct lease *b) {
 RB_PROTOTYPE(lease_number_tree, lease, by_number, compare_number)
 RB_GENERATE(lease_number_tree, lease, by_number, compare_number)
 
-void leases_init(struct core *c) {
+void leases_start(struct core *c) {
     RB_INIT(&c->leases.by_number);
     c->leases.next = c->config.first_lease;
 }

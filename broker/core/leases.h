@@ -21,7 +21,8 @@ struct leases {
     int64_t next; /* number */
 };
 
-void leases_init(struct core *core);
+/* Numbers of leases begin with config.first_lease. */
+void leases_start(struct core *core);
 
 /* The job of a lease; NULL if there is no such lease. */
 struct job *leases_find(struct core *core, int64_t number);

@@ -98,7 +98,7 @@ static void ask_name(void *context, const struct addr *addr) {
 
 static void note_restarts(struct daemon *d) {
     for (int i = 0; i < d->link_count; i++)
-        agent_shell_counters(agent_at(d, i))->prober_restarts = prober_restarts(d->prober);
+        agent_counters(agent_at(d, i))->prober_restarts = prober_restarts(d->prober);
 }
 
 static void on_prober_up(
@@ -253,6 +253,14 @@ static bool drain(struct daemon *d, const struct instant *t) {
     return false;
 }
 
+static void count_names(const struct daemon *d, struct agent_counters *counters) {
+    struct names_counters names = names_counters(d->names);
+    counters->names_cached = names.cached;
+    counters->name_queries = names.queries;
+    counters->name_failures = names.failures;
+    counters->names_refused = names.refused;
+}
+
 static void tick(void *context) {
     struct daemon *d = context;
     struct instant t = reactor_now();
@@ -264,7 +272,7 @@ static void tick(void *context) {
         resolver_tick(d->resolver);
     names_tick(d->names, t.mono_us);
     for (int i = 0; i < d->link_count; i++) {
-        agent_shell_counters(agent_at(d, i))->names = names_counters(d->names);
+        count_names(d, agent_counters(agent_at(d, i)));
         agent_tick(agent_at(d, i), &t);
     }
     if (mux_timeout_us(d->mux) <= t.mono_us)

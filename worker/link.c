@@ -29,7 +29,6 @@ static bool to_broker(void *context, const void *bytes, size_t size) {
         l->unreachable = false;
         return true;
     }
-    agent_shell_counters(l->agent)->dropped_to_broker++;
     if (!l->unreachable)
         log_event(LOG_LEVEL_WARN, "broker-unreachable", "endpoint=%s error=\"%s\"", l->endpoint,
             zmq_strerror(errno));

@@ -2,16 +2,15 @@
 
 #include <string.h>
 
+/* The kinds of MUX_COUNTERS, LEASE_COUNTERS and AGENT_COUNTERS. */
+#define COUNTER(name, help, value) exposition_value(e, EXPOSITION_COUNTER, name, help, value);
+#define GAUGE(name, help, value) exposition_value(e, EXPOSITION_GAUGE, name, help, value);
+#define GAUGE_US(name, help, value) exposition_value_us(e, EXPOSITION_GAUGE, name, help, value);
+
 static void put_probes(const struct mux_counters *c, struct exposition *e) {
-#define COUNTER(name, help, value) exposition_value(e, EXPOSITION_COUNTER, name, help, value)
-#define GAUGE(name, help, value) exposition_value(e, EXPOSITION_GAUGE, name, help, value)
-#define GAUGE_US(name, help, value) exposition_value_us(e, EXPOSITION_GAUGE, name, help, value)
-#define X(name, kind, metric, help) kind(metric, help, c->name);
+#define X(name, kind, metric, help) kind(metric, help, c->name)
     MUX_COUNTERS(X)
 #undef X
-#undef GAUGE_US
-#undef GAUGE
-#undef COUNTER
     exposition_family(e, EXPOSITION_COUNTER, "hopmq_probes_total",
         "Probes of traces that have ended, by what came of them.");
     for (enum hop_verdict v = HOP_REPLY; v <= HOP_OTHER; v++)
@@ -20,7 +19,7 @@ static void put_probes(const struct mux_counters *c, struct exposition *e) {
             c->verdicts[v]);
 }
 
-/* A label stands once, or Prometheus refuses all. */
+/* Prometheus refuses a page on which a sample with the same label stands twice. */
 static bool is_first(const struct metrics_session *sessions, size_t i) {
     for (size_t k = 0; k < i; k++)
         if (strcmp(sessions[k].endpoint, sessions[i].endpoint) == 0)
@@ -28,39 +27,38 @@ static bool is_first(const struct metrics_session *sessions, size_t i) {
     return true;
 }
 
-/* What agents and shell count; what concerns the whole worker is the same in all of them. */
+/* Adds what each broker has of its own; of what the worker has once, one is enough. */
+static void add_counters(struct agent_counters *sum, const struct agent_counters *more) {
+#define EACH(value) (value)
+#define SHARED(value) 0
+#define X(name, scope, kind, metric, help) sum->name += scope(more->name);
+    LEASE_COUNTERS(X)
+    AGENT_COUNTERS(X)
+#undef X
+#undef SHARED
+#undef EACH
+}
+
 static void put_sessions(
     const struct metrics_session *sessions, size_t count, struct exposition *e) {
-    int64_t done = 0, held = 0, bad = 0, dropped = 0;
+    struct agent_counters sum = *agent_counters(sessions[0].agent);
+    int64_t held = 0;
     exposition_family(e, EXPOSITION_GAUGE, "hopmq_session_open",
         "1 while this broker is there and has welcomed the worker.");
     for (size_t i = 0; i < count; i++) {
         struct agent_figures f = agent_figures(sessions[i].agent);
-        done += f.traces_done;
         held += f.held;
-        bad += f.bad_messages;
-        dropped += agent_shell_counters(sessions[i].agent)->dropped_to_broker;
+        if (i > 0)
+            add_counters(&sum, agent_counters(sessions[i].agent));
         if (is_first(sessions, i))
             exposition_sample(e, "broker", sessions[i].endpoint, f.open);
     }
     exposition_value(e, EXPOSITION_GAUGE, "hopmq_held_traces",
         "Traces that run here, or whose result the broker has not acknowledged.", held);
-    exposition_value(e, EXPOSITION_COUNTER, "hopmq_traces_done_total", "Traces that ended.", done);
-    exposition_value(e, EXPOSITION_COUNTER, "hopmq_bad_broker_messages_total",
-        "Messages of brokers that make no sense.", bad);
-    exposition_value(e, EXPOSITION_COUNTER, "hopmq_dropped_to_broker_total",
-        "Messages that a broker could not be sent.", dropped);
-    const struct agent_shell_counters *shell = agent_shell_counters(sessions[0].agent);
-    exposition_value(e, EXPOSITION_COUNTER, "hopmq_prober_restarts_total",
-        "Times that mtr-packet was started again.", shell->prober_restarts);
-    exposition_value(e, EXPOSITION_GAUGE, "hopmq_names_cached",
-        "Answers about host names that are held.", shell->names.cached);
-    exposition_value(e, EXPOSITION_COUNTER, "hopmq_name_queries_total",
-        "Questions to name servers for host names of responders.", shell->names.queries);
-    exposition_value(e, EXPOSITION_COUNTER, "hopmq_name_failures_total",
-        "Names that were wanted and not answered for.", shell->names.failures);
-    exposition_value(e, EXPOSITION_COUNTER, "hopmq_names_refused_total",
-        "Answers that are no host names.", shell->names.refused);
+#define X(name, scope, kind, metric, help) kind(metric, help, sum.name)
+    LEASE_COUNTERS(X)
+    AGENT_COUNTERS(X)
+#undef X
 }
 
 void metrics_put_worker(

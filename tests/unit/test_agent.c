@@ -3,6 +3,7 @@
 
 #include "common/timeline.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* ---- sessions --------------------------------------------------------------------------- */
@@ -29,25 +30,63 @@ static void hello_and_heartbeats(void **state) {
     expect(rig, "");
 }
 
+/* Each number of a heartbeat is that of its own counter; what is measured then is 0 here. */
 static void the_numbers_in_a_heartbeat(void **state) {
     struct rig *rig = *state;
+    struct mux_counters *of_mux = mux_counters(rig->mux);
+    struct agent_counters *of_agent = agent_counters(rig->agent);
+    struct transcript expected = {0};
+    int64_t value = 100;
+#define COUNTER(member) (member) = value++
+#define GAUGE(member) (void)(member)
+#define GAUGE_US(member) (void)(member)
+#define X(name, kind, metric, help) kind(of_mux->name);
+    MUX_COUNTERS(X)
+#undef X
+#undef GAUGE
+#define GAUGE COUNTER
+#define X(name, scope, kind, metric, help) kind(of_agent->name);
+    AGENT_COUNTERS(X)
+#undef X
+#undef GAUGE_US
+#undef GAUGE
+#undef COUNTER
+    transcript_add(&expected, "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0");
+#define X(name, kind, metric, help)                                                                \
+    transcript_add(&expected, ",'" #name "':%" PRId64, of_mux->name);
+    MUX_COUNTERS(X)
+#undef X
+#define X(name, scope, kind, metric, help)                                                         \
+    transcript_add(&expected, ",'" #name "':%" PRId64, of_agent->name);
+    AGENT_COUNTERS(X)
+#undef X
+    transcript_add(&expected, "}}\n");
     rig->whole = true;
-    *agent_shell_counters(rig->agent) = (struct agent_shell_counters){3, 4, {5, 6, 7, 8}};
-    from_broker(rig, "'hello'"); /* no message for a worker */
-    transcript_clear(&rig->out);
     run_for(rig, SECOND);
-    expect(rig,
-        "11000 > 'heartbeat','leases':[],'stats':{'traces_done':0,'probes_sent':0,"
-        "'probes_in_flight':0,'probes_lost':0,'replies':0,'no_replies':0,'late_replies':0,'late_"
-        "taken':0,'duplicates_suspected':0,"
-        "'impossible_times':0,'clock_steps':0,'probes_beyond':0,'prober_lag_us':0,'first_hop_waits'"
-        ":0,'"
-        "first_hops_limited':0,'sequence_waits':0,'numbers_skipped':0,'sequence_drift':0,'seq_"
-        "checks':0,'"
-        "seq_checks_failed':0,'seq_check_strangers':0,'bad_tokens':0,'bad_"
-        "lines':0,'bad_messages':1,"
-        "'prober_restarts':3,'dropped_to_broker':4,'names_cached':5,'name_queries':6,"
-        "'name_failures':7,'names_refused':8}}\n");
+    expect(rig, expected.at);
+    transcript_free(&expected);
+}
+
+static void the_counters(void **state) {
+    struct rig *rig = *state;
+    const struct agent_counters *c = agent_counters(rig->agent);
+    agent_message(rig->agent, "?", 1, &rig->now); /* cannot be read */
+    from_broker(rig, "'hello'");                  /* is not for a worker */
+    assert_int_equal(c->bad_messages, 2);
+    rig->unconnected = true;
+    run_for(rig, 2 * SECOND);
+    rig->unconnected = false;
+    assert_int_equal(c->dropped_to_broker, 2); /* heartbeats */
+    from_broker(rig, TRACE(7, ""));
+    from_broker(rig, TRACE(8, ""));
+    assert_int_equal(agent_figures(rig->agent).held, 2);
+    from_broker(rig, "'cancel', 'lease': 8");
+    agent_hand_back(rig->agent, &rig->now);
+    assert_int_equal(agent_counters(rig->agent)->traces_done, 1);
+    assert_int_equal(agent_figures(rig->agent).held, 1);
+    from_broker(rig, "'done', 'lease': 8");
+    assert_int_equal(agent_figures(rig->agent).held, 0);
+    assert_int_equal(agent_counters(rig->agent)->traces_done, 1);
 }
 
 static void a_silent_broker(void **state) {
@@ -66,6 +105,42 @@ static void a_silent_broker(void **state) {
     from_broker(rig, WELCOME);
     expect(rig, "17000 log session-open: ams1 version=1\n"
                 "17000 > heartbeat [7]\n");
+}
+
+/* Silence is noticed after dead_ms, although the next heartbeat would be due later. */
+static void silence_between_heartbeats(void **state) {
+    struct rig *rig = *state;
+    from_broker(rig, "'welcome', 'epoch': 1, 'heartbeat_ms': 3000, 'dead_ms': 5000");
+    transcript_clear(&rig->out);
+    run_for(rig, 6 * SECOND);
+    expect(rig, "13000 > heartbeat []\n"
+                "15000 log session-silent: nothing heard from the broker\n"
+                "15000 > hello []\n"
+                "16000 > hello []\n");
+}
+
+static void what_is_heard_puts_silence_off(void **state) {
+    struct rig *rig = *state;
+    run_for(rig, 4 * SECOND);
+    from_broker(rig, "'heartbeat', 'epoch': 1");
+    transcript_clear(&rig->out);
+    run_for(rig, 5 * SECOND - 1);
+    assert_null(strstr(rig->out.at, "session-silent"));
+    transcript_clear(&rig->out);
+    run_for(rig, 1);
+    expect(rig, "19000 log session-silent: nothing heard from the broker\n"
+                "19000 > hello []\n");
+}
+
+/* It is no new session, but it has new times. */
+static void another_welcome(void **state) {
+    struct rig *rig = *state;
+    from_broker(rig, "'welcome', 'epoch': 1, 'heartbeat_ms': 2000, 'dead_ms': 3000");
+    run_for(rig, 3 * SECOND);
+    expect(rig, "10000 > heartbeat []\n"
+                "12000 > heartbeat []\n"
+                "13000 log session-silent: nothing heard from the broker\n"
+                "13000 > hello []\n");
 }
 
 /* Before the connection is there, hello is tried again soon. */
@@ -358,7 +433,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         NEW(hello_and_heartbeats),
         OPEN(the_numbers_in_a_heartbeat),
+        OPEN(the_counters),
         OPEN(a_silent_broker),
+        OPEN(silence_between_heartbeats),
+        OPEN(what_is_heard_puts_silence_off),
+        OPEN(another_welcome),
         NEW(a_hello_that_cannot_be_sent),
         OPEN(the_broker_asks_who),
         OPEN(one_hello_for_many_questions),

@@ -117,14 +117,25 @@ static void numbers(void **state) {
     has("hopmq_probes_total{verdict=\"no-reply\"} 3");
     has("hopmq_probes_total{verdict=\"other\"} 4");
     has("hopmq_probes_sent_total 5");
-    agent_shell_counters(agents[0])->dropped_to_broker = 1;
-    agent_shell_counters(agents[1])->dropped_to_broker = 2;
-    has("hopmq_dropped_to_broker_total 3");
-    agent_shell_counters(agents[0])->prober_restarts = 6; /* both have it */
-    agent_shell_counters(agents[1])->prober_restarts = 6;
-    has("hopmq_prober_restarts_total 6");
-    agent_message(agents[0], "?", 1, &now);
-    has("hopmq_bad_broker_messages_total 1");
+}
+
+/* What each broker has of its own is added up, what the worker has once is not. */
+static void each_counter_of_the_agents(void **state) {
+    (void)state;
+    int64_t value = 10;
+#define X(name, scope, kind, metric, help)                                                         \
+    agent_counters(agents[0])->name = value;                                                       \
+    agent_counters(agents[1])->name = value++;
+    AGENT_COUNTERS(X)
+    value = 10;
+#undef X
+#define EACH 2
+#define SHARED 1
+#define X(name, scope, kind, metric, help) has_value(metric, scope *value++);
+    AGENT_COUNTERS(X)
+#undef X
+#undef SHARED
+#undef EACH
 }
 
 /* The page has each counter of the mux with its own value; gauges are measured when it is made. */
@@ -164,6 +175,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(why_it_does_not_serve, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_counter_of_the_mux, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_counter_of_the_agents, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broker_that_was_given_twice, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,9 @@ bool agent_tell(struct agent *a, const struct session_msg *msg) {
     msgpack_sbuffer_clear(&a->out);
     msgpack_packer_init(&pk, &a->out, msgpack_sbuffer_write);
     session_put(&pk, msg);
-    return a->sink.to_broker(a->sink.context, a->out.data, a->out.size);
+    bool sent = a->sink.to_broker(a->sink.context, a->out.data, a->out.size);
+    a->counters.dropped_to_broker += !sent;
+    return sent;
 }
 
 static void send_hello(struct agent *a) {
@@ -44,20 +46,14 @@ static void send_hello(struct agent *a) {
 }
 
 static void send_heartbeat(struct agent *a) {
-    const struct mux_counters *c = mux_counters(a->mux);
+    const struct mux_counters *of_mux = mux_counters(a->mux);
+    const struct agent_counters *of_agent = agent_counters(a);
+#define MUX_STAT(name, kind, metric, help) {#name, of_mux->name},
+#define AGENT_STAT(name, scope, kind, metric, help) {#name, of_agent->name},
     const struct session_stat stats[] = {
-        {"traces_done", a->leases.done},
-#define X(name, kind, metric, help) {#name, c->name},
-        MUX_COUNTERS(X)
-#undef X
-            {"bad_messages", a->bad_messages},
-        {"prober_restarts", a->shell.prober_restarts},
-        {"dropped_to_broker", a->shell.dropped_to_broker},
-        {"names_cached", a->shell.names.cached},
-        {"name_queries", a->shell.names.queries},
-        {"name_failures", a->shell.names.failures},
-        {"names_refused", a->shell.names.refused},
-    };
+        LEASE_COUNTERS(AGENT_STAT) MUX_COUNTERS(MUX_STAT) AGENT_COUNTERS(AGENT_STAT)};
+#undef AGENT_STAT
+#undef MUX_STAT
     static_assert(sizeof stats / sizeof stats[0] <= SESSION_MAX_STATS,
         "a broker refuses a heartbeat with more of them");
     int64_t *leases = leases_ids(a);
@@ -149,7 +145,7 @@ static void handle(struct agent *a, const struct session_msg *msg) {
     case SESSION_RETURN:
     case SESSION_DRAIN:
     case SESSION_BYE:
-        a->bad_messages++;
+        a->counters.bad_messages++;
         break;
     }
 }
@@ -160,7 +156,7 @@ void agent_message(struct agent *a, const void *bytes, size_t size, const struct
     struct session_msg msg;
     if (!wire_doc_read(&a->doc, bytes, size, SESSION_MAX_VALUES, &err) ||
         !session_get(&msg, &a->doc, &err)) {
-        a->bad_messages++;
+        a->counters.bad_messages++;
         agent_say(a, "bad-message", err.message);
         return;
     }
@@ -231,17 +227,16 @@ void agent_destroy(struct agent **agent) {
     *agent = NULL;
 }
 
-struct agent_shell_counters *agent_shell_counters(struct agent *a) {
-    return &a->shell;
+struct agent_counters *agent_counters(struct agent *a) {
+    a->counters.traces_done = a->leases.done;
+    return &a->counters;
 }
 
 struct agent_figures agent_figures(const struct agent *a) {
     return (struct agent_figures){.open = a->session == AGENT_OPEN,
         .draining = a->draining,
         .trouble = a->trouble,
-        .held = a->leases.count,
-        .traces_done = a->leases.done,
-        .bad_messages = a->bad_messages};
+        .held = a->leases.count};
 }
 
 void agent_prober_up(struct agent *a, const char *version, unsigned families, unsigned protocols,

@@ -21,7 +21,7 @@
 #include "common/protocol/labels.h"
 #include "common/protocol/session.h"
 #include "worker/probing/mux.h"
-#include "worker/session/names.h"
+#include "worker/session/agent_counters.h"
 
 /* How long a refused worker waits before it says hello again. */
 #define AGENT_REJECTED_US 5000000
@@ -116,21 +116,15 @@ void agent_tick(struct agent *agent, const struct instant *now);
 /* When agent_tick() wants to be called next, on the monotonic clock. The mux has its own. */
 int64_t agent_next(struct agent *agent);
 
-/* Counters that the shell keeps, shown in heartbeats. */
-struct agent_shell_counters {
-    int64_t prober_restarts, dropped_to_broker;
-    struct names_counters names;
-};
+/* What it has counted. The shell sets the counters that are SHARED. */
+struct agent_counters *agent_counters(struct agent *agent);
 
-struct agent_shell_counters *agent_shell_counters(struct agent *agent);
-
-/* How it is now, and what it has done. */
+/* How it is now. */
 struct agent_figures {
     bool open; /* a broker has said welcome, and is heard */
     bool draining;
     const char *trouble; /* why no trace can run; empty: none */
     int64_t held;        /* traces that are not over, or whose result is not acknowledged */
-    int64_t traces_done, bad_messages;
 };
 
 struct agent_figures agent_figures(const struct agent *agent);

@@ -29,8 +29,7 @@ struct agent {
     bool draining;
     struct wire_doc doc;
     msgpack_sbuffer out;
-    struct agent_shell_counters shell;
-    int64_t bad_messages;
+    struct agent_counters counters;
 };
 
 /* Sends a message to the broker. False if that is not possible now. */

@@ -72,6 +72,7 @@ static void the_counters(void **state) {
     const struct agent_counters *c = agent_counters(rig->agent);
     agent_message(rig->agent, "?", 1, &rig->now); /* cannot be read */
     from_broker(rig, "'hello'");                  /* is not for a worker */
+    from_broker(rig, "'heartbeat', 'epoch': 1");
     assert_int_equal(c->bad_messages, 2);
     rig->unconnected = true;
     run_for(rig, 2 * SECOND);

@@ -270,6 +270,50 @@ static void without_a_location_there_are_no_names(void **state) {
                     "'message':'x'},'hops':[],'names':{}") "\n");
 }
 
+/* ---- time ------------------------------------------------------------------------------- */
+
+static void pass(struct rig *rig, int64_t us) {
+    rig->now.mono_us += us;
+    rig->now.wall_us += us;
+}
+
+/* No tick comes between these events: each brings its own time. */
+static void events_bring_their_time(void **state) {
+    struct rig *rig = *state;
+    pass(rig, 5 * MS);
+    from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 60000, 'trace': {'id': 'x', "
+                     "'target': '192.0.2.1', 'window': 1, 'attempts': 1, 'names': true}");
+    pass(rig, 2 * MS);
+    located(rig, 7);
+    pass(rig, 4 * MS);
+    say(rig, 0, REPLY);
+    pass(rig, 3 * MS);
+    expect(rig, "10005 locate 7 192.0.2.1\n"
+                "10007 name 7 192.0.2.1\n");
+    named(rig, 7, "192.0.2.1", "");
+#define RESULT                                                                                     \
+    "> 'result','lease':7," BODY(THERE, "1700000000007000", "1700000000011000",                    \
+        "'probes_sent':1,'stop':'reached','hops':[{'ttl':1,'probes':[{'attempt':1,"                \
+        "'addr':'192.0.2.1','rtt_us':0,'sent_us':0,'verdict':'reply'}]}],'names':{}")
+    expect(rig, "10014 " RESULT "\n");
+    run_for(rig, AGENT_RESEND_US - 1);
+    transcript_clear(&rig->out);
+    run_for(rig, 1);
+    expect(rig, "12014 " RESULT "\n");
+}
+
+/* A hop that does not answer has no address, and nobody asks for its name. */
+static void a_silent_hop_has_no_name(void **state) {
+    struct rig *rig = *state;
+    from_broker(rig, TRACE(7, NAMES));
+    located(rig, 7);
+    transcript_clear(&rig->out);
+    pass(rig, MS);
+    say(rig, 0, "no-reply");
+    run_for(rig, MS);
+    expect(rig, "");
+}
+
 /* ---- cancel and done, in each state ----------------------------------------------------- */
 
 static void cancelled_while_locating(void **state) {
@@ -413,6 +457,8 @@ int main(void) {
         NAMING(quitting_while_naming),
         NAMING(a_broker_that_is_lost_while_naming),
         OPEN(without_a_location_there_are_no_names),
+        OPEN(events_bring_their_time),
+        OPEN(a_silent_hop_has_no_name),
         OPEN(cancelled_while_locating),
         OPEN(cancelled_while_running),
         OPEN(cancelled_when_finished),

@@ -1,7 +1,10 @@
 """What docs/ names is there: tests, files, functions and constants."""
 
+import itertools
 import os
 import re
+
+import pytest
 
 from system import SOURCE
 
@@ -248,3 +251,31 @@ def test_limits_are_those_of_the_code():
         found = [n for m in re.finditer(pattern, page(where)) for n in m.groups() if n]
         assert found, f"{where}: nothing like {pattern}"
         assert {int(n.replace(",", "")) for n in found} == {value // unit}, f"{where}: {name}"
+
+
+# ---- log events -------------------------------------------------------------------------------
+
+CALL = re.compile(r"\b(?:log_event|output_log|agent_say|store_say|wire_log|wire_log_peer)\(([^;]*);")
+EVENT = re.compile(r"[a-z]+(?:-[a-z]+)*")
+
+
+def events(source):
+    """The first texts in each call that logs: two where a condition chooses one."""
+    for call in CALL.findall(source):
+        yield from itertools.takewhile(EVENT.fullmatch, re.findall(r'"([^"]*)"', call))
+
+
+@pytest.mark.parametrize("program", ["broker", "worker"])
+def test_the_events_of_the_log_are_described(program):
+    """Each event that the code can log is in the section Log of its man page, and no other."""
+    tops = tuple(os.path.join(SOURCE, top, "") for top in (program, "common"))
+    logged = {
+        event
+        for path in files(".c")
+        if path.startswith(tops)
+        for event in events(text(path))
+    }
+    section = re.search(r"^\.Ss Log\n(.*?)^\.Ss ", page(f"hopmq-{program}.8"), re.M | re.S)[1]
+    listed = re.findall(r"^\.(?:It )?Li ([a-z][a-z, .-]*)$", section, re.M)
+    named = {word for line in listed for word in re.findall(r"[a-z-]+", line)}
+    assert sorted(logged) == sorted(named - {"bytes", "message", "peer", "times"})

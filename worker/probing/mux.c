@@ -28,8 +28,7 @@ struct mux *mux_new(int64_t pps, const struct mux_sink *sink) {
     pace_init(&m->pace, pps);
     first_hops_init(&m->first_hops, pps);
     flows_init(&m->flows);
-    m->sequence.owned = SEQUENCE_ALL;
-    sequence_start(&m->sequence, "0.95"); /* whichever comes */
+    sequence_init(&m->sequence, SEQUENCE_COMMON, SEQUENCE_OLDER);
     return m;
 }
 
@@ -56,7 +55,11 @@ void mux_begin(struct mux *m, uint32_t number) { sequence_begin(&m->sequence, nu
 
 void mux_wall_offset(struct mux *m, int64_t offset_us) { m->wall_offset_us = offset_us; }
 
-void mux_own(struct mux *m, unsigned slices) { m->sequence.owned = slices; }
+void mux_range(struct mux *m, uint32_t common, uint32_t older) {
+    sequence_init(&m->sequence, common, older);
+}
+
+void mux_own(struct mux *m, unsigned slices) { sequence_own(&m->sequence, slices); }
 
 int64_t mux_slice_free_us(const struct mux *m, unsigned slice) {
     return sequence_slice_free_us(&m->sequence, slice);

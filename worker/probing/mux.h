@@ -92,6 +92,10 @@ void mux_seq_checked(struct mux *mux, uint16_t port, int64_t now_us);
 /* The prober is there, or (NULL) gone with all that it held. */
 void mux_prober(struct mux *mux, const char *version, int64_t now_us);
 
+/* The range of sequence numbers, as for sequence_init(): mtr-packet's own unless this says
+ * otherwise, before there is a prober. */
+void mux_range(struct mux *mux, uint32_t common, uint32_t older);
+
 /* A prober that is the first of this process begins at this number, modulo their count: a worker
  * that had the numbers before may have ended with probes out. A random one is best. */
 void mux_begin(struct mux *mux, uint32_t number);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define LAST_PORT 65535
-#define OLD_ONLY (SEQUENCE_MAX - SEQUENCE_COMMON)
 
 /* So many numbers, from this one on, are not free before. */
 static void sequence_keep(struct sequence *s, uint32_t number, uint32_t count, int64_t free_us) {
@@ -40,15 +39,26 @@ static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead,
     s->clear = 0;
 }
 
+void sequence_init(struct sequence *s, uint32_t common, uint32_t older) {
+    memset(s, 0, sizeof *s);
+    s->common = common;
+    s->older = older;
+    s->count = common + older;
+    s->owned = SEQUENCE_ALL;
+    s->guard = SEQUENCE_GUARD;
+}
+
+void sequence_own(struct sequence *s, unsigned slices) { s->owned = slices; }
+
 void sequence_start(struct sequence *s, const char *version) {
     if (s->tcp_like > 0)
         blur(s, s->sure, s->position, s->guard, s->rounds, 0);
-    bool new = mtr_minor(version) >= 96;
-    if (new && s->count == SEQUENCE_MAX)
-        memmove(s->numbers, s->numbers + OLD_ONLY, SEQUENCE_COMMON * sizeof s->numbers[0]);
-    if (!new && s->count == SEQUENCE_COMMON)
-        memmove(s->numbers + OLD_ONLY, s->numbers, SEQUENCE_COMMON * sizeof s->numbers[0]);
-    s->count = new ? SEQUENCE_COMMON : SEQUENCE_MAX;
+    uint32_t count = s->common + (mtr_minor(version) >= 96 ? 0 : s->older);
+    if (count < s->count)
+        memmove(s->numbers, s->numbers + s->older, s->common * sizeof s->numbers[0]);
+    if (count > s->count)
+        memmove(s->numbers + s->older, s->numbers, s->common * sizeof s->numbers[0]);
+    s->count = count;
     s->position = s->sure = s->exact = s->clear = 0;
     s->tcp_like = s->rounds = 0;
     s->guard = SEQUENCE_GUARD;
@@ -57,14 +67,14 @@ void sequence_start(struct sequence *s, const char *version) {
 }
 
 static unsigned slice_of(const struct sequence *s, uint32_t number) {
-    uint32_t before = s->count - SEQUENCE_COMMON;
-    return number < before ? 0 : (number - before) * SEQUENCE_SLICES / SEQUENCE_COMMON;
+    uint32_t before = s->count - s->common;
+    return number < before ? 0 : (number - before) * SEQUENCE_SLICES / s->common;
 }
 
 /* The first number that is of the slice, or behind all. */
 static uint32_t slice_start(const struct sequence *s, unsigned slice) {
-    uint32_t before = s->count - SEQUENCE_COMMON;
-    uint32_t start = (slice * SEQUENCE_COMMON + SEQUENCE_SLICES - 1) / SEQUENCE_SLICES;
+    uint32_t before = s->count - s->common;
+    uint32_t start = (slice * s->common + SEQUENCE_SLICES - 1) / SEQUENCE_SLICES;
     return slice == 0 ? 0 : before + start;
 }
 

@@ -63,11 +63,12 @@
 /* Numbers looked at for one that is free before it is better to wait. */
 #define SEQUENCE_LOOK 64
 
-#define SEQUENCE_MAX 32536
-
-/* Numbers that all versions have, from 33434 on. Slices are parts of these, so that they are the
- * same for all; what older ones have before is the first slice's. */
+/* Numbers that all versions have: those of the ports 33434..65535. Slices are parts of these, so
+ * that they are the same for all. Versions before 0.96 begin SEQUENCE_OLDER numbers earlier, at
+ * 33000; these belong to the first slice. */
 #define SEQUENCE_COMMON 32102
+#define SEQUENCE_OLDER 434
+#define SEQUENCE_MAX (SEQUENCE_COMMON + SEQUENCE_OLDER)
 
 struct sequence_number {
     int64_t free_us; /* when it may be used again */
@@ -78,7 +79,8 @@ struct sequence_number {
 };
 
 struct sequence {
-    uint32_t count;          /* numbers in the range, up to SEQUENCE_MAX */
+    uint32_t common, older;  /* numbers of all versions, and of those before 0.96 alone */
+    uint32_t count;          /* those of this prober */
     uint64_t position;       /* numbers taken since the prober's start, as far as we know */
     uint64_t sure;           /* at this position we knew it */
     uint64_t exact;          /* the number of a probe before this position is known roughly only */
@@ -96,8 +98,14 @@ struct sequence {
     struct sequence_number numbers[SEQUENCE_MAX];
 };
 
-/* For a prober that has just been started: 32,536 numbers from 33000 up to 0.95, 32,102 from
- * 33434 since. What is not free yet stays so. */
+/* All numbers are ours and free; there is no prober. `common` and `older` are SEQUENCE_COMMON and
+ * SEQUENCE_OLDER for mtr-packet. Fewer numbers come round sooner: tests use that. */
+void sequence_init(struct sequence *sequence, uint32_t common, uint32_t older);
+
+/* The slices that are ours, a bit each. */
+void sequence_own(struct sequence *sequence, unsigned slices);
+
+/* For a prober of this version that has just been started. What is not free yet stays so. */
 void sequence_start(struct sequence *sequence, const char *version);
 
 /* The next prober, or this one if it has sent nothing, begins at this number modulo their count. */

@@ -1,3 +1,4 @@
+#include "broker/store/store_full.h"
 #include "broker/store/store_schema.h"
 #include "broker/store/store_state.h"
 
@@ -5,6 +6,7 @@
 #include "common/mem.h"
 #include "common/order.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -116,13 +118,15 @@ static int open_file(struct store *s, char *error) {
     return code;
 }
 
-/* A disk that is full has the reserve to begin with. */
+/* A broker can start on a full disk: it gives its reserve up. Which errno a write failed with is
+ * not known any more when the connection is closed, so that each failed write counts as a full
+ * disk. */
 static bool open_all(struct store *s, char *error) {
     if (!store_lock_take(&s->lock, s->path, error, STORE_ERROR_BYTES))
         return false;
     store_disk_init(&s->disk, s->path);
     int code = open_file(s, error);
-    if ((code & 0xff) == SQLITE_FULL && store_disk_release(&s->disk)) {
+    if (store_full_is(code, ENOSPC) && store_disk_release(&s->disk)) {
         close_file(s);
         code = open_file(s, error);
     }

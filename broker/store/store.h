@@ -101,7 +101,7 @@ size_t store_pending_bytes(const struct store *store);
     X(batch_max_records, "Records in the largest commit.")                                         \
     X(results, "Results in the store.")                                                            \
     X(file_bytes, "Size of the store's file.")                                                     \
-    X(wal_bytes, "Size of the store's write-ahead log.")
+    X(wal_bytes, "Size of what the write-ahead log holds and the file does not.")
 
 struct store_counters {
     int64_t commits, records;      /* batches committed, and the records in them */

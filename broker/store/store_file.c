@@ -280,6 +280,16 @@ int store_file_checkpoint(struct store_file *f) {
     return code;
 }
 
+int store_file_write_errno(const struct store_file *f, enum store_part part) {
+    sqlite3_file *file = NULL;
+    int error = 0;
+    (void)sqlite3_file_control(f->db, "main",
+        part == STORE_PART_WAL ? SQLITE_FCNTL_JOURNAL_POINTER : SQLITE_FCNTL_FILE_POINTER, &file);
+    if (file != NULL && file->pMethods != NULL)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 static int committed(void *context, sqlite3 *db, const char *name, int pages) {

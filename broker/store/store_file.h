@@ -63,4 +63,11 @@ int store_file_commit(struct store_file *file, const struct batch *batch,
 /* Puts what is in the WAL into the file proper, as far as nobody reads older states. */
 int store_file_checkpoint(struct store_file *file);
 
+/* The errno of the last write that failed, by where it went: a commit writes into the WAL, a
+ * checkpoint into the file proper. sqlite3_system_errno() does not have it after a failed COMMIT
+ * (SQLite 3.40.1). */
+enum store_part { STORE_PART_WAL, STORE_PART_FILE };
+
+int store_file_write_errno(const struct store_file *file, enum store_part part);
+
 #endif

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-bool store_full_is(int code, int system_errno) {
+bool store_full_is(int code, int write_errno) {
     return (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE ||
-           (code == SQLITE_IOERR_WRITE && (system_errno == ENOSPC || system_errno == EDQUOT));
+           (code == SQLITE_IOERR_WRITE && (write_errno == ENOSPC || write_errno == EDQUOT));
 }
 
 #define MIB (1024 * 1024)

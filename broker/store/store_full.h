@@ -22,9 +22,9 @@
 
 struct store;
 
-/* Whether SQLite's result code, with the errno of sqlite3_system_errno(), says that there is no
+/* Whether SQLite's result code, with the errno of the write that failed, says that there is no
  * room. SQLite calls a quota that is used up (EDQUOT) an error of the disk. */
-bool store_full_is(int code, int system_errno);
+bool store_full_is(int code, int write_errno);
 
 /* Says STORE_FULL and deletes the reserve; true if there was one, and a write may succeed now. */
 bool store_full_write_failed(struct store *store);

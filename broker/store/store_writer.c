@@ -26,15 +26,15 @@ static bool is_busy(int code) {
     return (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED;
 }
 
-static bool is_full(const struct store *s, int code) {
-    return store_full_is(code, sqlite3_system_errno(s->file.db));
+static bool is_full(const struct store *s, int code, enum store_part part) {
+    return store_full_is(code, store_file_write_errno(&s->file, part));
 }
 
 /* After a commit failed: true if it is to be tried again, which it is once more when the store is
  * being closed.
  * SQLite has already waited for another program before it says "busy". */
 static bool recover(struct store *s, int code) {
-    bool full = is_full(s, code);
+    bool full = is_full(s, code, STORE_PART_WAL);
     if (full && store_full_write_failed(s))
         return true;
     if (is_busy(code)) {
@@ -120,10 +120,11 @@ static bool checkpoint(struct store *s) {
             s->path, bytes);
     (void)pthread_mutex_lock(&s->mutex);
     s->counters.checkpoints++;
+    s->counters.wal_bytes = wal_bytes(s);
     (void)pthread_mutex_unlock(&s->mutex);
     if (code == SQLITE_OK || is_busy(code))
         return true;
-    if (is_full(s, code)) {
+    if (is_full(s, code, STORE_PART_FILE)) {
         (void)store_full_write_failed(s);
         return true;
     }

@@ -2,6 +2,7 @@
  * line, and answers each with a line:
  *
  *   accept A B, start A B, finish A B    records of the numbers A to B; "ok"
+ *   again A SEQ                          a result of trace A under this seq; "ok"
  *   commit                               "committed", "full" while the disk is, or "dead WHY"
  *   after SEQ LIMIT MAX_BYTES [STREAM]   "rows FIRST_SEQ MORE SEQ..."
  *   ids A B MAX_BYTES                    "rows 0 0 SEQ...", -SEQ for one without its result
@@ -64,13 +65,26 @@ static void ask_ids(struct rig *rig, const struct command *c) {
     ask(rig, &read);
 }
 
+static int64_t commits_timed(const struct store_counters *c) {
+    int64_t count = 0;
+    for (size_t i = 0; i < sizeof c->commit_times.counts / sizeof c->commit_times.counts[0]; i++)
+        count += c->commit_times.counts[i];
+    return count;
+}
+
 static void say_counters(struct rig *rig) {
     struct store_counters c;
     store_counters(rig->store, &c);
-    printf("counters results=%" PRId64 " deleted=%" PRId64 " damaged=%" PRId64
-           " checkpoints=%" PRId64 " wal_bytes=%" PRId64 " commits=%" PRId64 " pending=%zu\n",
-        c.results, c.deleted, c.damaged, c.checkpoints, c.wal_bytes, c.commits,
-        store_pending_bytes(rig->store));
+    printf("counters pending=%zu commits=%" PRId64 " records=%" PRId64 " reads=%" PRId64
+           " commit_times=%" PRId64,
+        store_pending_bytes(rig->store), c.commits, c.records, c.reads, commits_timed(&c));
+    printf(" commit_max_us=%" PRId64 " commit_sum_us=%" PRId64 " read_us=%" PRId64, c.commit_max_us,
+        c.commit_times.sum_us, c.read_us);
+#define X(name, help) printf(" " #name "=%" PRId64, c.name);
+    STORE_COUNTERS(X)
+    STORE_GAUGES(X)
+#undef X
+    printf("\n");
 }
 
 static void obey(struct rig *rig, const struct command *c) {
@@ -81,6 +95,8 @@ static void obey(struct rig *rig, const struct command *c) {
         rig_start(rig, c->number[1], c->number[2]);
     else if (strcmp(op, "finish") == 0)
         rig_finish(rig, c->number[1], c->number[2]);
+    else if (strcmp(op, "again") == 0)
+        rig_finish_as(rig, c->number[1], c->number[2]);
     else if (strcmp(op, "wait") == 0)
         rig_wait(rig, (int)c->number[1]);
     else if (strcmp(op, "commit") == 0 && !rig_commit(rig) && !rig->dead)

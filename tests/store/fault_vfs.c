@@ -23,6 +23,7 @@ struct file {
     struct undo *undo;
     struct file *next; /* of those that are open */
     sqlite3_file *real;
+    int write_errno; /* of the last write that failed */
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -35,7 +36,7 @@ static struct {
     bool happened, dead;
 } fault;
 
-/* The store's reserve takes no room here: it would be made anew hundreds of times. */
+/* The store's reserve takes no room here, because it is made hundreds of times. */
 int posix_fallocate(int fd, off_t offset, off_t size) {
     return ftruncate(fd, offset + size) == 0 ? 0 : errno;
 }
@@ -80,8 +81,11 @@ static void cut_power(void) {
 /* ---- files -------------------------------------------------------------------------------- */
 
 static int faulty_write(struct file *f, const void *bytes, int size, sqlite3_int64 offset) {
-    bool part = fault.kind != FAULT_FULL && fault.kind != FAULT_ERROR;
-    bool full = fault.kind == FAULT_FULL || fault.kind == FAULT_FULL_SHORT;
+    bool full =
+        fault.kind == FAULT_FULL || fault.kind == FAULT_FULL_SHORT || fault.kind == FAULT_FULL_ALL;
+    bool part = fault.kind == FAULT_FULL_SHORT || fault.kind == FAULT_ERROR_SHORT ||
+                fault.kind == FAULT_KILL || fault.kind == FAULT_POWER;
+    f->write_errno = fault.kind == FAULT_QUOTA ? EDQUOT : EIO;
     fault.happened = true;
     fault.dead = fault.kind == FAULT_KILL || fault.kind == FAULT_POWER;
     if (part)
@@ -99,7 +103,9 @@ static int vfs_write(sqlite3_file *file, const void *bytes, int size, sqlite3_in
     if (!fault.dead) {
         if (fault.kind == FAULT_POWER)
             remember(f, offset, size);
-        bool fails = fault.writes == fault.at && fault.kind != FAULT_SYNC;
+        bool fails = fault.kind == FAULT_FULL_ALL
+                         ? fault.writes >= fault.at
+                         : fault.writes == fault.at && fault.kind != FAULT_SYNC;
         code = fails ? faulty_write(f, bytes, size, offset)
                      : f->real->pMethods->xWrite(f->real, bytes, size, offset);
     }
@@ -158,7 +164,12 @@ static int vfs_size(sqlite3_file *file, sqlite3_int64 *size) { PASS(xFileSize, s
 static int vfs_lock(sqlite3_file *file, int lock) { PASS(xLock, lock); }
 static int vfs_unlock(sqlite3_file *file, int lock) { PASS(xUnlock, lock); }
 static int vfs_reserved(sqlite3_file *file, int *out) { PASS(xCheckReservedLock, out); }
-static int vfs_control(sqlite3_file *file, int op, void *arg) { PASS(xFileControl, op, arg); }
+static int vfs_control(sqlite3_file *file, int op, void *arg) {
+    if (op != SQLITE_FCNTL_LAST_ERRNO)
+        PASS(xFileControl, op, arg);
+    *(int *)arg = file_of(file)->write_errno;
+    return SQLITE_OK;
+}
 static int vfs_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **out) {
     PASS(xShmMap, page, size, extend, out);
 }
@@ -238,6 +249,12 @@ void fault_vfs_set(enum fault_kind kind, int64_t at) {
     (void)pthread_mutex_unlock(&mutex);
 }
 
-int64_t fault_vfs_writes(void) { return fault.writes; }
+int64_t fault_vfs_writes(void) {
+    (void)pthread_mutex_lock(&mutex);
+    int64_t writes = fault.writes;
+    (void)pthread_mutex_unlock(&mutex);
+    return writes;
+}
+
 int64_t fault_vfs_syncs(void) { return fault.syncs; }
 bool fault_vfs_happened(void) { return fault.happened; }

@@ -9,6 +9,8 @@ enum fault_kind {
     FAULT_NONE,
     FAULT_FULL,        /* this write finds no room */
     FAULT_FULL_SHORT,  /* the same, after a part of it was written */
+    FAULT_FULL_ALL,    /* this write and all after it find no room */
+    FAULT_QUOTA,       /* this write fails with EDQUOT, which SQLite calls an error of the disk */
     FAULT_ERROR,       /* this write fails */
     FAULT_ERROR_SHORT, /* the same, after a part of it was written */
     FAULT_SYNC,        /* this sync fails; counted in syncs */

@@ -1,6 +1,6 @@
-/* store-faults DIRECTORY full|error|sync|kill|power|truncate|flip: a store on a disk that fails at
- * every write of a workload, and files that were cut or changed. After each the store is opened
- * again: it must hold what it said was committed, or say what it lost.
+/* store-faults DIRECTORY full|quota|stuck|error|sync|kill|power|truncate|flip: a store on a disk
+ * that fails at every write of a workload, and files that were cut or changed. After each the store
+ * is opened again: it must hold what it said was committed, or say what it lost.
  *
  * Prints what it did; ends with 1 and says where, if something was wrong. */
 #include "common/mem.h"
@@ -80,6 +80,8 @@ static void check_after(const char *kind, int64_t at, int done) {
 
 static void each_fault(const char *name, enum fault_kind kind) {
     int64_t at = 1, died = 0;
+    fault_vfs_set(FAULT_NONE, 0);
+    (void)work(); /* makes the reserve, which stays */
     for (;; at++) {
         remove_store();
         fault_vfs_set(kind, at);
@@ -89,13 +91,44 @@ static void each_fault(const char *name, enum fault_kind kind) {
         died += done < RIG_BATCHES;
         if (kind == FAULT_SYNC && fault_vfs_syncs() > at)
             fail("%s at %" PRId64 ": was synced again after it had failed", name, at);
-        if ((kind == FAULT_FULL || kind == FAULT_FULL_SHORT) && done >= 0 && done < RIG_BATCHES)
+        bool full = kind == FAULT_FULL || kind == FAULT_FULL_SHORT || kind == FAULT_QUOTA;
+        if (full && done < RIG_BATCHES)
             fail("%s at %" PRId64 ": gave up after %d batches: %s", name, at, done, rig.error);
         check_after(name, at, done);
     }
     if (at < 20)
         fail("%s: only %" PRId64 " places to fail at", name, at - 1);
     printf("%s: %" PRId64 " places, %" PRId64 " times the store died\n", name, at - 1, died);
+}
+
+/* Without room, and with the reserve used up, a batch is tried again and again until there is room.
+ * A try is a write that fails, and the first one gives the reserve up. */
+static void stuck(void) {
+    const int tries = 3;
+    remove_store();
+    fault_vfs_set(FAULT_NONE, 0);
+    if (!rig_open(&rig, path, INT64_MAX / 4, RIG_KEEP)) {
+        fail("stuck: %s", rig.error);
+        return;
+    }
+    rig_work(&rig, 1);
+    (void)rig_commit(&rig);
+    fault_vfs_set(FAULT_FULL_ALL, 1);
+    rig_work(&rig, 2);
+    uint64_t batch = store_batch(rig.store);
+    store_flush(rig.store);
+    for (int waits = 0; fault_vfs_writes() < tries && waits < 600; waits++)
+        rig_wait(&rig, 100);
+    if (fault_vfs_writes() < tries || rig.dead || !rig.full)
+        fail("stuck: %" PRId64 " tries, dead %d, full %d", fault_vfs_writes(), rig.dead, rig.full);
+    if (store_committed(rig.store) >= batch)
+        fail("stuck: committed without a write that succeeded");
+    fault_vfs_set(FAULT_NONE, 0);
+    if (!rig_commit(&rig))
+        fail("stuck: not committed although there is room again: %s", rig.error);
+    rig_close(&rig);
+    check_after("stuck", 0, 2);
+    printf("stuck: %d tries\n", tries);
 }
 
 /* ---- files that were cut or changed ------------------------------------------------------- */
@@ -241,19 +274,22 @@ int main(int argc, char **argv) {
         enum fault_kind kinds[2];
     } faults[] = {
         {"full", {FAULT_FULL, FAULT_FULL_SHORT}},
+        {"quota", {FAULT_QUOTA, FAULT_NONE}},
         {"error", {FAULT_ERROR, FAULT_ERROR_SHORT}},
         {"sync", {FAULT_SYNC, FAULT_NONE}},
         {"kill", {FAULT_KILL, FAULT_NONE}},
         {"power", {FAULT_POWER, FAULT_NONE}},
     };
     if (argc != 3 || !fault_vfs_register()) {
-        (void)fprintf(
-            stderr, "usage: store-faults DIRECTORY full|error|sync|kill|power|truncate|flip\n");
+        (void)fprintf(stderr,
+            "usage: store-faults DIRECTORY full|quota|stuck|error|sync|kill|power|truncate|flip\n");
         return 64;
     }
     (void)snprintf(path, sizeof path, "%s/faults.store", argv[1]);
     for (int batches = 0; batches <= RIG_BATCHES; batches++)
         rig_expect(&expected[batches], batches);
+    if (strcmp(argv[2], "stuck") == 0)
+        stuck();
     if (strcmp(argv[2], "truncate") == 0)
         truncated();
     if (strcmp(argv[2], "flip") == 0)

@@ -86,24 +86,27 @@ void rig_start(struct rig *rig, int64_t from, int64_t to) {
                             .number = number, .lease = number + 1000, .worker = "ams1", .run = 1});
 }
 
-void rig_finish(struct rig *rig, int64_t from, int64_t to) {
+void rig_finish_as(struct rig *rig, int64_t number, int64_t seq) {
     char id[32];
-    for (int64_t number = from; number <= to; number++) {
-        struct record_result r = {.seq = number,
-            .stream_seq = number,
-            .number = number,
-            .id = id,
-            .stream = "daily",
-            .finished_us = RIG_WALL_US};
-        name_of(number, id);
-        sample_trace(&trace, id, false);
-        r.trace = trace.data;
-        r.trace_size = trace.size;
-        sample_result(&result, &r);
-        r.result = result.data;
-        r.result_size = result.size;
-        store_result(rig->store, &r);
-    }
+    struct record_result r = {.seq = seq,
+        .stream_seq = seq,
+        .number = number,
+        .id = id,
+        .stream = "daily",
+        .finished_us = RIG_WALL_US};
+    name_of(number, id);
+    sample_trace(&trace, id, false);
+    r.trace = trace.data;
+    r.trace_size = trace.size;
+    sample_result(&result, &r);
+    r.result = result.data;
+    r.result_size = result.size;
+    store_result(rig->store, &r);
+}
+
+void rig_finish(struct rig *rig, int64_t from, int64_t to) {
+    for (int64_t number = from; number <= to; number++)
+        rig_finish_as(rig, number, number);
 }
 
 /* ---- events ------------------------------------------------------------------------------- */

@@ -33,19 +33,22 @@ void rig_accept(struct rig *rig, int64_t from, int64_t to);
 void rig_start(struct rig *rig, int64_t from, int64_t to);
 void rig_finish(struct rig *rig, int64_t from, int64_t to);
 
+/* A result of the trace `number` under this seq. */
+void rig_finish_as(struct rig *rig, int64_t number, int64_t seq);
+
 /* Flushes, and waits until it is committed; false if the store is dead. */
 bool rig_commit(struct rig *rig);
 
 /* Waits for the answer; its rows live until the next call. False if there is none. */
 bool rig_ask(struct rig *rig, const struct record_read *read, struct record_answer *answer);
 
-/* Handles what has happened, after at most so many milliseconds. */
+/* Handles what has happened, or what happens first within `ms` milliseconds. */
 void rig_wait(struct rig *rig, int ms);
 
 /* Batch `batch` of the workload, from 1. */
 void rig_work(struct rig *rig, int batch);
 
-/* The state after so many batches. */
+/* The state after batches 1 to `batches` of the workload. */
 void rig_expect(struct rig_state *state, int batches);
 
 /* Adds the results that are kept to what was loaded. */

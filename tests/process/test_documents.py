@@ -3,10 +3,11 @@
 import itertools
 import os
 import re
+import subprocess
 
 import pytest
 
-from system import SOURCE
+from system import SOURCE, program
 
 DOCS = os.path.join(SOURCE, "docs")
 CODE = ("broker", "worker", "common", "clients", "tests")
@@ -279,3 +280,42 @@ def test_the_events_of_the_log_are_described(program):
     listed = re.findall(r"^\.(?:It )?Li ([a-z][a-z, .-]*)$", section, re.M)
     named = {word for line in listed for word in re.findall(r"[a-z-]+", line)}
     assert sorted(logged) == sorted(named - {"bytes", "message", "peer", "times"})
+
+
+# ---- options ----------------------------------------------------------------------------------
+
+HOPMQ = "trace submit watch replay status fetch cancel stats ping".split()
+
+
+def help_of(name):
+    """Each option with what --help says of it, over all commands."""
+    calls = [[name]] if name != "hopmq" else [[name], *([name, command] for command in HOPMQ)]
+    found = {}
+    for call in calls:
+        shown = subprocess.run(
+            [program(call[0]), *call[1:], "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        for option, says in re.findall(r"^ +(?:-\S, )?--([a-z-]+)((?:.|\n {10,})*)", shown, re.M):
+            found.setdefault(option, []).append(" ".join(says.split()))
+    return found
+
+
+def man_of(name):
+    """Each option that the man page names, with its paragraphs there."""
+    (where,) = (n for n in os.listdir(os.path.join(DOCS, "man")) if n.startswith(name + "."))
+    found = {option: [] for option in re.findall(r"\bFl Fl ([a-z-]+)", page(where))}
+    for item in re.findall(r"^\.It (.*(?:\n(?!\.It |\.El|\.S[sh] ).*)*)", page(where), re.M):
+        for option in re.findall(r"Fl Fl ([a-z-]+)", item.split("\n", 1)[0]):
+            found[option].append(item)
+    return found
+
+
+@pytest.mark.parametrize("name", ["hopmq-broker", "hopmq-worker", "hopmq"])
+def test_options_are_those_of_the_man_page(name):
+    """Each option is described, with the range and the default that --help shows, and no other."""
+    options, described = help_of(name), man_of(name)
+    assert sorted(options) == sorted(described)
+    for option, texts in options.items():
+        ranges = re.findall(r"\b(\d+)\.\.(\d+)\b|\[(\d+)\]", " ".join(texts))
+        numbers = {n for groups in ranges for n in groups if n}
+        assert numbers <= set(re.findall(r"\d+", " ".join(described[option]))), option

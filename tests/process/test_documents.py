@@ -319,3 +319,17 @@ def test_options_are_those_of_the_man_page(name):
         ranges = re.findall(r"\b(\d+)\.\.(\d+)\b|\[(\d+)\]", " ".join(texts))
         numbers = {n for groups in ranges for n in groups if n}
         assert numbers <= set(re.findall(r"\d+", " ".join(described[option]))), option
+
+
+def test_fields_of_a_trace_are_its_options():
+    """The ranges in protocol.md, section 5, are those of the options in hopmq(1)."""
+    options, compared = man_of("hopmq"), 0
+    section = re.search(r"^## 5\. .*?^## 6\. ", page("protocol.md"), re.M | re.S)[0]
+    for names, says in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| [^|]* \| ([^|]*) \|$", section, re.M):
+        most = re.search(r"\b(\w+)(?: \(\w+\))?\.\.(\d+)", says)
+        for field in re.findall(r"\w+", names):
+            option = re.sub(r"_ms$", "", field).replace("_", "-")
+            if most and option in options:
+                compared += 1
+                assert most[2] in re.findall(r"\d+", " ".join(options[option])), field
+    assert compared > 14

@@ -16,6 +16,8 @@ import time
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 SEEDS = "1-4000"
 DIRECTORIES = ("broker", "common", "worker", "tests/sim", "tests/unit")
+RULES = ("Makefile", "clients/run.mk", "docs/install.mk", "tests/tests.mk", "tests/gates/lint.mk",
+         "tests/bench/bench.mk")
 
 
 def mutants():
@@ -31,9 +33,11 @@ def mutants():
 
 def copy_tree(build, tree):
     """The sources, and what is compiled of them."""
-    shutil.copy2(os.path.join(SOURCE, "Makefile"), tree)
+    for path in RULES:
+        os.makedirs(os.path.dirname(os.path.join(tree, path)), exist_ok=True)
+        shutil.copy2(os.path.join(SOURCE, path), os.path.join(tree, path))
     for directory in DIRECTORIES:
-        shutil.copytree(os.path.join(SOURCE, directory), os.path.join(tree, directory))
+        shutil.copytree(os.path.join(SOURCE, directory), os.path.join(tree, directory), dirs_exist_ok=True)
         objects = os.path.join(SOURCE, build, "obj", directory)
         if os.path.isdir(objects):
             shutil.copytree(objects, os.path.join(tree, "build/obj", directory))

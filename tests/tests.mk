@@ -33,6 +33,7 @@ $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 $(BUILD)/unit/test_reactor: $(call obj,common/runtime/reactor.c)
 $(BUILD)/unit/test_agent $(BUILD)/unit/test_lease: $(call obj,tests/unit/agent_rig.c)
 $(BUILD)/unit/test_core $(BUILD)/unit/test_core_kept: $(call obj,tests/unit/core_rig.c)
+$(patsubst %,$(BUILD)/unit/test_%,queue queue_model quarantine): $(call obj,tests/unit/queue_rig.c)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_LINKED)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@

@@ -18,18 +18,13 @@ static int tear_down(void **state) {
 }
 
 /* Traces 1 to `count` are lost so often that their next run is the last one. */
-static void make_suspects(int count) {
+static void quarantine_traces(int count) {
     rig_submit(&rig, 's', 1, count, NULL);
     for (int i = 1; i < CORE_MAX_RUNS; i++) {
         rig_join(&rig, 'k', count, NULL);
         assert_int_equal(rig.given_count, count);
         rig_bye(&rig, 'k');
     }
-}
-
-static char reserved(void) {
-    const struct worker *w = rig.core->quarantine.worker;
-    return w != NULL ? w->name[0] : '-';
 }
 
 static void an_ordinary_loss_is_repaired_at_full_speed(void **state) {
@@ -42,13 +37,13 @@ static void an_ordinary_loss_is_repaired_at_full_speed(void **state) {
     assert_int_equal(rig.given_count, 100);
     for (int i = 0; i < 100; i++)
         assert_int_equal(rig.given[i].run, 2);
-    assert_int_equal(reserved(), '-');
+    assert_int_equal(rig_reserved(&rig), '-');
 }
 
 /* At one worker, quarantined and ordinary traces take turns, and a quarantined one has it alone. */
 static void a_single_worker_serves_both(void **state) {
     (void)state;
-    make_suspects(2);
+    quarantine_traces(2);
     rig_submit(&rig, 'a', 11, 4, NULL);
     rig_join(&rig, 'w', 2, NULL);
     assert_int_equal(rig.given_count, 2); /* 11 and 12 */
@@ -59,21 +54,21 @@ static void a_single_worker_serves_both(void **state) {
         rig_result(&rig, 'w', lease++);
         RIG_GAVE(&rig, 'w', quarantined);
         assert_int_equal(rig.given[0].run, CORE_MAX_RUNS);
-        assert_int_equal(rig.core->queue.count, quarantined == 1 ? 3 : 0);
+        assert_int_equal(rig_queue(&rig, "queued"), quarantined == 1 ? 3 : 0);
         rig_result(&rig, 'w', lease++);
         assert_int_equal(rig.given_count, quarantined == 1 ? 2 : 0); /* 13 and 14 */
     }
-    assert_int_equal(reserved(), '-');
-    assert_int_equal(rig.core->queue.count, 0);
+    assert_int_equal(rig_reserved(&rig), '-');
+    assert_int_equal(rig_queue(&rig, "queued"), 0);
 }
 
 /* The least loaded of those that fit is reserved; the others go on. */
 static void the_others_go_on(void **state) {
     (void)state;
-    make_suspects(1);
+    quarantine_traces(1);
     rig_submit(&rig, 'a', 11, 11, NULL);
     rig_join(&rig, 'v', 2, NULL);
-    assert_int_equal(reserved(), 'v');
+    assert_int_equal(rig_reserved(&rig), 'v');
     rig_join(&rig, 'w', 3, NULL);
     assert_int_equal(rig.given_count, 3);
     int64_t lease = rig.given[0].lease;
@@ -98,45 +93,45 @@ static void a_reservation_ends(void **state) {
     const struct session_msg drain = {.op = SESSION_DRAIN};
     struct session_msg beat = {.op = SESSION_HEARTBEAT}, hello = rig_hello('x', 1, NULL);
     const int64_t none[1] = {0};
-    make_suspects(1);
+    quarantine_traces(1);
     rig_submit(&rig, 'a', 11, 20, NULL);
     rig_join(&rig, 'v', 2, NULL); /* 11, 12 */
     int64_t lease = rig.given[0].lease;
     rig_result(&rig, 'v', lease);
     assert_int_equal(rig.given_count, 0);
-    assert_int_equal(reserved(), 'v');
+    assert_int_equal(rig_reserved(&rig), 'v');
     /* drain */
     rig_join(&rig, 'w', 2, NULL); /* 13, 14 */
     rig_tell(&rig, 'v', &drain);
-    assert_int_equal(reserved(), 'w');
+    assert_int_equal(rig_reserved(&rig), 'w');
     /* loss */
     rig_join(&rig, 'x', 1, NULL); /* 15 */
     int64_t held = rig.given[0].lease;
     rig_bye(&rig, 'w');
-    assert_int_equal(reserved(), 'x');
+    assert_int_equal(rig_reserved(&rig), 'x');
     /* trouble, and its end */
     (void)snprintf(beat.trouble, sizeof beat.trouble, "it died");
     rig_tell(&rig, 'x', &beat);
-    assert_int_equal(reserved(), '-');
+    assert_int_equal(rig_reserved(&rig), '-');
     beat.trouble[0] = '\0';
     beat.leases = none;
     rig_tell(&rig, 'x', &beat);
-    assert_int_equal(reserved(), 'x');
+    assert_int_equal(rig_reserved(&rig), 'x');
     /* it cannot run the trace any more */
     hello.protocols = RIG_UDP;
     rig_tell(&rig, 'x', &hello);
-    assert_int_equal(reserved(), '-');
+    assert_int_equal(rig_reserved(&rig), '-');
     rig_result(&rig, 'x', held);
     hello.protocols = RIG_ICMP;
     rig_tell(&rig, 'x', &hello);
     assert_int_equal(rig.given_count, 1);
     lease = rig.given[0].lease;
-    assert_int_equal(reserved(), 'x');
+    assert_int_equal(rig_reserved(&rig), 'x');
     /* the quarantined trace is cancelled */
     rig_join(&rig, 'y', 1, NULL);
     rig_cancel(&rig, 1);
     RIG_ENDED(&rig, "1 cancelled");
-    assert_int_equal(reserved(), '-');
+    assert_int_equal(rig_reserved(&rig), '-');
     rig_result(&rig, 'x', lease);
     assert_int_equal(rig.given_count, 1);
     assert_int_equal(rig.given[0].worker, 'x');
@@ -152,28 +147,26 @@ static void deadlines_go_on(void **state) {
     }
     rig_submit(&rig, 'a', 11, 3, NULL);
     rig_join(&rig, 'w', 1, NULL);
-    assert_int_equal(reserved(), 'w');
-    rig.now.mono_us += 2000000;
-    rig_event(&rig);
-    core_tick(rig.core, &rig.now);
+    assert_int_equal(rig_reserved(&rig), 'w');
+    rig_after_ms(&rig, 2000);
     RIG_ENDED(&rig, "1 deadline");
-    assert_int_equal(reserved(), '-');
+    assert_int_equal(rig_reserved(&rig), '-');
 }
 
 /* Handed back, it waits for a worker of its own again; lost, it ends. */
 static void what_becomes_of_the_last_run(void **state) {
     (void)state;
-    make_suspects(1);
+    quarantine_traces(1);
     rig_join(&rig, 'v', 5, NULL);
     RIG_GAVE(&rig, 'v', 1);
     rig_submit(&rig, 'a', 11, 5, NULL);
     assert_int_equal(rig.given_count, 0);
-    rig_return(&rig, 'v', rig_job(&rig, 1)->lease->number);
+    rig_return(&rig, 'v', rig_lease(&rig, 1));
     rig_beat(&rig, 'v');
     assert_int_equal(rig.given_count, 5);
-    assert_int_equal(reserved(), 'v');
+    assert_int_equal(rig_reserved(&rig), 'v');
     for (int i = 0; i < 5; i++)
-        rig_result(&rig, 'v', rig_job(&rig, 11 + i)->lease->number);
+        rig_result(&rig, 'v', rig_lease(&rig, 11 + i));
     RIG_GAVE(&rig, 'v', 1);
     assert_int_equal(rig.given[0].run, CORE_MAX_RUNS);
     rig_submit(&rig, 'a', 21, 5, NULL);
@@ -181,20 +174,21 @@ static void what_becomes_of_the_last_run(void **state) {
     assert_int_equal(rig.given_count, 2);
     rig_bye(&rig, 'v');
     RIG_ENDED(&rig, "1 worker-lost");
-    assert_int_equal(reserved(), '-');
+    assert_int_equal(rig_reserved(&rig), '-');
 }
 
 /* A worker that comes back over a new connection with the quarantined trace has it alone still. */
 static void a_reserved_worker_that_comes_back(void **state) {
     (void)state;
-    make_suspects(1);
+    quarantine_traces(1);
     rig_join(&rig, 'v', 5, NULL);
     int64_t lease = rig.given[0].lease;
     struct session_msg hello = rig_hello('v', 5, NULL);
     hello.leases = &lease;
     hello.lease_count = 1;
     rig_tell(&rig, 'x', &hello);
-    assert_ptr_equal(rig.core->quarantine.worker, rig_worker(&rig, 'x'));
+    assert_string_equal(rig_status(&rig, 1), "running v");
+    assert_int_equal(rig_reserved(&rig), 'v'); /* by its name; the session is x's */
     rig_submit(&rig, 'a', 11, 5, NULL);
     assert_int_equal(rig.given_count, 0);
     rig_result(&rig, 'x', lease);
@@ -214,7 +208,8 @@ static void a_quarantine_outlives_the_broker(void **state) {
     for (int i = 1; i <= 2; i++) {
         (void)snprintf(trace.id, sizeof trace.id, "%d", i);
         assert_true(trace_check(&trace, "", &err));
-        output_packer(&pk, &rig.bytes);
+        msgpack_sbuffer_clear(&rig.bytes);
+        msgpack_packer_init(&pk, &rig.bytes, msgpack_sbuffer_write);
         trace_put_map(&pk, &trace);
         record.number = i;
         record.id = trace.id;
@@ -227,13 +222,13 @@ static void a_quarantine_outlives_the_broker(void **state) {
         core_restore_trace(rig.core, &record);
     }
     core_restored(rig.core, &rig.now);
-    assert_int_equal(rig.core->counters.restored, 2);
+    assert_int_equal(rig_counter(&rig, "restored"), 2);
     struct session_msg hello = rig_hello('v', 5, NULL);
     hello.leases = &lease;
     hello.lease_count = 1;
     rig_tell(&rig, 'v', &hello);
     assert_int_equal(rig.given_count, 0);
-    assert_int_equal(reserved(), 'v');
+    assert_int_equal(rig_reserved(&rig), 'v');
     rig_result(&rig, 'v', lease);
     RIG_GAVE(&rig, 'v', 2);
     rig_submit(&rig, 'a', 11, 5, NULL);
@@ -298,10 +293,10 @@ static void poison_costs_its_runs_and_no_neighbour(void **state) {
         static const int capacities[] = {1, 7, 100, 500};
         int poison = 1 + (int)rng_below(&rng, OTHERS + 1), workers = 1 + i % 3;
         assert_int_equal(poisoned(&rng, workers, capacities[i / 3 % 4], poison), CORE_MAX_RUNS);
-        assert_int_equal(rig.core->streams.seq, OTHERS + 1);
-        assert_int_equal(rig.core->results_by_stop[STOP_REACHED], OTHERS);
-        assert_int_equal(rig.core->results_by_stop[STOP_WORKER_LOST], 1);
-        assert_int_equal(reserved(), '-');
+        assert_int_equal(core_seq(rig.core), OTHERS + 1);
+        assert_int_equal(rig.ended_as[STOP_REACHED], OTHERS);
+        assert_int_equal(rig.ended_as[STOP_WORKER_LOST], 1);
+        assert_int_equal(rig_reserved(&rig), '-');
         rig_close(&rig);
         rig_open(&rig, 1000000);
     }

@@ -29,7 +29,7 @@ static void a_single_trace_waits_for_one_dispatch(void **state) {
         RIG_GAVE(&rig, 'w', i);
     }
     rig_submit(&rig, 'b', 200000, 1, NULL);
-    assert_int_equal(queue_position(rig_job(&rig, 200000)), 1);
+    assert_int_equal(rig_position(&rig, 200000), 1);
     rig_result(&rig, 'w', 49);
     RIG_GAVE(&rig, 'w', 200000);
     rig_result(&rig, 'w', 50);
@@ -60,7 +60,7 @@ static void what_runs_becomes_the_same(void **state) {
         rig_result(&rig, 'w', next);
         assert_int_equal(rig.given_count, 1);
         for (int i = 0; i < 3; i++) {
-            int64_t running = rig_job(&rig, 1000 + 2000 * i)->subqueue->submitter->running;
+            int64_t running = rig_running_of_submitter(&rig, 1000 + 2000 * i);
             assert_in_range(running, next < 10 ? 0 : next < 14 ? 1 : 3, next < 14 ? 10 : 4);
         }
     }
@@ -73,8 +73,8 @@ static void who_has_much_running_gets_fewer_turns(void **state) {
     rig_submit(&rig, 'a', 1, 1000, NULL);
     rig_submit(&rig, 'b', 2001, 1000, NULL);
     rig_join(&rig, 'w', 20, NULL);
-    while (rig_job(&rig, 1000)->subqueue->submitter->running < 15) {
-        rig_result(&rig, 'w', rig_job(&rig, 2001 + turns)->lease->number);
+    while (rig_running_of_submitter(&rig, 1000) < 15) {
+        rig_result(&rig, 'w', rig_lease(&rig, 2001 + turns));
         turns++;
     }
     assert_in_range(turns, 12, 40); /* 9 if they came in turn */
@@ -85,8 +85,8 @@ static void priority_comes_before_turns(void **state) {
     rig_submit(&rig, 'a', 1, 5, &(struct rig_ask){.priority = 1});
     rig_submit(&rig, 'b', 11, 1, &(struct rig_ask){.priority = 2});
     rig_submit(&rig, 'a', 21, 1, &(struct rig_ask){.priority = 0});
-    assert_int_equal(queue_position(rig_job(&rig, 5)), 6);
-    assert_int_equal(queue_position(rig_job(&rig, 11)), 1);
+    assert_int_equal(rig_position(&rig, 5), 6);
+    assert_int_equal(rig_position(&rig, 11), 1);
     rig_join(&rig, 'w', 1, NULL);
     RIG_GAVE(&rig, 'w', 21);
     for (int i = 1; i <= 5; i++) {
@@ -143,8 +143,8 @@ static void what_comes_back_goes_to_its_old_place(void **state) {
     rig_join(&rig, 'v', 1, NULL);
     RIG_GAVE(&rig, 'v', 4);
     rig_bye(&rig, 'w');
-    assert_int_equal(queue_position(rig_job(&rig, 1)), 1);
-    assert_int_equal(queue_position(rig_job(&rig, 6)), 5);
+    assert_int_equal(rig_position(&rig, 1), 1);
+    assert_int_equal(rig_position(&rig, 6), 5);
     for (int i = 0, next[] = {1, 2, 3, 5, 6}; i < 5; i++) {
         rig_result(&rig, 'v', 5 + i);
         RIG_GAVE(&rig, 'v', next[i]);
@@ -159,8 +159,8 @@ static void one_fanout_after_the_other(void **state) {
     rig_join(&rig, 'w', 1, NULL);
     rig_submit(&rig, 'a', 1, 3, &all);
     assert_int_equal(rig.given_count, 2);
-    assert_int_equal(rig_job(&rig, 1)->state, JOB_FANNED_OUT);
-    assert_int_equal(rig_job(&rig, 2)->state, JOB_QUEUED);
+    assert_string_equal(rig_status(&rig, 1), "running");
+    assert_string_equal(rig_status(&rig, 2), "queued 1");
     rig_result(&rig, 'v', 1);
     RIG_GAVE(&rig, 'v', 2);
     rig_result(&rig, 'v', 3);
@@ -213,52 +213,54 @@ static void a_trace_goes_where_it_can_be_run(void **state) {
     RIG_GAVE(&rig, 'w', 6);
 }
 
-/* As a hello with `flows` and `sources` does. */
-static void set_addresses(char name, unsigned flows, const char *source) {
-    struct worker *w = rig_worker(&rig, name);
-    w->flows = flows;
-    w->source_count = 1;
-    w->sources = mem_grow(w->sources, 1, sizeof *w->sources);
-    assert_true(addr_parse(w->sources, source));
-    matching_add_worker(rig.core, w);
-    matching_update(rig.core, w);
-}
-
 static void flows_and_sources_are_asked_for(void **state) {
     (void)state;
+    struct addr source_7, source_8;
     const struct rig_ask flow = {.protocol = TRACE_UDP, .flow = true};
     const struct rig_ask source = {.source = "192.0.2.7"};
     struct session_msg w = rig_hello('w', 100, NULL);
+    int64_t leases[1];
+    assert_true(addr_parse(&source_7, "192.0.2.7") && addr_parse(&source_8, "192.0.2.8"));
     w.protocols = RIG_ICMP | RIG_UDP;
     w.families = RIG_V4 | RIG_V6;
+    w.version_max = SESSION_VERSION_MAX;
+    w.flows = RIG_V6;
+    w.sources = &source_8;
+    w.source_count = 1;
     rig_tell(&rig, 'w', &w);
-    set_addresses('w', RIG_V6, "192.0.2.8");
     rig_submit(&rig, 'a', 1, 1, &flow);
     rig_submit(&rig, 'a', 2, 1, &source);
     assert_int_equal(rig.given_count, 0);
     rig_submit(&rig, 'a', 3, 1,
         &(struct rig_ask){.protocol = TRACE_UDP, .flow = true, .target = "host.example"});
     RIG_GAVE(&rig, 'w', 3);
-    set_addresses('w', RIG_V4, "192.0.2.7");
-    lifecycle_dispatch(rig.core);
-    assert_int_equal(rig.given_count, 3);
-    assert_int_equal(rig.given[1].trace, 1);
-    assert_int_equal(rig.given[2].trace, 2);
+    leases[0] = rig.given[0].lease;
+    w.flows = RIG_V4;
+    w.sources = &source_7;
+    w.leases = leases;
+    w.lease_count = 1;
+    rig_tell(&rig, 'w', &w);
+    assert_int_equal(rig.given_count, 2);
+    assert_int_equal(rig.given[0].trace, 1);
+    assert_int_equal(rig.given[1].trace, 2);
 }
 
 static void the_least_loaded_is_given_it(void **state) {
     (void)state;
-    rig_join(&rig, 'u', 3, NULL);
-    rig_join(&rig, 'w', 2, "x");
-    rig_join(&rig, 'v', 6, NULL);
+    static const char names[] = "uvw";
+    static const int capacity[] = {3, 6, 2};
+    int running[] = {0, 0, 0};
+    rig_join(&rig, 'u', capacity[0], NULL);
+    rig_join(&rig, 'w', capacity[2], "x");
+    rig_join(&rig, 'v', capacity[1], NULL);
     for (int i = 0; i < 11; i++) {
         rig_submit(&rig, 'a', i, 1, NULL);
         RIG_GAVE(&rig, rig.given[0].worker, i);
-        struct worker *at = rig_worker(&rig, rig.given[0].worker);
-        for (const char *p = "uvw"; *p != '\0'; p++) {
-            const struct worker *w = rig_worker(&rig, *p);
-            assert_true((at->running - 1) * w->capacity <= w->running * at->capacity);
-        }
+        char to = rig.given[0].worker;
+        int at = (int)(strchr(names, to) - names);
+        running[at]++;
+        for (int w = 0; w < 3; w++)
+            assert_true((running[at] - 1) * capacity[w] <= running[w] * capacity[at]);
     }
     rig_submit(&rig, 'a', 20, 2, &(struct rig_ask){.site = "x"});
     assert_int_equal(rig.given_count, 0);
@@ -275,8 +277,7 @@ static void no_worker_is_said_if_none_ever_fitted(void **state) {
     rig_submit(&rig, 'a', 1, 2, &x); /* 2 waits behind 1 */
     rig_bye(&rig, 'w');
     rig_submit(&rig, 'a', 3, 1, &x); /* none is there any more */
-    rig.now.mono_us += 1000000;
-    core_tick(rig.core, &rig.now);
+    rig_after_ms(&rig, 1000);
     assert_int_equal(rig.ended_count, 3);
     assert_string_equal(rig.ended[0], "2 deadline");
     assert_string_equal(rig.ended[1], "1 deadline");
@@ -285,26 +286,22 @@ static void no_worker_is_said_if_none_ever_fitted(void **state) {
     rig_join(&rig, 'v', 1, "x");
     rig_tell(&rig, 'v', &troubled);
     rig_submit(&rig, 'a', 4, 2, &x);
-    rig.now.mono_us += 500000;
-    core_tick(rig.core, &rig.now);
+    rig_after_ms(&rig, 500);
     rig_submit(&rig, 'a', 6, 1, &x);
-    rig.now.mono_us += 500000;
-    core_tick(rig.core, &rig.now);
+    rig_after_ms(&rig, 500);
     RIG_ENDED(&rig, "5 no-worker");
     rig_join(&rig, 'u', 1, "x");
     RIG_GAVE(&rig, 'u', 6);
     rig_submit(&rig, 'a', 7, 1, &x);
     rig_tell(&rig, 'u', &(struct session_msg){.op = SESSION_DRAIN});
-    rig.now.mono_us += 1000000;
-    core_tick(rig.core, &rig.now);
+    rig_after_ms(&rig, 1000);
     RIG_ENDED(&rig, "7 deadline");
     /* One that comes and goes, and has no room. */
     rig_submit(&rig, 'a', 8, 2, &x);
     rig_join(&rig, 't', 1, "x");
     RIG_GAVE(&rig, 't', 8);
     rig_bye(&rig, 't');
-    rig.now.mono_us += 1000000;
-    core_tick(rig.core, &rig.now);
+    rig_after_ms(&rig, 1000);
     assert_string_equal(rig.ended[(rig.ended_count - 2) % 4], "9 deadline");
 }
 
@@ -336,22 +333,39 @@ static void so_many_different_needs(void **state) {
     for (int i = 2; i < CORE_MAX_REQUIREMENTS; i++)
         rig_cancel(&rig, i);
     rig_cancel(&rig, 5002);
-    assert_int_equal(rig.core->matching.idle_count, CORE_IDLE_REQUIREMENTS);
+    assert_int_equal(rig_idle_requirements(&rig), CORE_IDLE_REQUIREMENTS);
 }
 
-static void a_client_is_forgotten(void **state) {
+/* A submitter counts while it has a trace without result. */
+static void submitters_are_bounded(void **state) {
     (void)state;
-    rig_submit(&rig, 'a', 1, 3, NULL);
-    rig_submit(&rig, 'b', 4, 1, NULL);
-    assert_int_equal(rig.core->fairqueue.submitter_count, 2);
-    rig_cancel(&rig, 4);
-    assert_int_equal(rig.core->fairqueue.submitter_count, 1);
-    rig_join(&rig, 'w', 3, NULL);
-    for (int i = 1; i <= 3; i++) {
-        assert_int_equal(rig.core->fairqueue.submitter_count, 1);
-        rig_result(&rig, 'w', i);
+    const struct rig_ask any = {.site = NULL};
+    char name[16];
+    for (int i = 0; i < CORE_MAX_SUBMITTERS; i++) {
+        (void)snprintf(name, sizeof name, "s%d", i);
+        rig_submit_as(&rig, name, i, &any);
+        assert_int_equal(rig.errors, 0);
     }
-    assert_int_equal(rig.core->fairqueue.submitter_count, 0);
+    rig_submit_as(&rig, "another", 200000, &any);
+    assert_int_equal(rig.errors, 1);
+    rig_submit_as(&rig, "s7", 200001, &any); /* one that is known */
+    assert_int_equal(rig.errors, 0);
+    rig_cancel(&rig, 7);
+    rig_submit_as(&rig, "another", 200000, &any);
+    assert_int_equal(rig.errors, 1);
+    rig_cancel(&rig, 200001);
+    rig_submit_as(&rig, "another", 200000, &any);
+    assert_int_equal(rig.errors, 0);
+    rig_submit_as(&rig, "s7", 200002, &any);
+    assert_int_equal(rig.errors, 1);
+    /* One whose traces all run counts too, until they end. */
+    rig_join(&rig, 'w', 1, NULL);
+    RIG_GAVE(&rig, 'w', 0);
+    rig_submit_as(&rig, "s7", 200002, &any);
+    assert_int_equal(rig.errors, 1);
+    rig_result(&rig, 'w', rig_lease(&rig, 0));
+    rig_submit_as(&rig, "s7", 200002, &any);
+    assert_int_equal(rig.errors, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -372,7 +386,7 @@ int main(void) {
         CASE(the_least_loaded_is_given_it),
         CASE(no_worker_is_said_if_none_ever_fitted),
         CASE(so_many_different_needs),
-        CASE(a_client_is_forgotten),
+        CASE(submitters_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -343,7 +343,7 @@ static void check_position(void) {
         bound += same;
         before += same && (other->priority < job->priority || other <= job);
     }
-    assert_in_range(queue_position(rig_job(&rig, (int)(job - jobs))), before, bound);
+    assert_in_range(rig_position(&rig, (int)(job - jobs)), before, bound);
 }
 
 static void check(void) {
@@ -360,8 +360,8 @@ static void check(void) {
         queued += jobs[i].state == QUEUED;
         running += jobs[i].state == RUNNING;
     }
-    assert_int_equal(rig.core->queue.count, queued);
-    assert_int_equal(rig.core->leases.count, running);
+    assert_int_equal(rig_queue(&rig, "queued"), queued);
+    assert_int_equal(rig_queue(&rig, "running"), running);
     check_position();
 }
 

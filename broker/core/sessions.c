@@ -233,7 +233,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
 /* ---- other messages --------------------------------------------------------------------- */
 
 static void heartbeat(struct core *c, struct worker *w, const struct session_msg *msg) {
-    if (msg->values.leases == NULL) {
+    if (!msg->leases_given) {
         reports_bad(c, w, "leases: is missing");
         return;
     }

@@ -118,13 +118,11 @@ static bool print_state(
         char id[RESULT_ID_BYTES + 1], state[33], worker[65];
         int64_t position;
     } in = {.position = -1};
-#define AT(member) offsetof(struct state, member)
     static const struct wire_field fields[] = {
-        {WIRE_NAME("id"), WIRE_TEXT, AT(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true,
-            false},
-        {WIRE_NAME("state"), WIRE_TEXT, AT(state), 1, 32, 0, NULL, true, false},
-        {WIRE_NAME("position"), WIRE_INT, AT(position), 0, INT64_MAX, 0, NULL, false, false},
-        {WIRE_NAME("worker"), WIRE_TEXT, AT(worker), 1, 64, 0, NULL, false, false},
+        WIRE_FIELD_TEXT("id", struct state, id, 1, RESULT_ID_CHARS, WIRE_REQUIRED),
+        WIRE_FIELD_TEXT("state", struct state, state, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+        WIRE_FIELD_INT("position", struct state, position, 0, INT64_MAX, WIRE_OPTIONAL),
+        WIRE_FIELD_TEXT("worker", struct state, worker, 1, WIRE_PRINTABLE, WIRE_OPTIONAL),
     };
     struct text text = {0};
     if (!wire_get(map, fields, sizeof fields / sizeof fields[0], &in, "", err))

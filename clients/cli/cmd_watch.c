@@ -141,10 +141,8 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
         char id[RESULT_ID_BYTES + 1], stream[TRACE_ID_BYTES + 1];
     } in;
     static const struct wire_field fields[] = {
-        {WIRE_NAME("id"), WIRE_TEXT, offsetof(struct names, id), 1, RESULT_ID_BYTES,
-            RESULT_ID_CHARS, NULL, true, false},
-        {WIRE_NAME("stream"), WIRE_TEXT, offsetof(struct names, stream), 1, TRACE_ID_BYTES,
-            WIRE_STREAM_CHARS, NULL, true, false},
+        WIRE_FIELD_TEXT("id", struct names, id, 1, RESULT_ID_CHARS, WIRE_REQUIRED),
+        WIRE_FIELD_TEXT("stream", struct names, stream, 1, WIRE_STREAM_CHARS, WIRE_REQUIRED),
     };
     const msgpack_object *root = &cmd->doc.root, *probes;
     int64_t ttl;

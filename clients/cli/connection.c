@@ -163,11 +163,10 @@ static bool read_message(
         char op[33];
         const msgpack_object *req;
     } in = {0, "", NULL};
-#define AT(member) offsetof(struct header, member)
     static const struct wire_field fields[] = {
-        {WIRE_NAME("v"), WIRE_INT, AT(v), WIRE_VERSION, WIRE_VERSION, 0, NULL, true, false},
-        {WIRE_NAME("op"), WIRE_TEXT, AT(op), 1, 32, 0, NULL, true, false},
-        {WIRE_NAME("req"), WIRE_VALUE, AT(req), 0, 0, 0, NULL, false, false},
+        WIRE_FIELD_INT("v", struct header, v, WIRE_VERSION, WIRE_VERSION, WIRE_REQUIRED),
+        WIRE_FIELD_TEXT("op", struct header, op, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+        WIRE_FIELD_VALUE("req", struct header, req, WIRE_OPTIONAL),
     };
     struct wire_error err;
     if (!wire_doc_read(&c->doc, zmq_msg_data(frame), zmq_msg_size(frame), VALUES_MAX, &err) ||

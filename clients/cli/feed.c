@@ -50,12 +50,11 @@ bool feed_alive(struct feed *feed, const msgpack_object *alive, int64_t now_us,
         int64_t epoch, origin, seq;
         const msgpack_object *streams;
     } in = {0, 0, 0, NULL};
-#define AT(member) offsetof(struct message, member)
     static const struct wire_field fields[] = {
-        {WIRE_NAME("epoch"), WIRE_INT, AT(epoch), 0, INT64_MAX, 0, NULL, true, false},
-        {WIRE_NAME("origin"), WIRE_INT, AT(origin), 0, INT64_MAX, 0, NULL, true, false},
-        {WIRE_NAME("seq"), WIRE_INT, AT(seq), 0, INT64_MAX, 0, NULL, true, false},
-        {WIRE_NAME("streams"), WIRE_VALUE, AT(streams), 0, 0, 0, NULL, true, false},
+        WIRE_FIELD_INT("epoch", struct message, epoch, 0, INT64_MAX, WIRE_REQUIRED),
+        WIRE_FIELD_INT("origin", struct message, origin, 0, INT64_MAX, WIRE_REQUIRED),
+        WIRE_FIELD_INT("seq", struct message, seq, 0, INT64_MAX, WIRE_REQUIRED),
+        WIRE_FIELD_VALUE("streams", struct message, streams, WIRE_REQUIRED),
     };
     if (!wire_get(alive, fields, sizeof fields / sizeof fields[0], &in, "", err))
         return false;

@@ -8,13 +8,11 @@
 
 /* ---- error ------------------------------------------------------------------------------ */
 
-#define ERROR(member) offsetof(struct reply_error, member)
-
 void reply_error_get(struct reply_error *error, const msgpack_object *map) {
     static const struct wire_field fields[] = {
-        {WIRE_NAME("code"), WIRE_TEXT, ERROR(code), 1, 32, 0, NULL, true, false},
-        {WIRE_NAME("message"), WIRE_TEXT, ERROR(message), 0, 224, 0, NULL, true, false},
-        {WIRE_NAME("retry_ms"), WIRE_INT, ERROR(retry_ms), 0, RETRY_MAX_MS, 0, NULL, false, false},
+        WIRE_FIELD_TEXT("code", struct reply_error, code, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+        WIRE_FIELD_TEXT("message", struct reply_error, message, 0, WIRE_PRINTABLE, WIRE_REQUIRED),
+        WIRE_FIELD_INT("retry_ms", struct reply_error, retry_ms, 0, RETRY_MAX_MS, WIRE_OPTIONAL),
     };
     struct wire_error err;
     memset(error, 0, sizeof *error);
@@ -37,8 +35,6 @@ struct replay_answer {
     struct reply_replay replay;
     const msgpack_object *lost;
 };
-
-#define REPLAY(member) offsetof(struct replay_answer, member)
 
 static bool get_seq(const msgpack_object *value, int64_t *seq) {
     if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER || value->via.u64 < 1 ||
@@ -63,11 +59,11 @@ bool reply_replay_get(
     struct reply_replay *replay, const msgpack_object *root, struct wire_error *err) {
     struct replay_answer in;
     static const struct wire_field fields[] = {
-        {WIRE_NAME("results"), WIRE_VALUE, REPLAY(replay.results), 0, 0, 0, NULL, true, false},
-        {WIRE_NAME("more"), WIRE_BOOL, REPLAY(replay.more), 0, 0, 0, NULL, true, false},
-        {WIRE_NAME("lost"), WIRE_VALUE, REPLAY(lost), 0, 0, 0, NULL, false, false},
-        {WIRE_NAME("epoch"), WIRE_INT, REPLAY(replay.epoch), 0, INT64_MAX, 0, NULL, true, false},
-        {WIRE_NAME("origin"), WIRE_INT, REPLAY(replay.origin), 0, INT64_MAX, 0, NULL, true, false},
+        WIRE_FIELD_VALUE("results", struct replay_answer, replay.results, WIRE_REQUIRED),
+        WIRE_FIELD_BOOL("more", struct replay_answer, replay.more, WIRE_REQUIRED),
+        WIRE_FIELD_VALUE("lost", struct replay_answer, lost, WIRE_OPTIONAL),
+        WIRE_FIELD_INT("epoch", struct replay_answer, replay.epoch, 0, INT64_MAX, WIRE_REQUIRED),
+        WIRE_FIELD_INT("origin", struct replay_answer, replay.origin, 0, INT64_MAX, WIRE_REQUIRED),
     };
     memset(&in, 0, sizeof in);
     if (!wire_get(root, fields, sizeof fields / sizeof fields[0], &in, "", err) ||
@@ -83,16 +79,14 @@ bool reply_replay_get(
 
 /* ---- pong ------------------------------------------------------------------------------- */
 
-#define PING(member) offsetof(struct reply_ping, member)
-
 static const struct wire_field ping_fields[] = {
-    {WIRE_NAME("broker"), WIRE_TEXT, PING(broker), 0, 64, 0, NULL, true, false},
-    {WIRE_NAME("version"), WIRE_TEXT, PING(version), 0, 32, 0, NULL, true, false},
-    {WIRE_NAME("versions"), WIRE_VALUE, PING(versions), 0, 0, 0, NULL, true, false},
-    {WIRE_NAME("epoch"), WIRE_INT, PING(epoch), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("origin"), WIRE_INT, PING(origin), 0, INT64_MAX, 0, NULL, false, false},
-    {WIRE_NAME("seq"), WIRE_INT, PING(seq), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("results"), WIRE_VALUE, PING(results), 0, 0, 0, NULL, true, false},
+    WIRE_FIELD_TEXT("broker", struct reply_ping, broker, 0, WIRE_PRINTABLE, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("version", struct reply_ping, version, 0, WIRE_PRINTABLE, WIRE_REQUIRED),
+    WIRE_FIELD_VALUE("versions", struct reply_ping, versions, WIRE_REQUIRED),
+    WIRE_FIELD_INT("epoch", struct reply_ping, epoch, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_INT("origin", struct reply_ping, origin, 0, INT64_MAX, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("seq", struct reply_ping, seq, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_VALUE("results", struct reply_ping, results, WIRE_REQUIRED),
 };
 
 static bool version_number(const msgpack_object *object, int64_t *out) {

@@ -87,40 +87,52 @@ static const struct argp_option options[] = {
     {0},
 };
 
-#define AT(member) offsetof(struct trace, member)
-
-/* The option of each field that has one; max < min: not a number. */
+/* The option of each field that has one. */
 static const struct known {
     int key;
     const char *option, *field;
-    size_t offset;
-    int64_t min, max;
 } known[] = {
-    {KEY_PORT, "--port", "port", AT(port), 1, 65535},
-    {KEY_FIRST_TTL, "--first-ttl", "first_ttl", AT(first_ttl), 1, 255},
-    {KEY_MAX_TTL, "--max-ttl", "max_ttl", AT(max_ttl), 1, 255},
-    {KEY_PROBES, "--probes", "probes", AT(probes), 1, 16},
-    {KEY_ATTEMPTS, "--attempts", "attempts", AT(attempts), 1, 32},
-    {KEY_TIMEOUT, "--timeout", "timeout_ms", AT(timeout_ms), 100, 30000},
-    {KEY_GAP_LIMIT, "--gap-limit", "gap_limit", AT(gap_limit), 0, 255},
-    {KEY_LOOP_LIMIT, "--loop-limit", "loop_limit", AT(loop_limit), 0, 255},
-    {KEY_WINDOW, "--window", "window", AT(window), 0, 64},
-    {KEY_FLOW, "--flow", "flow", AT(flow), 0, 1023},
-    {KEY_SIZE, "--size", "size", AT(size), 28, 1500},
-    {KEY_TOS, "--tos", "tos", AT(tos), 0, 255},
-    {KEY_BIT_PATTERN, "--bit-pattern", "bit_pattern", AT(bit_pattern), 0, 255},
-    {KEY_PRIORITY, "--priority", "priority", AT(priority), 0, 9},
-    {KEY_DEADLINE, "--deadline", "deadline_ms", AT(deadline_ms), 100, 86400000},
-    {KEY_MAX_AGE, "--max-age", "max_age_ms", AT(max_age_ms), 0, 86400000},
-    {KEY_FANOUT, "--fanout", "fanout", 0, 1, 0},
-    {KEY_SOURCE, "--source", "source", 0, 1, 0},
-    {KEY_STREAM, "--stream", "stream", 0, 1, 0},
-    {KEY_ID, "--id", "id", 0, 1, 0},
-    {KEY_LABEL, "--label", "workers", 0, 1, 0},
-    {KEY_PROTOCOL, "--protocol", "protocol", 0, 1, 0},
+    {KEY_PORT, "--port", "port"},
+    {KEY_FIRST_TTL, "--first-ttl", "first_ttl"},
+    {KEY_MAX_TTL, "--max-ttl", "max_ttl"},
+    {KEY_PROBES, "--probes", "probes"},
+    {KEY_ATTEMPTS, "--attempts", "attempts"},
+    {KEY_TIMEOUT, "--timeout", "timeout_ms"},
+    {KEY_GAP_LIMIT, "--gap-limit", "gap_limit"},
+    {KEY_LOOP_LIMIT, "--loop-limit", "loop_limit"},
+    {KEY_WINDOW, "--window", "window"},
+    {KEY_FLOW, "--flow", "flow"},
+    {KEY_SIZE, "--size", "size"},
+    {KEY_TOS, "--tos", "tos"},
+    {KEY_BIT_PATTERN, "--bit-pattern", "bit_pattern"},
+    {KEY_PRIORITY, "--priority", "priority"},
+    {KEY_DEADLINE, "--deadline", "deadline_ms"},
+    {KEY_MAX_AGE, "--max-age", "max_age_ms"},
+    {KEY_FANOUT, "--fanout", "fanout"},
+    {KEY_SOURCE, "--source", "source"},
+    {KEY_STREAM, "--stream", "stream"},
+    {KEY_ID, "--id", "id"},
+    {KEY_LABEL, "--label", "workers"},
+    {KEY_PROTOCOL, "--protocol", "protocol"},
 };
 
 #define KNOWN (sizeof known / sizeof known[0])
+
+/* True for an option whose field is a number, or the word that stands for -1. */
+static bool take_number(struct trace *trace, int key, const char *arg) {
+    const struct known *option = known;
+    while (option < known + KNOWN && option->key != key)
+        option++;
+    if (option == known + KNOWN)
+        return false;
+    const struct wire_field *field = trace_field(option->field);
+    if (field->kind != WIRE_INT)
+        return false;
+    bool word = field->choices != NULL && strcmp(arg, field->choices[0]) == 0;
+    *(int64_t *)((char *)trace + field->offset) =
+        word ? -1 : command_number(option->option, arg, field->min, field->max);
+    return true;
+}
 
 static void take_name(const char *option, const char *arg, unsigned allowed, char *out) {
     size_t size = strlen(arg);
@@ -148,12 +160,8 @@ static void take_family(struct trace *trace, int64_t af) {
 static error_t trace_options_parse(int key, char *arg, struct argp_state *state) {
     struct trace_options *out = state->input;
     struct trace *trace = &out->trace;
-    for (size_t i = 0; i < KNOWN; i++)
-        if (known[i].key == key && known[i].min <= known[i].max) {
-            *(int64_t *)((char *)trace + known[i].offset) =
-                command_number(known[i].option, arg, known[i].min, known[i].max);
-            return 0;
-        }
+    if (take_number(trace, key, arg))
+        return 0;
     switch (key) {
     case KEY_PROTOCOL:
         take_protocol(trace, arg);
@@ -166,11 +174,6 @@ static error_t trace_options_parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_TCP:
         trace->protocol = TRACE_TCP;
-        return 0;
-    case KEY_FANOUT:
-        trace->fanout = strcmp(arg, "all") == 0
-                            ? TRACE_FANOUT_ALL
-                            : command_number("--fanout", arg, 1, TRACE_MAX_FANOUT);
         return 0;
     case KEY_COALESCE:
         trace->coalesce = true;

@@ -33,16 +33,16 @@ struct wire_probe {
     const msgpack_object *mpls, *flags;
 };
 
-#define AT(member) offsetof(struct wire_probe, member)
-
 static const struct wire_field probe_fields[] = {
-    {WIRE_NAME("attempt"), WIRE_INT, AT(attempt), 1, 32, 0, NULL, true, false},
-    {WIRE_NAME("addr"), WIRE_TEXT, AT(addr), 2, ADDR_TEXT - 1, 0, NULL, true, true},
-    {WIRE_NAME("rtt_us"), WIRE_INT, AT(rtt_us), 0, INT32_MAX, 0, NULL, true, true},
-    {WIRE_NAME("sent_us"), WIRE_INT, AT(sent_us), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("verdict"), WIRE_TEXT, AT(verdict), 1, HOP_WORD_BYTES, 0, NULL, true, false},
-    {WIRE_NAME("mpls"), WIRE_VALUE, AT(mpls), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("flags"), WIRE_VALUE, AT(flags), 0, 0, 0, NULL, false, false},
+    WIRE_FIELD_INT("attempt", struct wire_probe, attempt, 1, 32, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT(
+        "addr", struct wire_probe, addr, 2, WIRE_PRINTABLE, WIRE_REQUIRED | WIRE_NULLABLE),
+    WIRE_FIELD_INT(
+        "rtt_us", struct wire_probe, rtt_us, 0, INT32_MAX, WIRE_REQUIRED | WIRE_NULLABLE),
+    WIRE_FIELD_INT("sent_us", struct wire_probe, sent_us, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("verdict", struct wire_probe, verdict, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+    WIRE_FIELD_VALUE("mpls", struct wire_probe, mpls, WIRE_OPTIONAL),
+    WIRE_FIELD_VALUE("flags", struct wire_probe, flags, WIRE_OPTIONAL),
 };
 
 #define PROBE_FIELDS (sizeof probe_fields / sizeof probe_fields[0])
@@ -140,8 +140,8 @@ static bool get_hop(const msgpack_object *map, int64_t *ttl, const msgpack_objec
         const msgpack_object *probes;
     } hop = {0, NULL};
     static const struct wire_field fields[] = {
-        {WIRE_NAME("ttl"), WIRE_INT, offsetof(struct hop, ttl), 1, 255, 0, NULL, true, false},
-        {WIRE_NAME("probes"), WIRE_VALUE, offsetof(struct hop, probes), 0, 0, 0, NULL, true, false},
+        WIRE_FIELD_INT("ttl", struct hop, ttl, 1, 255, WIRE_REQUIRED),
+        WIRE_FIELD_VALUE("probes", struct hop, probes, WIRE_REQUIRED),
     };
     if (!wire_get_known(map, fields, 2, &hop, path, unknown, err))
         return false;

@@ -20,22 +20,19 @@ static const char *const op_names[] = {
     NULL,
 };
 
-#define AT(member) offsetof(struct request, member)
-
 static const struct wire_field fields[] = {
-    {WIRE_NAME("op"), WIRE_CHOICE, AT(op), 0, 0, 0, op_names, true, false},
-    {WIRE_NAME("traces"), WIRE_VALUE, AT(traces), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("ids"), WIRE_VALUE, AT(ids), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("notify"), WIRE_BOOL, AT(notify), 0, 0, 0, NULL, false, false},
+    WIRE_FIELD_CHOICE("op", struct request, op, op_names, WIRE_REQUIRED),
+    WIRE_FIELD_VALUE("traces", struct request, traces, WIRE_OPTIONAL),
+    WIRE_FIELD_VALUE("ids", struct request, ids, WIRE_OPTIONAL),
+    WIRE_FIELD_BOOL("notify", struct request, notify, WIRE_OPTIONAL),
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])
 
 static const struct wire_field replay_fields[] = {
-    {WIRE_NAME("after"), WIRE_INT, AT(after), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("stream"), WIRE_TEXT, AT(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, false,
-        false},
-    {WIRE_NAME("limit"), WIRE_INT, AT(limit), 1, REQUEST_MAX_ITEMS, 0, NULL, false, false},
+    WIRE_FIELD_INT("after", struct request, after, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("stream", struct request, stream, 1, WIRE_STREAM_CHARS, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("limit", struct request, limit, 1, REQUEST_MAX_ITEMS, WIRE_OPTIONAL),
 };
 
 #define REPLAY_FIELDS (sizeof replay_fields / sizeof replay_fields[0])

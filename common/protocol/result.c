@@ -1,6 +1,7 @@
 #include "common/protocol/result.h"
 
 #include "common/protocol/hop.h"
+#include "common/protocol/wire_head.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,68 +24,61 @@ const char *const result_stop_names[] = {
     NULL,
 };
 
-#define BODY(member) offsetof(struct result_body, member)
-
 /* `error`, `hops`, `names` and `members` come last and are packed by hand. */
 static const struct wire_field body_fields[] = {
-    {WIRE_NAME("target"), WIRE_TEXT, BODY(target), 1, TRACE_TARGET_BYTES, 0, NULL, true, false},
-    {WIRE_NAME("dst"), WIRE_TEXT, BODY(dst), 2, ADDR_TEXT - 1, 0, NULL, true, true},
-    {WIRE_NAME("src"), WIRE_TEXT, BODY(src), 2, ADDR_TEXT - 1, 0, NULL, true, true},
-    {WIRE_NAME("protocol"), WIRE_CHOICE, BODY(protocol), 0, 0, 0, trace_protocol_names, true,
-        false},
-    {WIRE_NAME("port"), WIRE_INT, BODY(port), 1, 65535, 0, NULL, false, false},
-    {WIRE_NAME("flow"), WIRE_INT, BODY(flow), 0, 1023, 0, NULL, false, false},
-    {WIRE_NAME("constant_flow"), WIRE_BOOL, BODY(constant_flow), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("src_port"), WIRE_INT, BODY(src_port), 1, 65535, 0, NULL, false, false},
-    {WIRE_NAME("first_ttl"), WIRE_INT, BODY(first_ttl), 1, 255, 0, NULL, true, false},
-    {WIRE_NAME("max_ttl"), WIRE_INT, BODY(max_ttl), 1, 255, 0, NULL, true, false},
-    {WIRE_NAME("started_us"), WIRE_INT, BODY(started_us), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("finished_us"), WIRE_INT, BODY(finished_us), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("prober"), WIRE_TEXT, BODY(prober), 1, 64, 0, NULL, false, false},
-    {WIRE_NAME("probes_sent"), WIRE_INT, BODY(probes_sent), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("stop"), WIRE_CHOICE, BODY(stop), 0, 0, 0, result_stop_names, true, false},
-    {WIRE_NAME("error"), WIRE_VALUE, BODY(error), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("hops"), WIRE_VALUE, BODY(hops), 0, 0, 0, NULL, true, false},
-    {WIRE_NAME("names"), WIRE_VALUE, BODY(names), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("members"), WIRE_VALUE, BODY(members), 0, 0, 0, NULL, false, false},
+    WIRE_FIELD_TEXT("target", struct result_body, target, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT(
+        "dst", struct result_body, dst, 2, WIRE_PRINTABLE, WIRE_REQUIRED | WIRE_NULLABLE),
+    WIRE_FIELD_TEXT(
+        "src", struct result_body, src, 2, WIRE_PRINTABLE, WIRE_REQUIRED | WIRE_NULLABLE),
+    WIRE_FIELD_CHOICE(
+        "protocol", struct result_body, protocol, trace_protocol_names, WIRE_REQUIRED),
+    WIRE_FIELD_INT("port", struct result_body, port, 1, 65535, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("flow", struct result_body, flow, 0, 1023, WIRE_OPTIONAL),
+    WIRE_FIELD_BOOL("constant_flow", struct result_body, constant_flow, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("src_port", struct result_body, src_port, 1, 65535, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("first_ttl", struct result_body, first_ttl, 1, 255, WIRE_REQUIRED),
+    WIRE_FIELD_INT("max_ttl", struct result_body, max_ttl, 1, 255, WIRE_REQUIRED),
+    WIRE_FIELD_INT("started_us", struct result_body, started_us, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_INT("finished_us", struct result_body, finished_us, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("prober", struct result_body, prober, 1, WIRE_PRINTABLE, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("probes_sent", struct result_body, probes_sent, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_CHOICE("stop", struct result_body, stop, result_stop_names, WIRE_REQUIRED),
+    WIRE_FIELD_VALUE("error", struct result_body, error, WIRE_OPTIONAL),
+    WIRE_FIELD_VALUE("hops", struct result_body, hops, WIRE_REQUIRED),
+    WIRE_FIELD_VALUE("names", struct result_body, names, WIRE_OPTIONAL),
+    WIRE_FIELD_VALUE("members", struct result_body, members, WIRE_OPTIONAL),
 };
 
 #define BODY_FIELDS (sizeof body_fields / sizeof body_fields[0])
 #define PLAIN_BODY_FIELDS (BODY_FIELDS - 4)
 
 static const struct wire_field error_fields[] = {
-    {WIRE_NAME("code"), WIRE_TEXT, BODY(error_code), 1, 32, 0, NULL, true, false},
-    {WIRE_NAME("message"), WIRE_TEXT, BODY(error_message), 0, 224, 0, NULL, true, false},
+    WIRE_FIELD_TEXT("code", struct result_body, error_code, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("message", struct result_body, error_message, 0, WIRE_PRINTABLE, WIRE_REQUIRED),
 };
 
-#define MEMBER(member) offsetof(struct result_member, member)
-
 static const struct wire_field member_fields[] = {
-    {WIRE_NAME("worker"), WIRE_TEXT, MEMBER(worker), 1, 64, WIRE_ID_CHARS, NULL, true, false},
-    {WIRE_NAME("id"), WIRE_TEXT, MEMBER(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true,
-        false},
-    {WIRE_NAME("stop"), WIRE_CHOICE, MEMBER(stop), 0, 0, 0, result_stop_names, true, false},
-    {WIRE_NAME("seq"), WIRE_INT, MEMBER(seq), 1, INT64_MAX, 0, NULL, true, false},
+    WIRE_FIELD_TEXT("worker", struct result_member, worker, 1, WIRE_ID_CHARS, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("id", struct result_member, id, 1, RESULT_ID_CHARS, WIRE_REQUIRED),
+    WIRE_FIELD_CHOICE("stop", struct result_member, stop, result_stop_names, WIRE_REQUIRED),
+    WIRE_FIELD_INT("seq", struct result_member, seq, 1, INT64_MAX, WIRE_REQUIRED),
 };
 
 #define MEMBER_FIELDS (sizeof member_fields / sizeof member_fields[0])
 
-#define HEAD(member) offsetof(struct result_head, member)
-
 static const struct wire_field head_fields[] = {
-    {WIRE_NAME("req"), WIRE_VALUE, HEAD(req), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("seq"), WIRE_INT, HEAD(seq), 1, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("stream"), WIRE_TEXT, HEAD(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, true,
-        false},
-    {WIRE_NAME("stream_seq"), WIRE_INT, HEAD(stream_seq), 1, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("epoch"), WIRE_INT, HEAD(epoch), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("id"), WIRE_TEXT, HEAD(id), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, true, false},
-    {WIRE_NAME("meta"), WIRE_VALUE, HEAD(meta), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("accepted_us"), WIRE_INT, HEAD(accepted_us), 0, INT64_MAX, 0, NULL, true, false},
-    {WIRE_NAME("worker"), WIRE_TEXT, HEAD(worker), 1, 64, WIRE_ID_CHARS, NULL, false, false},
-    {WIRE_NAME("run"), WIRE_INT, HEAD(run), 0, 1000, 0, NULL, true, false},
-    {WIRE_NAME("shared"), WIRE_TEXT, HEAD(shared), 1, RESULT_ID_BYTES, RESULT_ID_CHARS, NULL, false,
-        false},
+    WIRE_FIELD_VALUE("req", struct result_head, req, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("seq", struct result_head, seq, 1, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("stream", struct result_head, stream, 1, WIRE_STREAM_CHARS, WIRE_REQUIRED),
+    WIRE_FIELD_INT("stream_seq", struct result_head, stream_seq, 1, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_INT("epoch", struct result_head, epoch, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("id", struct result_head, id, 1, RESULT_ID_CHARS, WIRE_REQUIRED),
+    WIRE_FIELD_VALUE("meta", struct result_head, meta, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("accepted_us", struct result_head, accepted_us, 0, INT64_MAX, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("worker", struct result_head, worker, 1, WIRE_ID_CHARS, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("run", struct result_head, run, 0, 1000, WIRE_REQUIRED),
+    WIRE_FIELD_TEXT("shared", struct result_head, shared, 1, RESULT_ID_CHARS, WIRE_OPTIONAL),
 };
 
 #define HEAD_FIELDS (sizeof head_fields / sizeof head_fields[0])
@@ -299,20 +293,6 @@ bool result_get_head(struct result_head *head, const msgpack_object *map, struct
 /* What put_v_and_op() writes. */
 #define V_AND_OP_BYTES (sizeof "\xa1v\x01\xa2op\xa6result" - 1)
 
-/* Bytes of the head of an encoded map, and its number of pairs. */
-static size_t map_head(const unsigned char *map, uint32_t *pairs) {
-    if (map[0] == 0xde) {
-        *pairs = (uint32_t)map[1] << 8 | map[2];
-        return 3;
-    }
-    if (map[0] == 0xdf) {
-        *pairs = (uint32_t)map[1] << 24 | (uint32_t)map[2] << 16 | (uint32_t)map[3] << 8 | map[4];
-        return 5;
-    }
-    *pairs = map[0] & 0x0fU;
-    return 1;
-}
-
 static void put_v_and_op(msgpack_packer *pk) {
     wire_put_key_int(pk, "v", WIRE_VERSION);
     wire_put_key_text(pk, "op", "result");
@@ -324,7 +304,7 @@ void result_put_names(msgpack_packer *pk, const void *body, size_t size,
     const struct result_name *names, size_t count) {
     uint32_t pairs, known = 0;
     char text[ADDR_TEXT];
-    size_t skip = map_head(body, &pairs);
+    size_t skip = wire_map_head(body, size, &pairs);
     msgpack_pack_map(pk, pairs + 1);
     (void)pk->callback(pk->data, (const char *)body + skip, size - skip);
     for (size_t i = 0; i < count; i++)
@@ -339,7 +319,7 @@ void result_put_names(msgpack_packer *pk, const void *body, size_t size,
 void result_merge(
     msgpack_packer *pk, const struct result_head *head, const void *body, size_t size) {
     uint32_t pairs;
-    size_t skip = map_head(body, &pairs);
+    size_t skip = wire_map_head(body, size, &pairs);
     msgpack_pack_map(pk, 2 + wire_count(head_fields, HEAD_FIELDS, head, &plain_head) + pairs);
     put_v_and_op(pk);
     wire_put(pk, head_fields, HEAD_FIELDS, head, &plain_head);
@@ -349,7 +329,7 @@ void result_merge(
 void result_put_with_req(
     msgpack_packer *pk, const void *result, size_t size, const msgpack_object *req) {
     uint32_t pairs;
-    size_t skip = map_head(result, &pairs) + V_AND_OP_BYTES;
+    size_t skip = wire_map_head(result, size, &pairs) + V_AND_OP_BYTES;
     msgpack_pack_map(pk, pairs + 1);
     put_v_and_op(pk);
     wire_put_text(pk, "req");

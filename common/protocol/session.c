@@ -21,95 +21,18 @@ static const char *const op_names[] = {
     NULL,
 };
 
-#define MSG(member) offsetof(struct session_msg, member)
-#define TEXT(name, min, max, allowed)                                                              \
-    { WIRE_NAME(#name), WIRE_TEXT, MSG(name), min, max, allowed, NULL, true, false }
-#define INT(name, min, max)                                                                        \
-    { WIRE_NAME(#name), WIRE_INT, MSG(name), min, max, 0, NULL, true, false }
-#define VALUE(name, member, required)                                                              \
-    { WIRE_NAME(name), WIRE_VALUE, MSG(member), 0, 0, 0, NULL, required, false }
-
-#define LEASE INT(lease, 1, INT64_MAX)
-#define TROUBLE                                                                                    \
-    {                                                                                              \
-        WIRE_NAME("trouble"), WIRE_TEXT, MSG(trouble), 1, SESSION_TROUBLE_BYTES, 0, NULL, false,   \
-            false                                                                                  \
-    }
-
-static const struct wire_field op_field = {
-    WIRE_NAME("op"), WIRE_CHOICE, MSG(op), 0, 0, 0, op_names, true, false};
-
-static const struct wire_field hello[] = {
-    TEXT(name, 1, SESSION_NAME_BYTES, WIRE_ID_CHARS),
-    VALUE("versions", values.versions, true),
-    TEXT(prober, 1, 64, 0),
-    INT(capacity, 1, SESSION_MAX_CAPACITY),
-    VALUE("labels", values.labels, true),
-    VALUE("af", values.af, true),
-    VALUE("protocols", values.protocols, true),
-    VALUE("leases", values.leases, true),
-    VALUE("flows", values.flows, false),
-    VALUE("sources", values.sources, false),
-    TROUBLE,
-};
-/* The worker sends leases, trouble and stats, the broker epoch. */
-static const struct wire_field heartbeat[] = {
-    VALUE("leases", values.leases, false),
-    TROUBLE,
-    VALUE("stats", stats, false),
-    {WIRE_NAME("epoch"), WIRE_INT, MSG(epoch), 0, INT64_MAX, 0, NULL, false, false},
-};
-static const struct wire_field hop[] = {
-    LEASE,
-    INT(ttl, 1, 255),
-    VALUE("probes", probes, true),
-};
-static const struct wire_field result[] = {LEASE, VALUE("body", values.body, true)};
-static const struct wire_field give_back[] = {LEASE, TEXT(reason, 0, 200, 0)};
-static const struct wire_field welcome[] = {
-    INT(epoch, 0, INT64_MAX),
-    INT(heartbeat_ms, 10, 3600000),
-    INT(dead_ms, 10, 3600000),
-    {WIRE_NAME("version"), WIRE_INT, MSG(version), SESSION_VERSION_MIN, SESSION_VERSION_MAX, 0,
-        NULL, false, false},
-};
-static const struct wire_field reject[] = {TEXT(code, 1, 32, 0), TEXT(message, 0, 224, 0)};
-static const struct wire_field dispatch[] = {
-    LEASE,
-    INT(run, 1, 1000),
-    INT(deadline_ms, 0, 86400000),
-    VALUE("trace", trace, true),
-};
-static const struct wire_field lease_only[] = {LEASE};
-
-static const struct table {
-    const struct wire_field *fields;
-    size_t count;
-} tables[] = {
-    [SESSION_HELLO] = {hello, sizeof hello / sizeof hello[0]},
-    [SESSION_HEARTBEAT] = {heartbeat, sizeof heartbeat / sizeof heartbeat[0]},
-    [SESSION_HOP] = {hop, sizeof hop / sizeof hop[0]},
-    [SESSION_RESULT] = {result, sizeof result / sizeof result[0]},
-    [SESSION_RETURN] = {give_back, sizeof give_back / sizeof give_back[0]},
-    [SESSION_DRAIN] = {NULL, 0},
-    [SESSION_BYE] = {NULL, 0},
-    [SESSION_WELCOME] = {welcome, sizeof welcome / sizeof welcome[0]},
-    [SESSION_REJECT] = {reject, sizeof reject / sizeof reject[0]},
-    [SESSION_WHO] = {NULL, 0},
-    [SESSION_TRACE] = {dispatch, sizeof dispatch / sizeof dispatch[0]},
-    [SESSION_CANCEL] = {lease_only, 1},
-    [SESSION_DONE] = {lease_only, 1},
-};
-
-const char *session_op_name(int op) { return op_names[op]; }
-
-/* ---- reading ---------------------------------------------------------------------------- */
-
 static bool small_int(const msgpack_object *o, uint64_t max) {
     return o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= max;
 }
 
-static bool get_versions(struct session_msg *msg, const msgpack_object *o) {
+static bool session_refuse(struct wire_error *err, const char *field, const char *what) {
+    wire_fail(err, "bad-request", field, "%s", what);
+    return false;
+}
+
+/* ---- fields of their own kind ----------------------------------------------------------- */
+
+static bool read_versions(struct session_msg *msg, const msgpack_object *o) {
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != 2 ||
         !small_int(&o->via.array.ptr[0], 1000) || !small_int(&o->via.array.ptr[1], 1000))
         return false;
@@ -118,7 +41,31 @@ static bool get_versions(struct session_msg *msg, const msgpack_object *o) {
     return msg->version_min <= msg->version_max;
 }
 
-static bool get_families(unsigned *families, const msgpack_object *o) {
+static bool get_versions(void *out, const msgpack_object *o, struct wire_error *err) {
+    return read_versions(out, o) || session_refuse(err, "versions", "must be [lowest, highest]");
+}
+
+static void put_versions(msgpack_packer *pk, const void *in) {
+    const struct session_msg *msg = in;
+    msgpack_pack_array(pk, 2);
+    msgpack_pack_int64(pk, msg->version_min);
+    msgpack_pack_int64(pk, msg->version_max);
+}
+
+static bool get_labels(void *out, const msgpack_object *o, struct wire_error *err) {
+    struct session_msg *msg = out;
+    if (!labels_check(o, "labels", err))
+        return false;
+    labels_get(&msg->labels, o);
+    return true;
+}
+
+static void put_labels(msgpack_packer *pk, const void *in) {
+    labels_put(pk, &((const struct session_msg *)in)->labels);
+}
+
+static bool read_families(unsigned *families, const msgpack_object *o) {
+    *families = 0;
     if (o->type != MSGPACK_OBJECT_ARRAY)
         return false;
     for (uint32_t i = 0; i < o->via.array.size; i++) {
@@ -129,8 +76,33 @@ static bool get_families(unsigned *families, const msgpack_object *o) {
     return (*families & ~(1U << 4 | 1U << 6)) == 0;
 }
 
+static bool get_af(void *out, const msgpack_object *o, struct wire_error *err) {
+    struct session_msg *msg = out;
+    return read_families(&msg->families, o) ||
+           session_refuse(err, "af", "must be an array of 4 and 6");
+}
+
+static void put_af(msgpack_packer *pk, const void *in) {
+    session_put_families(pk, ((const struct session_msg *)in)->families);
+}
+
+static bool get_flows(void *out, const msgpack_object *o, struct wire_error *err) {
+    struct session_msg *msg = out;
+    msg->flows_given = true;
+    return read_families(&msg->flows, o) ||
+           session_refuse(err, "flows", "must be an array of 4 and 6");
+}
+
+static void put_flows(msgpack_packer *pk, const void *in) {
+    session_put_families(pk, ((const struct session_msg *)in)->flows);
+}
+
+/* `flows` came with version 2. */
+static bool has_flows(const void *in) { return ((const struct session_msg *)in)->version_max >= 2; }
+
 /* A name that this version does not know is left out: a newer worker may have more. */
-static bool get_protocols(struct session_msg *msg, const msgpack_object *o) {
+static bool read_protocols(struct session_msg *msg, const msgpack_object *o) {
+    msg->protocols = 0;
     if (o->type != MSGPACK_OBJECT_ARRAY)
         return false;
     for (uint32_t i = 0; i < o->via.array.size; i++) {
@@ -143,21 +115,22 @@ static bool get_protocols(struct session_msg *msg, const msgpack_object *o) {
     return true;
 }
 
-static bool get_source(struct addr *addr, const msgpack_object *o) {
-    char text[ADDR_TEXT];
-    if (o->type != MSGPACK_OBJECT_STR || o->via.str.size >= sizeof text)
-        return false;
-    memcpy(text, o->via.str.ptr, o->via.str.size);
-    text[o->via.str.size] = '\0';
-    return strlen(text) == o->via.str.size && addr_parse(addr, text);
+static bool get_protocols(void *out, const msgpack_object *o, struct wire_error *err) {
+    return read_protocols(out, o) || session_refuse(err, "protocols", "must be an array of names");
 }
 
-static bool get_leases(struct session_msg *msg, const msgpack_object *o, msgpack_zone *zone) {
+static void put_protocols(msgpack_packer *pk, const void *in) {
+    session_put_protocols(pk, ((const struct session_msg *)in)->protocols);
+}
+
+static bool read_leases(struct session_msg *msg, const msgpack_object *o) {
+    msg->leases_given = true;
+    msg->lease_count = 0;
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size > SESSION_MAX_CAPACITY)
         return false;
     if (o->via.array.size == 0)
         return true;
-    int64_t *leases = msgpack_zone_malloc(zone, o->via.array.size * sizeof *leases);
+    int64_t *leases = msgpack_zone_malloc(msg->zone, o->via.array.size * sizeof *leases);
     if (leases == NULL)
         return false;
     for (uint32_t i = 0; i < o->via.array.size; i++) {
@@ -170,23 +143,62 @@ static bool get_leases(struct session_msg *msg, const msgpack_object *o, msgpack
     return true;
 }
 
-static bool get_sources(struct session_msg *msg, const msgpack_object *o, msgpack_zone *zone) {
+static bool get_leases(void *out, const msgpack_object *o, struct wire_error *err) {
+    return read_leases(out, o) ||
+           session_refuse(err, "leases", "must be an array of at most 100000 integers");
+}
+
+static void put_leases(msgpack_packer *pk, const void *in) {
+    const struct session_msg *msg = in;
+    msgpack_pack_array(pk, msg->lease_count);
+    for (size_t i = 0; i < msg->lease_count; i++)
+        msgpack_pack_int64(pk, msg->leases[i]);
+}
+
+static bool read_address(struct addr *addr, const msgpack_object *o) {
+    char text[ADDR_TEXT];
+    if (o->type != MSGPACK_OBJECT_STR || o->via.str.size >= sizeof text)
+        return false;
+    memcpy(text, o->via.str.ptr, o->via.str.size);
+    text[o->via.str.size] = '\0';
+    return strlen(text) == o->via.str.size && addr_parse(addr, text);
+}
+
+static bool read_sources(struct session_msg *msg, const msgpack_object *o) {
+    msg->source_count = 0;
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size > SESSION_MAX_SOURCES)
         return false;
     if (o->via.array.size == 0)
         return true;
-    struct addr *sources = msgpack_zone_malloc(zone, o->via.array.size * sizeof *sources);
+    struct addr *sources = msgpack_zone_malloc(msg->zone, o->via.array.size * sizeof *sources);
     if (sources == NULL)
         return false;
     for (uint32_t i = 0; i < o->via.array.size; i++)
-        if (!get_source(&sources[i], &o->via.array.ptr[i]))
+        if (!read_address(&sources[i], &o->via.array.ptr[i]))
             return false;
     msg->sources = sources;
     msg->source_count = o->via.array.size;
     return true;
 }
 
-static bool check_stats(const msgpack_object *o) {
+static bool get_sources(void *out, const msgpack_object *o, struct wire_error *err) {
+    return read_sources(out, o) ||
+           session_refuse(err, "sources", "must be an array of at most 64 addresses");
+}
+
+static void put_sources(msgpack_packer *pk, const void *in) {
+    const struct session_msg *msg = in;
+    char text[ADDR_TEXT];
+    msgpack_pack_array(pk, msg->source_count);
+    for (size_t i = 0; i < msg->source_count; i++)
+        wire_put_text(pk, addr_print(&msg->sources[i], text));
+}
+
+static bool has_sources(const void *in) {
+    return ((const struct session_msg *)in)->source_count > 0;
+}
+
+static bool is_stats(const msgpack_object *o) {
     if (o->type != MSGPACK_OBJECT_MAP || o->via.map.size > SESSION_MAX_STATS)
         return false;
     for (uint32_t i = 0; i < o->via.map.size; i++) {
@@ -199,36 +211,154 @@ static bool check_stats(const msgpack_object *o) {
     return true;
 }
 
-static bool session_refuse(struct wire_error *err, const char *field, const char *what) {
-    wire_fail(err, "bad-request", field, "%s", what);
-    return false;
+static bool get_stats(void *out, const msgpack_object *o, struct wire_error *err) {
+    ((struct session_msg *)out)->stats = o;
+    return is_stats(o) ||
+           session_refuse(err, "stats", "must be a map of at most 32 names to integers");
 }
 
-static bool get_values(struct session_msg *msg, msgpack_zone *zone, struct wire_error *err) {
-    const struct session_values *in = &msg->values;
-    if (in->versions != NULL && !get_versions(msg, in->versions))
-        return session_refuse(err, "versions", "must be [lowest, highest]");
-    if (in->af != NULL && !get_families(&msg->families, in->af))
-        return session_refuse(err, "af", "must be an array of 4 and 6");
-    if (in->protocols != NULL && !get_protocols(msg, in->protocols))
-        return session_refuse(err, "protocols", "must be an array of names");
-    if (in->flows != NULL && !get_families(&msg->flows, in->flows))
-        return session_refuse(err, "flows", "must be an array of 4 and 6");
-    if (in->flows == NULL && (msg->protocols >> TRACE_UDP & 1) != 0)
-        msg->flows = msg->families;
-    if (in->sources != NULL && !get_sources(msg, in->sources, zone))
-        return session_refuse(err, "sources", "must be an array of at most 64 addresses");
-    if (in->leases != NULL && !get_leases(msg, in->leases, zone))
-        return session_refuse(err, "leases", "must be an array of at most 100000 integers");
-    if (msg->stats != NULL && !check_stats(msg->stats))
-        return session_refuse(err, "stats", "must be a map of at most 32 names to integers");
-    if (in->body != NULL && in->body->type != MSGPACK_OBJECT_BIN)
-        return session_refuse(err, "body", "must be bin");
-    return (in->labels == NULL || labels_check(in->labels, "labels", err)) &&
-           (msg->probes == NULL || (hop_check_probes(msg->probes, "", err) &&
-                                       (wire_portable(msg->probes, SESSION_PROBES_DEPTH) ||
-                                           session_refuse(err, "probes", "not portable"))));
+static void put_stats(msgpack_packer *pk, const void *in) {
+    const struct session_msg *msg = in;
+    msgpack_pack_map(pk, msg->stat_count);
+    for (size_t i = 0; i < msg->stat_count; i++)
+        wire_put_key_int(pk, msg->stat_list[i].name, msg->stat_list[i].value);
 }
+
+/* A heartbeat with an epoch is the broker's, which has neither leases nor stats. */
+static bool is_workers(const void *in) { return ((const struct session_msg *)in)->epoch == 0; }
+
+static bool get_body(void *out, const msgpack_object *o, struct wire_error *err) {
+    struct session_msg *msg = out;
+    if (o->type != MSGPACK_OBJECT_BIN)
+        return session_refuse(err, "body", "must be bin");
+    msg->body = o->via.bin.ptr;
+    msg->body_size = o->via.bin.size;
+    return true;
+}
+
+static void put_body(msgpack_packer *pk, const void *in) {
+    const struct session_msg *msg = in;
+    msgpack_pack_bin(pk, msg->body_size);
+    msgpack_pack_bin_body(pk, msg->body, msg->body_size);
+}
+
+static bool get_probes(void *out, const msgpack_object *o, struct wire_error *err) {
+    ((struct session_msg *)out)->probes = o;
+    return hop_check_probes(o, "", err) && (wire_portable(o, SESSION_PROBES_DEPTH) ||
+                                               session_refuse(err, "probes", "not portable"));
+}
+
+static void put_probes(msgpack_packer *pk, const void *in) {
+    const struct session_msg *msg = in;
+    hop_put_probes(pk, msg->hop_probes, msg->hop_probe_count);
+}
+
+static bool get_trace(void *out, const msgpack_object *o, struct wire_error *err) {
+    (void)err;
+    ((struct session_msg *)out)->trace = o;
+    return true;
+}
+
+static void put_trace(msgpack_packer *pk, const void *in) {
+    const struct session_msg *msg = in;
+    (void)pk->callback(pk->data, msg->trace_bytes, msg->trace_size);
+}
+
+static const struct wire_custom versions_kind = {get_versions, put_versions, NULL};
+static const struct wire_custom labels_kind = {get_labels, put_labels, NULL};
+static const struct wire_custom af_kind = {get_af, put_af, NULL};
+static const struct wire_custom protocols_kind = {get_protocols, put_protocols, NULL};
+static const struct wire_custom leases_kind = {get_leases, put_leases, is_workers};
+static const struct wire_custom flows_kind = {get_flows, put_flows, has_flows};
+static const struct wire_custom sources_kind = {get_sources, put_sources, has_sources};
+static const struct wire_custom stats_kind = {get_stats, put_stats, is_workers};
+static const struct wire_custom body_kind = {get_body, put_body, NULL};
+static const struct wire_custom probes_kind = {get_probes, put_probes, NULL};
+static const struct wire_custom trace_kind = {get_trace, put_trace, NULL};
+
+/* ---- messages --------------------------------------------------------------------------- */
+
+#define TEXT(name, min, allowed, flags)                                                            \
+    WIRE_FIELD_TEXT(#name, struct session_msg, name, min, allowed, flags)
+#define INT(name, min, max, flags) WIRE_FIELD_INT(#name, struct session_msg, name, min, max, flags)
+#define CUSTOM(name, flags) WIRE_FIELD_CUSTOM(#name, &name##_kind, flags)
+#define LEASE INT(lease, 1, INT64_MAX, WIRE_REQUIRED)
+#define TROUBLE TEXT(trouble, 1, WIRE_PRINTABLE, WIRE_OPTIONAL)
+
+static const struct wire_field op_field =
+    WIRE_FIELD_CHOICE("op", struct session_msg, op, op_names, WIRE_REQUIRED);
+
+static const struct wire_field hello[] = {
+    TEXT(name, 1, WIRE_ID_CHARS, WIRE_REQUIRED),
+    CUSTOM(versions, WIRE_REQUIRED),
+    TEXT(prober, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+    INT(capacity, 1, SESSION_MAX_CAPACITY, WIRE_REQUIRED),
+    CUSTOM(labels, WIRE_REQUIRED),
+    CUSTOM(af, WIRE_REQUIRED),
+    CUSTOM(protocols, WIRE_REQUIRED),
+    CUSTOM(leases, WIRE_REQUIRED),
+    CUSTOM(flows, WIRE_OPTIONAL),
+    CUSTOM(sources, WIRE_OPTIONAL),
+    TROUBLE,
+};
+/* The worker sends leases, trouble and stats, the broker epoch. */
+static const struct wire_field heartbeat[] = {
+    CUSTOM(leases, WIRE_OPTIONAL),
+    TROUBLE,
+    CUSTOM(stats, WIRE_OPTIONAL),
+    INT(epoch, 0, INT64_MAX, WIRE_OPTIONAL),
+};
+static const struct wire_field hop[] = {
+    LEASE,
+    INT(ttl, 1, 255, WIRE_REQUIRED),
+    CUSTOM(probes, WIRE_REQUIRED),
+};
+static const struct wire_field result[] = {LEASE, CUSTOM(body, WIRE_REQUIRED)};
+static const struct wire_field give_back[] = {
+    LEASE,
+    TEXT(reason, 0, WIRE_PRINTABLE, WIRE_REQUIRED),
+};
+static const struct wire_field welcome[] = {
+    INT(epoch, 0, INT64_MAX, WIRE_REQUIRED),
+    INT(heartbeat_ms, 10, 3600000, WIRE_REQUIRED),
+    INT(dead_ms, 10, 3600000, WIRE_REQUIRED),
+    INT(version, SESSION_VERSION_MIN, SESSION_VERSION_MAX, WIRE_OPTIONAL),
+};
+static const struct wire_field reject[] = {
+    TEXT(code, 1, WIRE_PRINTABLE, WIRE_REQUIRED),
+    TEXT(message, 0, WIRE_PRINTABLE, WIRE_REQUIRED),
+};
+static const struct wire_field dispatch[] = {
+    LEASE,
+    INT(run, 1, 1000, WIRE_REQUIRED),
+    INT(deadline_ms, 0, 86400000, WIRE_REQUIRED),
+    CUSTOM(trace, WIRE_REQUIRED),
+};
+static const struct wire_field lease_only[] = {LEASE};
+
+#define TABLE(rows)                                                                                \
+    { (rows), sizeof(rows) / sizeof(rows)[0] }
+
+static const struct table {
+    const struct wire_field *fields;
+    size_t count;
+} tables[] = {
+    [SESSION_HELLO] = TABLE(hello),
+    [SESSION_HEARTBEAT] = TABLE(heartbeat),
+    [SESSION_HOP] = TABLE(hop),
+    [SESSION_RESULT] = TABLE(result),
+    [SESSION_RETURN] = TABLE(give_back),
+    [SESSION_DRAIN] = {NULL, 0},
+    [SESSION_BYE] = {NULL, 0},
+    [SESSION_WELCOME] = TABLE(welcome),
+    [SESSION_REJECT] = TABLE(reject),
+    [SESSION_WHO] = {NULL, 0},
+    [SESSION_TRACE] = TABLE(dispatch),
+    [SESSION_CANCEL] = TABLE(lease_only),
+    [SESSION_DONE] = TABLE(lease_only),
+};
+
+const char *session_op_name(int op) { return op_names[op]; }
 
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err) {
     memset(msg, 0, sizeof *msg);
@@ -239,17 +369,13 @@ bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_erro
     }
     if (!wire_get(&doc->root, &op_field, 1, msg, "", err))
         return false;
-    const struct table *table = &tables[msg->op];
+    msg->zone = doc->zone;
     msg->version = msg->op == SESSION_WELCOME ? 1 : 0;
-    if (!wire_get(&doc->root, table->fields, table->count, msg, "", err) ||
-        !get_values(msg, doc->zone, err))
+    const struct table *table = &tables[msg->op];
+    if (!wire_get(&doc->root, table->fields, table->count, msg, "", err))
         return false;
-    if (msg->values.labels != NULL)
-        labels_get(&msg->labels, msg->values.labels);
-    if (msg->values.body != NULL) {
-        msg->body = msg->values.body->via.bin.ptr;
-        msg->body_size = msg->values.body->via.bin.size;
-    }
+    if (!msg->flows_given && (msg->protocols >> TRACE_UDP & 1) != 0)
+        msg->flows = msg->families;
     return true;
 }
 
@@ -257,8 +383,6 @@ int64_t session_version(const struct session_msg *msg) {
     int64_t highest = order_min(msg->version_max, SESSION_VERSION_MAX);
     return highest >= msg->version_min && highest >= SESSION_VERSION_MIN ? highest : 0;
 }
-
-/* ---- writing ---------------------------------------------------------------------------- */
 
 void session_put_families(msgpack_packer *pk, unsigned families) {
     msgpack_pack_array(pk, (size_t)__builtin_popcount(families));
@@ -274,84 +398,11 @@ void session_put_protocols(msgpack_packer *pk, unsigned protocols) {
             wire_put_text(pk, trace_protocol_names[p]);
 }
 
-static void put_leases(msgpack_packer *pk, const struct session_msg *msg) {
-    msgpack_pack_array(pk, msg->lease_count);
-    for (size_t i = 0; i < msg->lease_count; i++)
-        msgpack_pack_int64(pk, msg->leases[i]);
-}
-
-static void put_sources(msgpack_packer *pk, const struct session_msg *msg) {
-    char text[ADDR_TEXT];
-    msgpack_pack_array(pk, msg->source_count);
-    for (size_t i = 0; i < msg->source_count; i++)
-        wire_put_text(pk, addr_print(&msg->sources[i], text));
-}
-
-static void put_stats(msgpack_packer *pk, const struct session_msg *msg) {
-    msgpack_pack_map(pk, msg->stat_count);
-    for (size_t i = 0; i < msg->stat_count; i++)
-        wire_put_key_int(pk, msg->stat_list[i].name, msg->stat_list[i].value);
-}
-
-static void put_value(msgpack_packer *pk, const struct session_msg *msg, size_t offset) {
-    if (offset == MSG(values.versions)) {
-        msgpack_pack_array(pk, 2);
-        msgpack_pack_int64(pk, msg->version_min);
-        msgpack_pack_int64(pk, msg->version_max);
-    } else if (offset == MSG(values.labels)) {
-        labels_put(pk, &msg->labels);
-    } else if (offset == MSG(values.af)) {
-        session_put_families(pk, msg->families);
-    } else if (offset == MSG(values.flows)) {
-        session_put_families(pk, msg->flows);
-    } else if (offset == MSG(values.sources)) {
-        put_sources(pk, msg);
-    } else if (offset == MSG(values.protocols)) {
-        session_put_protocols(pk, msg->protocols);
-    } else if (offset == MSG(values.leases)) {
-        put_leases(pk, msg);
-    } else if (offset == MSG(stats)) {
-        put_stats(pk, msg);
-    } else if (offset == MSG(values.body)) {
-        msgpack_pack_bin(pk, msg->body_size);
-        msgpack_pack_bin_body(pk, msg->body, msg->body_size);
-    } else if (offset == MSG(probes)) {
-        hop_put_probes(pk, msg->hop_probes, msg->hop_probe_count);
-    } else if (offset == MSG(trace)) {
-        (void)pk->callback(pk->data, msg->trace_bytes, msg->trace_size);
-    }
-}
-
-/* Trouble is said while there is any, and what came with version 2 by those who speak it. A
- * worker's heartbeat has leases and stats, the broker's has the epoch. */
-static bool left_out(const struct session_msg *msg, const struct wire_field *field) {
-    if ((field->offset == MSG(trouble) && msg->trouble[0] == '\0') ||
-        (field->offset == MSG(values.flows) && msg->version_max < 2) ||
-        (field->offset == MSG(values.sources) && msg->source_count == 0) ||
-        (field->offset == MSG(version) && msg->version == 0))
-        return true;
-    return msg->op == SESSION_HEARTBEAT && (field->offset == MSG(epoch)) != (msg->epoch != 0);
-}
-
 void session_put(msgpack_packer *pk, const struct session_msg *msg) {
+    static const struct session_msg defaults;
     const struct table *table = &tables[msg->op];
-    uint32_t pairs = 2;
-    for (size_t i = 0; i < table->count; i++)
-        pairs += !left_out(msg, &table->fields[i]);
-    msgpack_pack_map(pk, pairs);
+    msgpack_pack_map(pk, 2 + wire_count(table->fields, table->count, msg, &defaults));
     wire_put_key_int(pk, "v", WIRE_VERSION);
     wire_put_key_text(pk, "op", op_names[msg->op]);
-    for (size_t i = 0; i < table->count; i++) {
-        const struct wire_field *field = &table->fields[i];
-        if (left_out(msg, field))
-            continue;
-        if (field->kind == WIRE_VALUE) {
-            wire_put_text(pk, field->name);
-            put_value(pk, msg, field->offset);
-        } else {
-            struct wire_field present = *field;
-            present.required = true;
-            wire_put(pk, &present, 1, msg, msg);
-        }
-    }
+    wire_put(pk, table->fields, table->count, msg, &defaults);
 }

@@ -18,6 +18,8 @@
 #define SESSION_NAME_BYTES 64
 #define SESSION_TROUBLE_BYTES 200
 #define SESSION_MAX_CAPACITY 100000
+/* The numbers that a broker takes in `stats`: it refuses a heartbeat with more. A worker asserts
+ * that it sends no more, and a larger limit helps only once every broker has it. */
 #define SESSION_MAX_STATS 32
 #define SESSION_MAX_SOURCES 64
 #define SESSION_PROBES_DEPTH 8
@@ -78,10 +80,9 @@ struct session_msg {
     const msgpack_object *probes;         /* as read: a checked array */
     const struct session_stat *stat_list; /* to write */
     size_t stat_count;
-    const msgpack_object *stats; /* as read: a checked map */
-    struct session_values {
-        const msgpack_object *versions, *labels, *af, *flows, *protocols, *sources, *leases, *body;
-    } values; /* as read, before session_get() looks into them; nothing for others */
+    const msgpack_object *stats;    /* as read: a checked map */
+    bool leases_given, flows_given; /* as read: whether the message has them */
+    msgpack_zone *zone;             /* as read: of the document, which holds the arrays */
 };
 
 /* Reads a message. Arrays that it needs are allocated in doc's zone. What an older peer does not

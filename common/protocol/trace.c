@@ -1,6 +1,7 @@
 #include "common/protocol/trace.h"
 
 #include "common/protocol/labels.h"
+#include "common/protocol/wire_head.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,49 +12,53 @@
 
 const char *const trace_protocol_names[] = {"icmp", "udp", "tcp", "sctp", NULL};
 
-#define AT(member) offsetof(struct trace, member)
-
 /* TRACE_FANOUT_ALL */
 static const char *const fanout_names[] = {"all", NULL};
 
 /* What makes two traces the same probing comes first, see trace_probing(). */
 static const struct wire_field fields[] = {
-    {WIRE_NAME("target"), WIRE_TEXT, AT(target), 1, TRACE_TARGET_BYTES, TARGET_CHARS, NULL, true,
-        false},
-    {WIRE_NAME("af"), WIRE_INT, AT(af), 0, 6, 0, NULL, false, false},
-    {WIRE_NAME("protocol"), WIRE_CHOICE, AT(protocol), 0, 0, 0, trace_protocol_names, false, false},
-    {WIRE_NAME("port"), WIRE_INT, AT(port), 1, 65535, 0, NULL, false, false},
-    {WIRE_NAME("source"), WIRE_TEXT, AT(source), 2, ADDR_TEXT - 1, 0, NULL, false, false},
-    {WIRE_NAME("first_ttl"), WIRE_INT, AT(first_ttl), 1, 255, 0, NULL, false, false},
-    {WIRE_NAME("max_ttl"), WIRE_INT, AT(max_ttl), 1, 255, 0, NULL, false, false},
-    {WIRE_NAME("probes"), WIRE_INT, AT(probes), 1, 16, 0, NULL, false, false},
-    {WIRE_NAME("attempts"), WIRE_INT, AT(attempts), 1, 32, 0, NULL, false, false},
-    {WIRE_NAME("timeout_ms"), WIRE_INT, AT(timeout_ms), 100, 30000, 0, NULL, false, false},
-    {WIRE_NAME("gap_limit"), WIRE_INT, AT(gap_limit), 0, 255, 0, NULL, false, false},
-    {WIRE_NAME("loop_limit"), WIRE_INT, AT(loop_limit), 0, 255, 0, NULL, false, false},
-    {WIRE_NAME("window"), WIRE_INT, AT(window), 0, 64, 0, NULL, false, false},
-    {WIRE_NAME("flow"), WIRE_INT, AT(flow), 0, 1023, 0, NULL, false, false},
-    {WIRE_NAME("size"), WIRE_INT, AT(size), IPV4_SIZE_MIN, 1500, 0, NULL, false, false},
-    {WIRE_NAME("tos"), WIRE_INT, AT(tos), 0, 255, 0, NULL, false, false},
-    {WIRE_NAME("bit_pattern"), WIRE_INT, AT(bit_pattern), 0, 255, 0, NULL, false, false},
-    {WIRE_NAME("names"), WIRE_BOOL, AT(names), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("workers"), WIRE_VALUE, AT(workers), 0, 0, 0, NULL, false, false},
+    WIRE_FIELD_TEXT("target", struct trace, target, 1, TARGET_CHARS, WIRE_REQUIRED),
+    WIRE_FIELD_INT("af", struct trace, af, 0, 6, WIRE_OPTIONAL),
+    WIRE_FIELD_CHOICE("protocol", struct trace, protocol, trace_protocol_names, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("port", struct trace, port, 1, 65535, WIRE_OPTIONAL),
+    WIRE_FIELD_TEXT("source", struct trace, source, 2, WIRE_PRINTABLE, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("first_ttl", struct trace, first_ttl, 1, 255, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("max_ttl", struct trace, max_ttl, 1, 255, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("probes", struct trace, probes, 1, 16, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("attempts", struct trace, attempts, 1, 32, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("timeout_ms", struct trace, timeout_ms, 100, 30000, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("gap_limit", struct trace, gap_limit, 0, 255, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("loop_limit", struct trace, loop_limit, 0, 255, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("window", struct trace, window, 0, 64, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("flow", struct trace, flow, 0, 1023, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("size", struct trace, size, IPV4_SIZE_MIN, 1500, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("tos", struct trace, tos, 0, 255, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("bit_pattern", struct trace, bit_pattern, 0, 255, WIRE_OPTIONAL),
+    WIRE_FIELD_BOOL("names", struct trace, names, WIRE_OPTIONAL),
+    WIRE_FIELD_VALUE("workers", struct trace, workers, WIRE_OPTIONAL),
 
-    {WIRE_NAME("id"), WIRE_TEXT, AT(id), 1, TRACE_ID_BYTES, WIRE_ID_CHARS, NULL, false, false},
-    {WIRE_NAME("stream"), WIRE_TEXT, AT(stream), 1, TRACE_ID_BYTES, WIRE_STREAM_CHARS, NULL, false,
-        false},
-    {WIRE_NAME("priority"), WIRE_INT, AT(priority), 0, 9, 0, NULL, false, false},
-    {WIRE_NAME("deadline_ms"), WIRE_INT, AT(deadline_ms), 100, 86400000, 0, NULL, false, false},
-    {WIRE_NAME("progress"), WIRE_BOOL, AT(progress), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("coalesce"), WIRE_BOOL, AT(coalesce), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("max_age_ms"), WIRE_INT, AT(max_age_ms), 0, 86400000, 0, NULL, false, false},
-    {WIRE_NAME("fanout"), WIRE_INT, AT(fanout), 1, TRACE_MAX_FANOUT, 0, fanout_names, false, false},
-    {WIRE_NAME("wait"), WIRE_BOOL, AT(wait), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("meta"), WIRE_VALUE, AT(meta), 0, 0, 0, NULL, false, false},
+    WIRE_FIELD_TEXT("id", struct trace, id, 1, WIRE_ID_CHARS, WIRE_OPTIONAL),
+    WIRE_FIELD_TEXT("stream", struct trace, stream, 1, WIRE_STREAM_CHARS, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("priority", struct trace, priority, 0, 9, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("deadline_ms", struct trace, deadline_ms, 100, 86400000, WIRE_OPTIONAL),
+    WIRE_FIELD_BOOL("progress", struct trace, progress, WIRE_OPTIONAL),
+    WIRE_FIELD_BOOL("coalesce", struct trace, coalesce, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("max_age_ms", struct trace, max_age_ms, 0, 86400000, WIRE_OPTIONAL),
+    WIRE_FIELD_INT_OR(
+        "fanout", struct trace, fanout, 1, TRACE_MAX_FANOUT, fanout_names, WIRE_OPTIONAL),
+    WIRE_FIELD_BOOL("wait", struct trace, wait, WIRE_OPTIONAL),
+    WIRE_FIELD_VALUE("meta", struct trace, meta, WIRE_OPTIONAL),
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])
 #define PROBING_FIELDS 19
+
+const struct wire_field *trace_field(const char *name) {
+    for (size_t i = 0; i < FIELDS; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return &fields[i];
+    return NULL;
+}
 
 bool trace_is_tcp_like(int protocol) { return protocol == TRACE_TCP || protocol == TRACE_SCTP; }
 
@@ -214,12 +219,10 @@ static bool is_probing_key(const unsigned char *key, size_t size) {
 
 const void *trace_probing(const void *map, size_t size, size_t *probing_size) {
     const unsigned char *bytes = map;
-    if (size == 0 || wire_value_size(map, size) != size)
+    uint32_t pairs;
+    size_t start = wire_map_head(map, size, &pairs), end = start;
+    if (start == 0 || wire_value_size(map, size) != size)
         return NULL;
-    size_t start = (bytes[0] & 0xf0U) == 0x80 ? 1 : 3; /* fixmap; over 15 pairs a map 16 */
-    if (start == 3 && bytes[0] != 0xde)
-        return NULL;
-    size_t end = start;
     while (end < size) {
         size_t key = wire_value_size(bytes + end, size - end);
         if (!is_probing_key(bytes + end, key))

@@ -50,6 +50,9 @@ struct trace {
  * kernel repeats a probe that is not answered. */
 bool trace_is_tcp_like(int protocol);
 
+/* The row of a field, such as for its range; NULL if there is none of that name. */
+const struct wire_field *trace_field(const char *name);
+
 /* Sets every member to the default of docs/protocol.md; target and id are empty. */
 void trace_defaults(struct trace *trace);
 

@@ -168,7 +168,7 @@ static bool wire_refuse(const struct field_error *at, const char *text) {
 static bool get_int(const msgpack_object *value, int64_t *out, const struct field_error *at) {
     const struct wire_field *f = at->field;
     char text[128];
-    if (f->nullable && value->type == MSGPACK_OBJECT_NIL) {
+    if ((f->flags & WIRE_NULLABLE) != 0 && value->type == MSGPACK_OBJECT_NIL) {
         *out = -1;
         return true;
     }
@@ -197,7 +197,7 @@ static bool get_int(const msgpack_object *value, int64_t *out, const struct fiel
 static bool get_text(const msgpack_object *value, char *out, const struct field_error *at) {
     const struct wire_field *f = at->field;
     char text[160];
-    if (f->nullable && value->type == MSGPACK_OBJECT_NIL) {
+    if ((f->flags & WIRE_NULLABLE) != 0 && value->type == MSGPACK_OBJECT_NIL) {
         out[0] = '\0';
         return true;
     }
@@ -241,7 +241,8 @@ static bool get_choice(const msgpack_object *value, int *out, const struct field
     return wire_refuse(at, text);
 }
 
-static bool get_one(const msgpack_object *value, void *member, const struct field_error *at) {
+static bool get_one(const msgpack_object *value, void *out, const struct field_error *at) {
+    void *member = (char *)out + at->field->offset;
     switch (at->field->kind) {
     case WIRE_BOOL:
         if (value->type != MSGPACK_OBJECT_BOOLEAN)
@@ -257,6 +258,8 @@ static bool get_one(const msgpack_object *value, void *member, const struct fiel
     case WIRE_VALUE:
         *(const msgpack_object **)member = value;
         return true;
+    case WIRE_CUSTOM:
+        return at->field->custom->get(out, value, at->err);
     }
     return false;
 }
@@ -279,7 +282,7 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
             if (!wire_is_name(key, &fields[next]))
                 continue;
             at.field = &fields[next];
-            if (!get_one(&map->via.map.ptr[i].val, (char *)out + fields[next].offset, &at))
+            if (!get_one(&map->via.map.ptr[i].val, out, &at))
                 return false;
             *unknown -= (seen >> next & 1) == 0;
             seen |= UINT64_C(1) << next;
@@ -287,7 +290,7 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
         }
     }
     for (size_t i = 0; i < count; i++)
-        if (fields[i].required && (seen >> i & 1) == 0) {
+        if ((fields[i].flags & WIRE_REQUIRED) != 0 && (seen >> i & 1) == 0) {
             at.field = &fields[i];
             return wire_refuse(&at, "is missing");
         }
@@ -340,6 +343,8 @@ static bool differs(const struct wire_field *f, const void *in, const void *defa
         return *(const int *)a != *(const int *)b;
     case WIRE_VALUE:
         return *(const msgpack_object *const *)a != NULL;
+    case WIRE_CUSTOM:
+        return f->custom->present != NULL && f->custom->present(in);
     }
     return false;
 }
@@ -348,12 +353,13 @@ uint32_t wire_count(
     const struct wire_field *fields, size_t count, const void *in, const void *defaults) {
     uint32_t written = 0;
     for (size_t i = 0; i < count; i++)
-        if (fields[i].required || differs(&fields[i], in, defaults))
+        if ((fields[i].flags & WIRE_REQUIRED) != 0 || differs(&fields[i], in, defaults))
             written++;
     return written;
 }
 
-static void put_one(msgpack_packer *pk, const struct wire_field *f, const void *member) {
+static void put_one(msgpack_packer *pk, const struct wire_field *f, const void *in) {
+    const void *member = (const char *)in + f->offset;
     switch (f->kind) {
     case WIRE_BOOL:
         if (*(const bool *)member)
@@ -362,7 +368,7 @@ static void put_one(msgpack_packer *pk, const struct wire_field *f, const void *
             msgpack_pack_false(pk);
         break;
     case WIRE_INT:
-        if (f->nullable && *(const int64_t *)member < 0)
+        if ((f->flags & WIRE_NULLABLE) != 0 && *(const int64_t *)member < 0)
             msgpack_pack_nil(pk);
         else if (f->choices != NULL && *(const int64_t *)member < 0)
             wire_put_text(pk, f->choices[0]);
@@ -370,7 +376,7 @@ static void put_one(msgpack_packer *pk, const struct wire_field *f, const void *
             msgpack_pack_int64(pk, *(const int64_t *)member);
         break;
     case WIRE_TEXT:
-        if (f->nullable && *(const char *)member == '\0')
+        if ((f->flags & WIRE_NULLABLE) != 0 && *(const char *)member == '\0')
             msgpack_pack_nil(pk);
         else
             wire_put_text(pk, member);
@@ -384,15 +390,18 @@ static void put_one(msgpack_packer *pk, const struct wire_field *f, const void *
         else
             msgpack_pack_nil(pk);
         break;
+    case WIRE_CUSTOM:
+        f->custom->put(pk, in);
+        break;
     }
 }
 
 void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count, const void *in,
     const void *defaults) {
     for (size_t i = 0; i < count; i++)
-        if (fields[i].required || differs(&fields[i], in, defaults)) {
+        if ((fields[i].flags & WIRE_REQUIRED) != 0 || differs(&fields[i], in, defaults)) {
             put_str(pk, fields[i].name, fields[i].name_size);
-            put_one(pk, &fields[i], (const char *)in + fields[i].offset);
+            put_one(pk, &fields[i], in);
         }
 }
 

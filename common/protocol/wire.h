@@ -1,9 +1,14 @@
 /* wire: msgpack maps, checked against tables of fields.
  *
  * Pure: bytes in, value or error out. Everything that comes from a peer passes wire_doc_read()
- * first, which bounds what a hostile frame can make us allocate (msgpack-c's own reader trusts the
- * element counts that a frame claims), and then a table, which names every field's type and range.
- * The same table encodes, so that both directions agree.
+ * first, which bounds what a hostile frame can make us allocate, and then a table, which names
+ * every field's type and range. The same table encodes, so that both directions agree.
+ *
+ * msgpack-c packs, but does not read: its reader allocates as many elements as a frame claims to
+ * have before it looks at one. With Debian's 4.0.0, five bytes that claim 16 million elements take
+ * 400 MB. libmsgpuck was weighed instead. It reads without allocating, but it knows no limits of
+ * values or depth, and its decoders trust that the type was looked at: it would replace wire_head.h
+ * and neither the limits nor the tables.
  */
 #ifndef HOPMQ_WIRE_H
 #define HOPMQ_WIRE_H
@@ -50,29 +55,81 @@ void wire_doc_free(struct wire_doc *doc);
 bool wire_doc_read(struct wire_doc *doc, const void *data, size_t size, uint32_t max_values,
     struct wire_error *err);
 
-/* What a field holds, and the type of the member at `offset` in the struct that it fills. */
+/* What a field holds, and the type of the member that it fills. */
 enum wire_kind {
     WIRE_BOOL,   /* bool */
-    WIRE_INT,    /* int64_t within min..max */
-    WIRE_TEXT,   /* char[max + 1], NUL-ended: min..max bytes of `allowed` (0: printable UTF-8) */
+    WIRE_INT,    /* int64_t within min..max; -1: nil, or the first of `choices` if there are any */
+    WIRE_TEXT,   /* char[max + 1], NUL-ended: min..max bytes of `allowed`; empty: nil */
     WIRE_CHOICE, /* int: index into `choices` */
     WIRE_VALUE,  /* const msgpack_object *: any value, NULL if absent; the reader looks further */
+    WIRE_CUSTOM, /* whatever the functions of `custom` make of it */
 };
 
-/* The first two members of a field, so that nobody counts the bytes of a name again. */
-#define WIRE_NAME(name) (name), sizeof(name) - 1
+/* Flags of a field. */
+#define WIRE_OPTIONAL 0U
+#define WIRE_REQUIRED 1U
+#define WIRE_NULLABLE 2U /* nil is allowed; for WIRE_INT and WIRE_TEXT */
 
+/* A field that no other kind fits. The functions are given the whole struct. */
+struct wire_custom {
+    /* False, with *err filled in, if the value is refused. A key that stands twice calls it twice,
+     * and the last value counts. */
+    bool (*get)(void *out, const msgpack_object *value, struct wire_error *err);
+    void (*put)(msgpack_packer *pk, const void *in);
+    bool (*present)(const void *in); /* whether an optional field is written */
+};
+
+/* A row of a table; made by the macros below. */
 struct wire_field {
     const char *name;
     size_t name_size;
     enum wire_kind kind;
-    size_t offset;
+    unsigned flags;
+    size_t offset; /* of the member */
     int64_t min, max;
     unsigned allowed;           /* WIRE_ID_CHARS and its like */
-    const char *const *choices; /* ended by NULL; of INT: its first one stands for -1 */
-    bool required;
-    bool nullable; /* nil stands for -1 (INT) or the empty string (TEXT) */
+    const char *const *choices; /* ended by NULL */
+    const struct wire_custom *custom;
 };
+
+/* The rows: the key on the wire, the struct and its member, then what is particular to the kind.
+ * A member of another type than the kind's does not compile. */
+#define WIRE_FIELD_BOOL(key, type, member, flags_)                                                 \
+    { WIRE_ROW(key, WIRE_BOOL, flags_), .offset = WIRE_OFFSET(type, member, bool) }
+#define WIRE_FIELD_INT(key, type, member, min_, max_, flags_)                                      \
+    WIRE_FIELD_INT_OR(key, type, member, min_, max_, NULL, flags_)
+/* As WIRE_FIELD_INT, and a word, the first one of `words`, that stands for -1. */
+#define WIRE_FIELD_INT_OR(key, type, member, min_, max_, words, flags_)                            \
+    {                                                                                              \
+        WIRE_ROW(key, WIRE_INT, flags_), .offset = WIRE_OFFSET(type, member, int64_t),             \
+                                         .min = (min_), .max = (max_), .choices = (words)          \
+    }
+/* As many bytes as the member has room for. */
+#define WIRE_FIELD_TEXT(key, type, member, min_, allowed_, flags_)                                 \
+    {                                                                                              \
+        WIRE_ROW(key, WIRE_TEXT, flags_), .offset = offsetof(type, member), .min = (min_),         \
+                                          .max = sizeof((type *)0)->member - 1,                    \
+                                          .allowed = (allowed_)                                    \
+    }
+#define WIRE_FIELD_CHOICE(key, type, member, words, flags_)                                        \
+    {                                                                                              \
+        WIRE_ROW(key, WIRE_CHOICE, flags_), .offset = WIRE_OFFSET(type, member, int),              \
+                                            .choices = (words)                                     \
+    }
+#define WIRE_FIELD_VALUE(key, type, member, flags_)                                                \
+    {                                                                                              \
+        WIRE_ROW(key, WIRE_VALUE, flags_),                                                         \
+            .offset = WIRE_OFFSET(type, member, const msgpack_object *)                            \
+    }
+#define WIRE_FIELD_CUSTOM(key, custom_, flags_)                                                    \
+    { WIRE_ROW(key, WIRE_CUSTOM, flags_), .custom = (custom_) }
+
+#define WIRE_ROW(key, kind_, flags_)                                                               \
+    .name = (key), .name_size = sizeof(key) - 1, .kind = (kind_), .flags = (flags_)
+#define WIRE_OFFSET(type, member, of) _Generic(((type *)0)->member, of : offsetof(type, member))
+
+/* A name that is a constant, and its size, as two arguments of wire_add_text(). */
+#define WIRE_NAME(name) (name), sizeof(name) - 1
 
 /* Sets the members of *out for the fields that stand in map; the others stay as they are, so the
  * caller puts defaults there first. Keys that the table does not know are ignored. `path` comes
@@ -124,6 +181,7 @@ static inline const msgpack_object *wire_find(const msgpack_object *map, const c
 
 /* The characters of names, ids, streams and host names in docs/protocol.md: a bit for those that
  * are in all of them, one for each further one. */
+#define WIRE_PRINTABLE 0U    /* UTF-8 without control characters */
 #define WIRE_STREAM_CHARS 1U /* A-Za-z0-9_- */
 #define WIRE_DOT 2U
 #define WIRE_COLON 4U
@@ -131,7 +189,7 @@ static inline const msgpack_object *wire_find(const msgpack_object *map, const c
 #define WIRE_HOST_CHARS (WIRE_STREAM_CHARS | WIRE_DOT)
 #define WIRE_ID_CHARS (WIRE_HOST_CHARS | WIRE_COLON)
 
-/* True if each of size bytes is in allowed; 0 allows UTF-8 without control characters. */
+/* True if each of size bytes is allowed. */
 bool wire_allowed(const char *text, size_t size, unsigned allowed);
 
 /* True if every reader of msgpack can read the value: map keys are strings, strings are UTF-8, and

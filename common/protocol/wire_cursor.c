@@ -43,14 +43,13 @@ int64_t wire_cursor_number(struct wire_cursor *cursor) {
 }
 
 uint32_t wire_cursor_map(struct wire_cursor *cursor) {
-    msgpack_object value;
-    size_t bytes = head(cursor, &value);
-    if (value.type != MSGPACK_OBJECT_MAP) {
+    uint32_t pairs;
+    size_t bytes = wire_map_head(cursor->at, (size_t)(cursor->end - cursor->at), &pairs);
+    if (bytes > 0)
+        cursor->at += bytes;
+    else
         wire_cursor_skip(cursor);
-        return 0;
-    }
-    cursor->at += bytes;
-    return value.via.map.size;
+    return pairs;
 }
 
 uint32_t wire_cursor_array(struct wire_cursor *cursor) {

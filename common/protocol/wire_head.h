@@ -7,6 +7,7 @@
 #define HOPMQ_WIRE_HEAD_H
 
 #include <msgpack.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,15 @@ static inline uint64_t wire_children(const msgpack_object *o) {
 static inline size_t wire_head(msgpack_object *o, const uint8_t *at, size_t left) {
     uint64_t bytes = left > 0 ? wire_head_any(o, at, left) : 0;
     return bytes > 0 && bytes <= left && wire_children(o) <= left - bytes ? (size_t)bytes : 0;
+}
+
+/* The same for a map: sets *pairs to their number, and returns 0 also if it is no map. */
+static inline size_t wire_map_head(const void *at, size_t left, uint32_t *pairs) {
+    msgpack_object map;
+    size_t bytes = wire_head(&map, at, left);
+    bool is_map = bytes > 0 && map.type == MSGPACK_OBJECT_MAP;
+    *pairs = is_map ? map.via.map.size : 0;
+    return is_map ? bytes : 0;
 }
 
 #endif

@@ -796,7 +796,7 @@ static inline void model_worker_says(
         m->said.op = -1;
     if (m->said.op == SESSION_DRAIN)
         w->draining = true;
-    if (m->said.op == SESSION_HEARTBEAT && m->said.values.leases != NULL) {
+    if (m->said.op == SESSION_HEARTBEAT && m->said.leases_given) {
         w->trouble = m->said.trouble[0] != '\0';
         w->rests = false;
     }

@@ -105,14 +105,10 @@ static bool again_ping(struct again *a) {
 /* Reads what is in an error as a client does. */
 static void get_error(struct wire_error *err, const msgpack_object *map, char code[33]) {
     static const struct wire_field fields[] = {
-        {WIRE_NAME("message"), WIRE_TEXT, offsetof(struct wire_error, message), 0, 223, 0, NULL,
-            true, false},
-        {WIRE_NAME("field"), WIRE_TEXT, offsetof(struct wire_error, field), 1, 79, 0, NULL, false,
-            false},
-        {WIRE_NAME("reason"), WIRE_TEXT, offsetof(struct wire_error, reason), 1, 16, 0, NULL, false,
-            false},
-        {WIRE_NAME("retry_ms"), WIRE_INT, offsetof(struct wire_error, retry_ms), 1, 86400000, 0,
-            NULL, false, false},
+        WIRE_FIELD_TEXT("message", struct wire_error, message, 0, WIRE_PRINTABLE, WIRE_REQUIRED),
+        WIRE_FIELD_TEXT("field", struct wire_error, field, 1, WIRE_PRINTABLE, WIRE_OPTIONAL),
+        WIRE_FIELD_TEXT("reason", struct wire_error, reason, 1, WIRE_PRINTABLE, WIRE_OPTIONAL),
+        WIRE_FIELD_INT("retry_ms", struct wire_error, retry_ms, 1, 86400000, WIRE_OPTIONAL),
     };
     struct wire_error wrong;
     const msgpack_object *name = wire_find(map, "code");

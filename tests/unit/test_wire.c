@@ -255,17 +255,15 @@ struct sample {
 
 static const char *const colours[] = {"red", "green", NULL};
 
-#define AT(member) offsetof(struct sample, member)
-
 static const struct wire_field fields[] = {
-    {WIRE_NAME("name"), WIRE_TEXT, AT(name), 2, 4, WIRE_STREAM_CHARS, NULL, true, false},
-    {WIRE_NAME("flag"), WIRE_BOOL, AT(flag), 0, 0, 0, NULL, false, false},
-    {WIRE_NAME("number"), WIRE_INT, AT(number), 5, 300, 0, NULL, false, false},
-    {WIRE_NAME("maybe"), WIRE_INT, AT(maybe), 0, INT64_MAX, 0, NULL, false, true},
-    {WIRE_NAME("any"), WIRE_TEXT, AT(any), 0, 8, 0, NULL, false, false},
-    {WIRE_NAME("perhaps"), WIRE_TEXT, AT(perhaps), 1, 4, 0, NULL, false, true},
-    {WIRE_NAME("colour"), WIRE_CHOICE, AT(colour), 0, 0, 0, colours, false, false},
-    {WIRE_NAME("value"), WIRE_VALUE, AT(value), 0, 0, 0, NULL, false, false},
+    WIRE_FIELD_TEXT("name", struct sample, name, 2, WIRE_STREAM_CHARS, WIRE_REQUIRED),
+    WIRE_FIELD_BOOL("flag", struct sample, flag, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("number", struct sample, number, 5, 300, WIRE_OPTIONAL),
+    WIRE_FIELD_INT("maybe", struct sample, maybe, 0, INT64_MAX, WIRE_NULLABLE),
+    WIRE_FIELD_TEXT("any", struct sample, any, 0, WIRE_PRINTABLE, WIRE_OPTIONAL),
+    WIRE_FIELD_TEXT("perhaps", struct sample, perhaps, 1, WIRE_PRINTABLE, WIRE_NULLABLE),
+    WIRE_FIELD_CHOICE("colour", struct sample, colour, colours, WIRE_OPTIONAL),
+    WIRE_FIELD_VALUE("value", struct sample, value, WIRE_OPTIONAL),
 };
 
 #define FIELDS (sizeof fields / sizeof fields[0])
@@ -656,8 +654,11 @@ static void replays(void **state) {
 static void a_word_may_stand_for_a_number(void **state) {
     struct fixture *f = *state;
     static const char *const words[] = {"all", NULL};
-    static const struct wire_field field = {
-        WIRE_NAME("n"), WIRE_INT, 0, 1, 9, 0, words, false, false};
+    struct numbered {
+        int64_t n;
+    };
+    static const struct wire_field field =
+        WIRE_FIELD_INT_OR("n", struct numbered, n, 1, 9, words, WIRE_OPTIONAL);
     static const struct {
         const char *value, *expected;
         int64_t number;

@@ -321,15 +321,39 @@ def test_options_are_those_of_the_man_page(name):
         assert numbers <= set(re.findall(r"\d+", " ".join(described[option]))), option
 
 
-def test_fields_of_a_trace_are_its_options():
-    """The ranges in protocol.md, section 5, are those of the options in hopmq(1)."""
-    options, compared = man_of("hopmq"), 0
+def ranges_of_fields():
+    """The range of each field of a trace in protocol.md, section 5: `probes..32` has a name in it."""
     section = re.search(r"^## 5\. .*?^## 6\. ", page("protocol.md"), re.M | re.S)[0]
+    found = {}
     for names, says in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| [^|]* \| ([^|]*) \|$", section, re.M):
-        most = re.search(r"\b(\w+)(?: \(\w+\))?\.\.(\d+)", says)
         for field in re.findall(r"\w+", names):
-            option = re.sub(r"_ms$", "", field).replace("_", "-")
-            if most and option in options:
-                compared += 1
-                assert most[2] in re.findall(r"\d+", " ".join(options[option])), field
+            if said := re.search(r"\b(\w+)(?: \(\w+\))?\.\.(\d+)", says):
+                found[field] = said.groups()
+    return found
+
+
+def test_fields_of_a_trace_are_those_of_the_code():
+    values, fields = defined(), ranges_of_fields()
+    rows = re.findall(
+        r'WIRE_FIELD_INT(?:_OR)?\(\s*"(\w+)", struct trace, \w+, (\w+), (\w+),',
+        text(SOURCE, "common", "protocol", "trace.c"),
+    )
+    assert len(rows) > 15
+    for field, *bounds in rows:
+        least, most = (b if b.isdigit() else str(*values[b]) for b in bounds)
+        if field in fields:
+            assert fields[field][1] == most, field
+            assert fields[field][0] in (least, "probes"), field
+        else:
+            assert field == "af"
+
+
+def test_fields_of_a_trace_are_its_options():
+    """Their ranges are those of the options in hopmq(1)."""
+    options, compared = man_of("hopmq"), 0
+    for field, (_, most) in ranges_of_fields().items():
+        option = re.sub(r"_ms$", "", field).replace("_", "-")
+        if option in options:
+            compared += 1
+            assert most in re.findall(r"\d+", " ".join(options[option])), field
     assert compared > 14

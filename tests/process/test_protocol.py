@@ -704,6 +704,128 @@ def test_stats_as_documented(system, client):
     }
 
 
+class Counted:
+    """Holds all of a broker's counters against what a test has counted itself."""
+
+    def __init__(self, client):
+        self.client = client
+        self.expected = dict.fromkeys(COUNTERS, 0)
+
+    def __call__(self, requests=0, **changes):
+        """These have grown by so much since the last time, and no other."""
+        self.expected["requests"] += requests + 1  # this one
+        for name, by in changes.items():
+            self.expected[name] += by
+        now = self.client.counters()
+        if {"connections_opened", "connections_closed"} & set(changes):  # told by another thread
+            end = ("connections_opened", "connections_closed")
+            reached = self.client.wait_until(
+                lambda s: all(s["counters"][name] >= self.expected[name] for name in end)
+            )["counters"]
+            self.expected["requests"] += reached["requests"] - now["requests"]
+            now = reached
+        differ = {n: (now[n], self.expected[n]) for n in COUNTERS if now[n] != self.expected[n]}
+        assert differ == {}, f"as counted by the broker, and here: {differ}"
+
+
+def test_each_counter(system):
+    """Their values after a known sequence: what has happened is counted, and nothing else is."""
+    broker = system.broker("--max-queued", "2", store="store")
+    client = system.client()
+    counted = Counted(client)
+    counted(connections_opened=1)
+
+    # Clients.
+    client.send_raw(b"\xc1")
+    assert client.receive()["code"] == "bad-request"
+    counted(requests=1, bad_requests=1)
+    client.send_raw(bytes(2**20 + 1))
+    assert client.receive()["code"] == "too-large"
+    counted(requests=1, too_large=1)
+    client.request("submit", traces=traces("a", progress=True) + [{"target": ""}], notify=True)
+    counted(requests=1, accepted=1, bad_requests=1, deferred=1)  # is there an `a` in the store?
+    client.request("submit", traces=traces("a", progress=True) + traces("a", max_ttl=3))
+    counted(requests=1, repeated=1, conflicts=1)
+    ids = client.request("submit", traces=traces("b", "c"))["ids"]
+    assert (ids[0], ids[1]["code"]) == ("b", "busy")
+    counted(requests=1, accepted=1, busy=1, deferred=1)
+    for op in ("status", "cancel"):
+        client.request(op, ids=["nobody"])
+    client.request("ping")
+    counted(requests=3, deferred=2)
+    client.request("fetch", ids=["nobody"])
+    counted(requests=1, deferred=1)
+    client.request("replay", after=0)
+    counted(requests=1, replays=1, deferred=1)
+
+    # A worker and its traces.
+    worker, stranger = FakeWorker(system.workers), FakeWorker(system.workers)
+    system.clients += [worker, stranger]
+    assert worker.hello("w", capacity=1)["op"] == "welcome"
+    lease = worker.expect("trace")["lease"]
+    counted(connections_opened=2, worker_messages=1, workers_joined=1, dispatched=1)
+    assert stranger.hello("v", versions=[3, 4])["op"] == "reject"
+    counted(worker_messages=1, rejected_workers=1)
+    worker.send_raw(b"\xc1")
+    worker.silent()
+    counted(worker_messages=2, bad_worker_messages=1)
+    probes = body({"target": TARGET})["hops"][0]["probes"]
+    worker.send("hop", lease=lease, ttl=1, probes=probes)
+    assert client.receive()["op"] == "hop"
+    counted(worker_messages=1, hops=1)
+    worker.send("return", lease=lease, reason="not me")
+    worker.send("heartbeat", leases=[])
+    again = worker.expect("trace")
+    counted(worker_messages=2, returned=1, requeued=1, dispatched=1)
+    worker.result(lease, body({"target": TARGET}))  # its first lease is over
+    worker.expect("done")
+    counted(worker_messages=1, late_results=1)
+    worker.result(again["lease"], body({"target": TARGET}))
+    worker.expect("done")
+    assert client.receive()["op"] == "result"
+    lease = worker.expect("trace")["lease"]
+    counted(worker_messages=1, results=1, dispatched=1)
+    # It connects again and still has the trace.
+    back = FakeWorker(system.workers)
+    system.clients.append(back)
+    assert back.hello("w", capacity=1, leases=[lease])["op"] == "welcome"
+    counted(connections_opened=1, worker_messages=1, workers_joined=1, workers_lost=1)
+    # It is gone.
+    back.close()
+    client.wait_until(joined(0))
+    counted.expected["requests"] = client.counters()["requests"]
+    counted(connections_closed=1, workers_lost=1, leases_lost=1, requeued=1)
+
+    # A probe that is shared, and a client that is gone.
+    client.request("cancel", ids=["b"])
+    other = system.client()
+    other.request("submit", traces=traces("d", "e", coalesce=True), notify=True)
+    counted(requests=2, deferred=1, accepted=2, results=1, connections_opened=1)
+    other.close()
+    counted(connections_closed=1)
+    assert stranger.hello("v", capacity=1)["op"] == "welcome"
+    stranger.result(stranger.expect("trace")["lease"], body({"target": TARGET}))
+    stranger.expect("done")
+    client.request("status", ids=["nobody"])
+    counted(
+        **{"requests": 1, "deferred": 1, "worker_messages": 2, "workers_joined": 1},
+        **{"dispatched": 1, "results": 2, "shared": 1, "dropped_to_clients": 2},
+    )
+
+    # A restart. Of the two traces that it finds, one runs on.
+    client.request("submit", traces=traces("f", "g"))
+    lease = stranger.expect("trace")["lease"]
+    for peer in (client, worker, stranger):
+        peer.close()
+    broker.kill()
+    system.broker("--max-queued", "2", store="store")
+    client, again = system.client(), FakeWorker(system.workers)
+    system.clients.append(again)
+    counted = Counted(client)
+    assert again.hello("v", capacity=1, leases=[lease])["op"] == "welcome"
+    counted(connections_opened=2, restored=2, adopted=1, worker_messages=1, workers_joined=1)
+
+
 def test_pong(system):
     before = time.time_ns() // 1000
     system.broker("--name", "b1", "--results", "ipc://" + system.path("more"))

@@ -44,7 +44,36 @@ void disk_keep_run(struct sim *s, const struct record_run *record) {
         run->lease, run->worker, run->run, run->cancelling ? ", cancelling" : "");
 }
 
+static bool batch_ends(const struct disk_batch *batch, int64_t number) {
+    for (const struct entry *e = batch->first; e != NULL; e = e->next)
+        if (e->result != NULL && e->result->record.number == number)
+            return true;
+    return false;
+}
+
+static void check_part_ended(struct sim *s, const char *whole, const struct record_trace *part) {
+    size_t size = strlen(whole);
+    if (strncmp(part->id, whole, size) != 0 || part->id[size] != '/')
+        return;
+    KEEP(s, batch_ends(&s->disk.flying, part->number) || batch_ends(&s->disk.open, part->number),
+        "%s is summed up before %s has ended", whole, part->id);
+}
+
+/* The result of a fanout comes after those of all its parts, committed or on their way to it. It is
+ * checked when the core says so: a core that is wrong may not live until the commit. */
+static void check_parts_ended(struct sim *s, const char *whole) {
+    const struct disk *d = &s->disk;
+    const struct disk_batch *batches[] = {&d->flying, &d->open};
+    for (const struct kept_trace *t = d->traces; t != NULL; t = t->next)
+        check_part_ended(s, whole, &t->record);
+    for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++)
+        for (const struct entry *e = batches[i]->first; e != NULL; e = e->next)
+            if (e->trace != NULL)
+                check_part_ended(s, whole, &e->trace->record);
+}
+
 void disk_keep_result(struct sim *s, const struct record_result *record) {
+    check_parts_ended(s, record->id);
     struct kept_result *result = sim_new(s, sizeof *result);
     result->record = *record;
     result->record.id = sim_text(s, record->id);

@@ -13,6 +13,8 @@ import socket
 import threading
 import time
 
+from system import PATIENCE
+
 UP, DOWN = "up", "down"  # from the one that dials, to it
 READ_BYTES = 65536
 PENDING_BYTES = 1024 * 1024  # that wait in one direction; more stay with the sender
@@ -138,7 +140,7 @@ class Proxy:
         done = threading.Event()
         self.commands.append((command, done))
         self.waker.send(b".")
-        assert done.wait(30), "the proxy's thread has ended"
+        assert done.wait(PATIENCE), "the proxy's thread has ended"
 
     def link(self, name):
         """The endpoint that the broker is to listen on, and the one to dial instead."""

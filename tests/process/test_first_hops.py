@@ -20,6 +20,13 @@ def first_two(results):
     return [p["addr"] for r in results.values() for hop in r["hops"][:2] for p in hop["probes"]]
 
 
+def passed_by(results):
+    """How many traces asked a hop behind the first two before they had asked these for the last time:
+    none, if they waited for them."""
+    sent = [[[p["sent_us"] for p in hop["probes"]] for hop in r["hops"]] for r in results.values()]
+    return sum(min(sum(hops[2:], [])) < max(sum(hops[:2], [])) for hops in sent)
+
+
 def test_limit_of_near_routers_is_learnt(system, capsys):
     net = system.simnet(*INTERNET)
     system.broker()
@@ -32,6 +39,7 @@ def test_limit_of_near_routers_is_learnt(system, capsys):
         results = client.collect(BATCH)
         assert tally(net, results).wrong == []
         batches.append(first_two(results))
+        assert passed_by(results) > BATCH / 2, "the other hops have waited for the first two"
     with capsys.disabled():
         print(f"\n  lost at the first two hops: {[b.count(None) for b in batches]}, a batch each")
     assert all(len(b) >= 2 * BATCH for b in batches)

@@ -56,6 +56,7 @@ class Queue:
                 waiting -= 1
             if number == 0:
                 given = self.worker.expect("trace")
+                assert given["trace"]["id"] == name(0), given
                 self.lease, self.body = given["lease"], msgpack.packb(body(given["trace"]))
             self.beat()
         for _ in range(waiting):
@@ -79,9 +80,11 @@ class Queue:
         self.one("cancel", number)
 
     def dispatch(self, _=None):
-        """From a result, which makes place for it, to the trace that is next."""
+        """From a result, which makes place for it, to the trace that is next: its id."""
         self.worker.result(self.lease, self.body)
-        self.lease = self.worker.expect("trace")["lease"]
+        given = self.worker.expect("trace")
+        self.lease = given["lease"]
+        return given["trace"]["id"]
 
 
 @pytest.mark.parametrize("store", ["memory", "file"])
@@ -91,12 +94,12 @@ def test_many_queued(system, store, capsys):
     queue.submit(batches(MANY))
     queue.beat()
     said = [f"{MANY} queued, {store}: {queue.bytes_each():.0f} resident bytes each"]
-    for number in (FEW - 1, MANY // 2, MANY - 1):
+    for turn, number in enumerate((FEW - 1, MANY // 2, MANY - 1), 1):
         queue.status(number)
         queue.cancel(number)
         (state,) = queue.client.request("status", ids=[name(number)])["states"]
         assert state["state"] == "done", state
-        queue.dispatch()
+        assert queue.dispatch() == name(turn)  # as they were submitted, whatever was cancelled
     assert queue.bytes_each() <= MAX_BYTES, said
     if store == "file":
         queue.broker.kill()

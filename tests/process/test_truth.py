@@ -14,7 +14,6 @@ KINDS = [("icmp", 4), ("udp", 4), ("tcp", 4), ("icmp", 6)]
 COUNT = full_or_small(2000, 400)  # traces of each kind
 LIMIT_S = 900
 TIMEOUT_MS = full_or_small(1000, 3000)
-ANSWERS_A_TRACE = 6  # at least; paths have 8 to 16 hops, of which one in ten is silent
 
 
 def test_every_hop_agrees_with_the_truth(system, capsys):
@@ -38,9 +37,12 @@ def test_every_hop_agrees_with_the_truth(system, capsys):
     assert len(results) == len(pairs)
     truths = net.truth([(p, dst) for p, _, dst in pairs])
     tally = Tally()
+    answering = 0  # hops of all paths
     for protocol, af, dst in pairs:
         result = results[f"{protocol}{af}-{dst}"]
-        tally.trace(result, truths[(protocol, result["dst"])])
+        truth = truths[(protocol, result["dst"])]
+        tally.trace(result, truth)
+        answering += sum(not hop["silent"] for hop in truth["hops"])
     counters = client.counters()
     lag = net.stop()
     probes = sum(r["probes_sent"] for r in results.values())
@@ -50,7 +52,7 @@ def test_every_hop_agrees_with_the_truth(system, capsys):
     with capsys.disabled():
         print(
             f"\n  {len(pairs)} traces in {took:.1f} s, {probes / len(pairs):.1f} probes each; "
-            f"{tally.answered} answers, {tally.lost} lost, {tally.silent} from silent routers; "
+            f"{tally.answered} answers of {answering} hops, {tally.lost} lost, {tally.silent} from silent routers; "
             f"{len(tally.wrong)} false\n"
             f"  time beyond the truth: p50 {percentile(tally.excess_us, 0.5)} us, "
             f"p99 {percentile(tally.excess_us, 0.99)} us, max {max(tally.excess_us)} us\n"
@@ -58,10 +60,12 @@ def test_every_hop_agrees_with_the_truth(system, capsys):
         )
     assert tally.wrong == [], tally.wrong[:20]
     assert tally.raced == 0
-    # What is missing was lost by the network, not by us; unless the machine was so busy that it
-    # delayed answers by half of their timeout, when others may have come after it.
+    # What is missing was lost by the network, not by us: each hop is asked twice, so that 399 of 400
+    # that answer at all have answered. Unless the machine was so busy that it delayed answers by half
+    # of their timeout, when others may have come after it.
     delayed_us = max(lag["lag_max_us"], max(tally.excess_us))
-    assert delayed_us > TIMEOUT_MS * 500 or tally.lost <= lag["lost"] * 1.02 + 10
-    assert tally.answered >= ANSWERS_A_TRACE * len(pairs)
-    assert tally.answered + tally.lost + tally.silent + tally.raced <= probes
+    if delayed_us <= TIMEOUT_MS * 500:
+        assert tally.lost <= lag["lost"] * 1.02 + 10
+        assert tally.answered >= 0.98 * answering
+    assert tally.answered >= 0.8 * answering
     assert counters["results"] == counters["accepted"] == len(pairs)

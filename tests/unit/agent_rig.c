@@ -127,6 +127,11 @@ void from_broker(struct rig *rig, const char *message) {
     transcript_free(&text);
 }
 
+void pass(struct rig *rig, int64_t us) {
+    rig->now.mono_us += us;
+    rig->now.wall_us += us;
+}
+
 /* As the shell: from one wake-up to the next. */
 void run_for(struct rig *rig, int64_t us) {
     int64_t until = rig->now.mono_us + us;
@@ -135,8 +140,7 @@ void run_for(struct rig *rig, int64_t us) {
         next = probing < next ? probing : next;
         bool last = next > until;
         next = last ? until : next < rig->now.mono_us ? rig->now.mono_us : next;
-        rig->now.wall_us += next - rig->now.mono_us;
-        rig->now.mono_us = next;
+        pass(rig, next - rig->now.mono_us);
         agent_tick(rig->agent, &rig->now);
         mux_tick(rig->mux, rig->now.mono_us);
         if (last)

@@ -78,6 +78,9 @@ void say(struct rig *rig, unsigned number, const char *rest);
 /* Time passes, and what is due happens, as in the shell. */
 void run_for(struct rig *rig, int64_t us);
 
+/* Time passes, and the agent does not learn of it before the next event. */
+void pass(struct rig *rig, int64_t us);
+
 /* Compares all of the transcript, and clears it. */
 void expect(struct rig *rig, const char *expected);
 

@@ -355,9 +355,16 @@ static void another_prober_is_another_hello(void **state) {
     assert_non_null(strstr(rig->out.at, "'prober':'mtr-packet 0.96'"));
     assert_non_null(strstr(rig->out.at, "'flows':[4,6]"));
     transcript_clear(&rig->out);
+    agent_prober_up(rig->agent, "0.96", 1U << 4, 1U << TRACE_ICMP | 1U << TRACE_UDP, &rig->now);
+    assert_non_null(strstr(rig->out.at, "'af':[4],'protocols':['icmp','udp'],"));
+    assert_non_null(strstr(rig->out.at, "'flows':[4]"));
+    transcript_clear(&rig->out);
     agent_prober_up(rig->agent, "0.96", 1U << 4, 1U << TRACE_ICMP, &rig->now);
     assert_non_null(strstr(rig->out.at, "'af':[4],'protocols':['icmp'],"));
     assert_non_null(strstr(rig->out.at, "'flows':[]"));
+    transcript_clear(&rig->out);
+    agent_prober_up(rig->agent, "0.96", 1U << 4, 1U << TRACE_ICMP, &rig->now);
+    expect(rig, "");
 }
 
 /* ---- leaving ---------------------------------------------------------------------------- */
@@ -410,8 +417,13 @@ static void handing_back(void **state) {
 /* What has ended has a result, and that is not thrown away. */
 static void handing_back_while_naming(void **state) {
     struct rig *rig = *state;
+    pass(rig, 5 * MS);
     agent_hand_back(rig->agent, &rig->now);
-    expect(rig, "10004 " ENDED("") "\n");
+    expect(rig, "10009 " ENDED("") "\n");
+    run_for(rig, AGENT_RESEND_US - 1);
+    transcript_clear(&rig->out);
+    run_for(rig, 1);
+    expect(rig, "12009 " ENDED("") "\n");
 }
 
 static void quitting(void **state) {

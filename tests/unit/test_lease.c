@@ -272,11 +272,6 @@ static void without_a_location_there_are_no_names(void **state) {
 
 /* ---- time ------------------------------------------------------------------------------- */
 
-static void pass(struct rig *rig, int64_t us) {
-    rig->now.mono_us += us;
-    rig->now.wall_us += us;
-}
-
 /* No tick comes between these events: each brings its own time. */
 static void events_bring_their_time(void **state) {
     struct rig *rig = *state;

@@ -204,8 +204,6 @@ struct agent *agent_new(
     struct agent *a = mem_new(1, sizeof *a);
     a->config = *config;
     a->sink = *sink;
-    a->heartbeat_us = SESSION_HEARTBEAT_MS * 1000;
-    a->dead_us = SESSION_DEAD_MS * 1000;
     a->beat_us = TIMELINE_NEVER;
     leases_init(&a->leases);
     msgpack_sbuffer_init(&a->out);

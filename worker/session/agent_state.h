@@ -19,7 +19,7 @@ struct agent {
     enum agent_session session;
     int64_t beat_us; /* when the next heartbeat, or hello, is due */
     int64_t heard_us;
-    int64_t heartbeat_us, dead_us; /* as the broker said */
+    int64_t heartbeat_us, dead_us; /* as the broker said in its welcome */
     struct instant now;            /* of the last event */
     char prober[65];               /* as results show it */
     char version[HOP_WORD_BYTES + 1];

@@ -386,6 +386,8 @@ static void a_location_that_failed(void **state) {
                     "1700000000000000", "1700000000000000",
                     "'probes_sent':0,'stop':'no-route','error':{'code':'unavailable',"
                     "'message':'no route to 192.0.2.1'},'hops':[]") "\n");
+    run_for(rig, MS);
+    assert_int_equal(rig->sent, 0);
 }
 
 static void what_the_prober_cannot_do(void **state) {
@@ -399,6 +401,27 @@ static void what_the_prober_cannot_do(void **state) {
         "'finished_us':1700000000000000,'prober':'mtr-packet 0.95','probes_sent':0,"
         "'stop':'prober-error','error':{'code':'unavailable','message':"
         "'protocol: sctp: not supported by mtr-packet 0.95'},'hops':[]}>}\n");
+}
+
+/* The result says so if all probes took one path, and shows by which port. */
+static void a_constant_flow(void **state) {
+    struct rig *rig = *state;
+    from_broker(rig, TRACE(7, ", 'protocol': 'udp', 'port': 7, 'flow': 3"));
+    located(rig, 7);
+    say(rig, 0, REPLY);
+    assert_non_null(strstr(rig->out.at, "'flow':3,'constant_flow':true,'src_port':"));
+}
+
+/* Each result has a body of its own. */
+static void two_results(void **state) {
+    struct rig *rig = *state;
+    from_broker(rig, TRACE(7, ""));
+    from_broker(rig, TRACE(8, ""));
+    from_broker(rig, "'cancel', 'lease': 7");
+    transcript_clear(&rig->out);
+    from_broker(rig, "'cancel', 'lease': 8");
+    expect(rig, "10000 > 'result','lease':8," BODY(NOWHERE, "1700000000000000", "1700000000000000",
+                    "'probes_sent':0,'stop':'cancelled','hops':[]") "\n");
 }
 
 static void the_deadline_while_locating(void **state) {
@@ -461,6 +484,8 @@ int main(void) {
         OPEN(done_while_running),
         OPEN(a_location_that_failed),
         OPEN(what_the_prober_cannot_do),
+        OPEN(a_constant_flow),
+        OPEN(two_results),
         OPEN(the_deadline_while_locating),
         OPEN(the_deadline_while_running),
     };

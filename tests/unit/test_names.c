@@ -143,7 +143,7 @@ static void known_for_a_time(void **state) {
     }
 }
 
-static void only_so_many_at_a_time(void **state) {
+static void questions_are_bounded(void **state) {
     (void)state;
     struct rig *rig = rig_new();
     for (unsigned i = 0; i < NAMES_ASKED + 3; i++) {
@@ -195,6 +195,7 @@ static void wants_are_bounded(void **state) {
     want(rig, 7, "10.0.0.1");
     want(rig, 8, "10.0.0.2");
     expect(rig, "named 7 10.0.0.1 -\nnamed 8 10.0.0.2 -\n");
+    assert_int_equal(names_counters(rig->names).failures, 2);
     answer(rig, "10.0.0.1", NAMES_NONE, "", 0);
     transcript_clear(&rig->out);
     want(rig, 8, "10.0.0.2");
@@ -283,7 +284,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asked_once_for_all),
         cmocka_unit_test(known_for_a_time),
-        cmocka_unit_test(only_so_many_at_a_time),
+        cmocka_unit_test(questions_are_bounded),
         cmocka_unit_test(a_name_server_that_does_not_keep_up),
         cmocka_unit_test(wants_are_bounded),
         cmocka_unit_test(answers_that_come_at_once),

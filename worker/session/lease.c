@@ -151,7 +151,6 @@ void lease_ended(struct lease *lease, const struct result_body *end, const struc
     msgpack_packer_init(&pk, &a->leases.body, msgpack_sbuffer_write);
     result_put_body(&pk, &body, probes, count);
     keep_body(lease);
-    lease->job = NULL;
     lease->state = LEASE_NAMING;
     if (lease->responders.awaited > 0 && end->stop != STOP_CANCELLED)
         set_timer(lease, order_min(a->now.mono_us + AGENT_NAMES_US, lease->deadline_us));

@@ -65,7 +65,7 @@ struct daemon {
 
 static struct agent *agent_at(const struct daemon *d, int i) { return link_agent(d->links[i]); }
 
-/* ---- what the cores want ---------------------------------------------------------------- */
+/* ---- what the mux wants ---------------------------------------------------------------- */
 
 static void to_prober(void *context, const char *line, size_t size) {
     struct daemon *d = context;
@@ -171,13 +171,13 @@ static int64_t on_slice_free_us(void *context, unsigned slice) {
 static void on_full(void *context) {
     struct daemon *d = context;
     log_event(LOG_LEVEL_ERROR, "no-slice",
-        "why=\"%d workers trace in this network namespace already; start this one in another\"",
+        "why=\"%d workers run in this network namespace already; start this one in another\"",
         SEQUENCE_SLICES);
     d->status = EX_UNAVAILABLE;
     reactor_stop(d->reactor);
 }
 
-/* The first signal drains, the second ends at once. */
+/* The first signal begins a drain, the second ends the process at once. */
 static void on_signal(void *context, int signal) {
     struct daemon *d = context;
     if (signal == SIGHUP)
@@ -234,7 +234,7 @@ static int64_t drain_next(const struct daemon *d, int64_t mono_us) {
     return step ? mono_us : d->drain_until_us;
 }
 
-/* True when it is over: what was waited for is so, or the time is up. */
+/* Goes on to the next stage of the drain. True when the drain is over. */
 static bool drain(struct daemon *d, const struct instant *t) {
     bool late = t->mono_us >= d->drain_until_us;
     if (d->drain == DRAIN_RESULTS || (d->drain == DRAIN_PROBES && late))
@@ -311,7 +311,8 @@ static int connect_brokers(struct daemon *d) {
 static void disconnect_brokers(struct daemon *d) {
     for (int i = 0; i < d->link_count; i++)
         agent_quit(agent_at(d, i));
-    names_destroy(&d->names); /* before the resolver, or its last answers would make it ask again */
+    /* Before the resolver, whose last answers would make names ask again. */
+    names_destroy(&d->names);
     resolver_destroy(&d->resolver);
     locator_destroy(&d->locator);
     for (int i = 0; i < d->link_count; i++)

@@ -1,5 +1,5 @@
-/* daemon: the worker's shell. It owns reactor, sockets, prober and locator, and carries out what
- * the cores (agent, mux) want. */
+/* daemon: the worker's main loop. It owns what a worker has one of (reactor, mux, prober, locator,
+ * names, slices) and a link for each broker, handles signals, and drains. */
 #ifndef HOPMQ_WORKER_DAEMON_H
 #define HOPMQ_WORKER_DAEMON_H
 
@@ -13,11 +13,11 @@ struct daemon_config {
     int64_t drain_ms;
     const char *brokers[DAEMON_MAX_BROKERS];
     int broker_count;
-    const char *metrics; /* ADDRESS:PORT; NULL: no endpoint */
-    bool insecure;       /* the endpoint may be on other addresses than loopback */
+    const char *metrics; /* ADDRESS:PORT; NULL: no metrics are served */
+    bool insecure;       /* `metrics` may be an address that is not loopback's */
 };
 
-/* Runs until it is told to stop; returns the process's exit status. */
+/* Runs until a signal and the drain that follows end it. Returns the exit status. */
 int daemon_run(const struct daemon_config *config);
 
 #endif

@@ -38,39 +38,51 @@ struct command {
 
 static const struct argp_option options[] = {
     {"broker", OPT_BROKER, "ENDPOINT", 0,
-        "Workers endpoint of a broker [" DEFAULT_BROKER "]; repeat it for several brokers", 0},
+        "Connect to this workers endpoint of a broker; repeat the option for several brokers "
+        "[" DEFAULT_BROKER "]",
+        0},
     {"name", OPT_NAME, "NAME", 0,
-        "How the broker and results call this worker, 1..64 of A-Za-z0-9._:-, one name a worker "
-        "[HOST-PID]",
+        "Name of this worker at brokers and in results: 1..64 of A-Za-z0-9._:-. No two workers "
+        "may have the same [HOST-PID]",
         0},
     {"label", OPT_LABEL, "NAME=VALUE", 0,
-        "What traces may ask of their worker, such as site=ams; repeat it for more", 0},
+        "Label that traces can require of their worker, such as site=ams; repeat the option for "
+        "more labels",
+        0},
     {"pps", OPT_PPS, "N", 0,
-        "Probes a second at most, spread evenly, 1..1000000, or `max': no limit [1000]", 0},
-    {"capacity", OPT_CAPACITY, "N", 0, "Traces at a time, 1..100000 [500]", 0},
+        "Send at most N probes a second, spread evenly: 1..1000000, or `max' for no limit [1000]",
+        0},
+    {"capacity", OPT_CAPACITY, "N", 0,
+        "Run at most N traces at a time for each broker, 1..100000 [500]", 0},
     {"drain", OPT_DRAIN, "SECONDS", 0,
-        "On SIGTERM or Ctrl-C, give running traces so long to finish, 0..3600 [30]", 0},
+        "On SIGTERM or Ctrl-C, let running traces finish for up to SECONDS, 0..3600 [30]", 0},
     {"metrics", OPT_METRICS, "ADDR:PORT", 0,
-        "Serve metrics for Prometheus there, and /healthz and /readyz, such as 127.0.0.1:7705 "
-        "[off]",
+        "Serve metrics for Prometheus, /healthz and /readyz at this address, such as "
+        "127.0.0.1:7705 [off]",
         0},
     {"insecure", OPT_INSECURE, NULL, 0,
-        "Serve metrics on other addresses than loopback; whoever reaches them can read them", 0},
-    {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
+        "Allow an address for --metrics that is not a loopback address. Everybody who reaches it "
+        "can read the metrics",
+        0},
+    {"log", OPT_LOG, "LEVEL", 0,
+        "Log events of this level and above: error, warn, info or debug [info]", 0},
     {"check", OPT_CHECK, NULL, 0,
-        "Tell what of this host is right for a worker, and how to fix what is not; then exit", 0},
+        "Check whether a worker can run on this host, print how to fix what is not right, and "
+        "exit",
+        0},
     {0},
 };
 
 static const char doc[] =
-    "Run traces for a hopmq broker: dial it, take traces, send their probes through an mtr-packet "
-    "child, return hops and results."
-    "\vThe environment variable MTR_PACKET names the prober if it is not to be searched in PATH. "
-    "mtr-packet needs the right to open raw sockets: Debian's package gives it that.\n\n"
+    "Run traces for a hopmq broker: connect to it, accept traces, send their probes through an "
+    "mtr-packet child, and return hops and results."
+    "\vThe environment variable MTR_PACKET is the path of mtr-packet; without it, PATH is "
+    "searched. "
+    "mtr-packet needs the right to open raw sockets, which Debian's package gives it.\n\n"
     "Example: hopmq-worker --broker tcp://127.0.0.1:7703 --name ams1 --label site=ams --pps "
     "5000\n\n"
-    "Exit status: 0 after a drain, 64 wrong usage, 69 no prober, or, with --check, "
-    "something prevents traces, 71 the system refused something.";
+    "Exit status: 0 after a drain; 64 if the usage is wrong; 69 if there is no prober or, with "
+    "--check, if something prevents traces; 71 if the system refused something.";
 
 static error_t worker_parse(int key, char *arg, struct argp_state *state) {
     struct command *command = state->input;
@@ -78,8 +90,8 @@ static error_t worker_parse(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case OPT_BROKER:
         if (config->broker_count == DAEMON_MAX_BROKERS)
-            argp_failure(
-                state, EX_USAGE, 0, "--broker %s: at most %d brokers", arg, DAEMON_MAX_BROKERS);
+            argp_failure(state, EX_USAGE, 0, "--broker %s: a worker connects to at most %d brokers",
+                arg, DAEMON_MAX_BROKERS);
         else
             config->brokers[config->broker_count++] = option_endpoint(state, "--broker", arg);
         break;
@@ -116,7 +128,7 @@ static error_t worker_parse(int key, char *arg, struct argp_state *state) {
         command->check = true;
         break;
     case ARGP_KEY_ARG:
-        argp_failure(state, EX_USAGE, 0, "%s: takes options only", arg);
+        argp_failure(state, EX_USAGE, 0, "%s: takes options only; see --help", arg);
         break;
     default:
         return ARGP_ERR_UNKNOWN;

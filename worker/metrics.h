@@ -1,5 +1,5 @@
-/* metrics: what a worker counts, for Prometheus, and whether it serves; docs/metrics.md tells what
- * each metric is. Pure. */
+/* metrics: a worker's page of metrics for Prometheus, and whether the worker is ready to run
+ * traces. docs/metrics.md explains each metric. Pure. */
 #ifndef HOPMQ_WORKER_METRICS_H
 #define HOPMQ_WORKER_METRICS_H
 
@@ -16,7 +16,8 @@ struct metrics_session {
 void metrics_put_worker(
     struct mux *mux, const struct metrics_session *sessions, size_t count, struct exposition *e);
 
-/* Why it runs no traces, a line; NULL: it does, for one broker at least. */
+/* Returns one line that says why the worker runs no traces; NULL if it runs them for at least one
+ * broker. */
 const char *metrics_unready(
     const struct mux *mux, const struct metrics_session *sessions, size_t count);
 

@@ -101,8 +101,8 @@ FAULTS = {
         restarts=1, says="hangs", probes_lost=1,
     ),
     # The last ones, since the start of others would wait for them.
-    "mute at start": Fault("on start run=1: hang", restarts=1, says="did not say what it can"),
-    "unread at start": Fault("on start run=1: freeze", restarts=1, says="did not say what it can"),
+    "mute at start": Fault("on start run=1: hang", restarts=1, says="did not say what it supports"),
+    "unread at start": Fault("on start run=1: freeze", restarts=1, says="did not say what it supports"),
     "no rights": Fault("on loopback run=1: silent", restarts=1, says="prober-without-rights"),
 }
 

@@ -1,6 +1,7 @@
-/* slices for a worker that protects nothing, for tests only: it owns all slices of the sequence
- * numbers whoever else is there, and any ICMP id will do. Linked in place of worker/host/slices.c,
- * it shows what the protection is good for, and that the test of it can fail. */
+/* slices for a worker without protection, for tests only: it uses all slices of the sequence
+ * numbers and any ICMP id, whatever other workers use. It is linked in place of
+ * worker/host/slices.c, and shows that the protection is needed and that the test of it can fail.
+ */
 #include "common/mem.h"
 #include "worker/host/slices.h"
 

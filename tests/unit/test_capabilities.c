@@ -26,12 +26,14 @@ static void what_fits(void **state) {
     t.protocol = TRACE_SCTP;
     expect_fits(&t, 4, "0.95", "unavailable", "protocol: sctp: not supported by mtr-packet 0.95");
     t.protocol = TRACE_UDP;
-    expect_fits(&t, 6, "0.93", "unavailable", "protocol: udp: mtr-packet 0.93 cannot over IPv6");
+    expect_fits(
+        &t, 6, "0.93", "unavailable", "protocol: udp: mtr-packet 0.93 cannot send UDP over IPv6");
     t.port = 32999;
     expect_fits(&t, 4, "0.95", NULL, NULL);
     t.port = 33000;
     expect_fits(&t, 4, "0.95", "bad-request",
-        "port: 33000: udp ports must be below 33000, mtr-packet uses those above itself");
+        "port: 33000: must be below 33000 for udp, since mtr-packet numbers its probes from there "
+        "on");
     t.protocol = TRACE_TCP;
     expect_fits(&t, 4, "0.95", NULL, NULL);
     t.protocol = TRACE_UDP;
@@ -64,7 +66,8 @@ static void the_edges(void **state) {
     for (t.protocol = TRACE_ICMP; t.protocol <= TRACE_TCP; t.protocol++) {
         t.port = 65535;
         expect_fits(&t, 4, "0.95", t.protocol == TRACE_UDP ? "bad-request" : NULL,
-            "port: 65535: udp ports must be below 33000, mtr-packet uses those above itself");
+            "port: 65535: must be below 33000 for udp, since mtr-packet numbers its probes from "
+            "there on");
     }
     /* a constant flow is too much for these */
     trace_defaults(&t);

@@ -67,17 +67,19 @@ static void expect(const struct check_facts *facts, const char *name, enum check
 static void a_right_host(void **state) {
     (void)state;
     static const char *const lines[] = {
-        "ok    mtr-packet      /usr/bin/mtr-packet, version 0.95: takes 1024 probes at a time, a "
-        "worker sends 900; no constant flow over IPv6 before 0.96\n",
+        "ok    mtr-packet      /usr/bin/mtr-packet, version 0.95: holds 1024 probes at a time, of "
+        "which a worker uses 900; cannot keep a flow constant over IPv6 before 0.96\n",
         "ok    protocols       mtr-packet has icmp udp tcp sctp ip-4 ip-6\n",
-        "ok    raw sockets     a UDP probe to 127.0.0.1 was answered; by the capability of "
-        "mtr-packet's file\n",
-        "ok    open files      1024 for mtr-packet, as many as it can watch\n",
-        "ok    receive buffer  net.core.rmem_default 212992 holds 277 answers, 277 ms at --pps "
+        "ok    raw sockets     a UDP probe to 127.0.0.1 was answered; mtr-packet's file "
+        "has the capability\n",
+        "ok    open files      1024 for mtr-packet, which can use no more\n",
+        "ok    receive buffer  net.core.rmem_default 212992 bytes, which hold 277 answers, 277 ms "
+        "at --pps "
         "1000\n",
-        "ok    ports           net.ipv4.ip_local_port_range 10000 32767 ends below 33000, where "
-        "TCP probes come from\n",
-        "ok    ICMP id         4711 is no other worker's\n",
+        "ok    ports           net.ipv4.ip_local_port_range 10000 32767 ends below 33000, the "
+        "first "
+        "port of TCP probes\n",
+        "ok    ICMP id         4711 is used by no other worker\n",
         "ok    slices          8 of 8 are free; other workers here: 0\n",
         "ok    IPv4 route      from 192.0.2.7\n",
         "ok    IPv6 route      from 2001:db8::7\n",
@@ -102,18 +104,18 @@ static void versions(void **state) {
         enum check_verdict verdict;
         const char *text;
     } cases[] = {
-        {"0.88", CHECK_WARN, "0.88: has no constant flow; fix: install mtr 0.95"},
-        {"0.92", CHECK_WARN, "has no constant flow"},
+        {"0.88", CHECK_WARN, "0.88: cannot keep a flow constant; fix: install mtr 0.95"},
+        {"0.92", CHECK_WARN, "cannot keep a flow constant"},
         {"0.93", CHECK_WARN, "UDP over IPv6 does not work; fix: install mtr 0.95 or later"},
-        {"0.94", CHECK_OK, "no constant flow over IPv6 before 0.96"},
-        {"0.95-12-gabcdef", CHECK_OK, "takes 1024 probes"},
-        {"0.96", CHECK_OK, "takes 10240 probes at a time, a worker sends 2000"},
-        {"0.97", CHECK_OK, "newer than the newest that was measured, 0.96"},
-        {"1.0", CHECK_OK, "newer than the newest"},
-        {"", CHECK_OK, "version not told: unknown, treated as one before 0.93"},
-        {"unknown", CHECK_OK, "version unknown: unknown"},
-        {"0.", CHECK_OK, "unknown"},
-        {"0.87", CHECK_OK, "unknown"},
+        {"0.94", CHECK_OK, "cannot keep a flow constant over IPv6 before 0.96"},
+        {"0.95-12-gabcdef", CHECK_OK, "holds 1024 probes"},
+        {"0.96", CHECK_OK, "holds 10240 probes at a time, of which a worker uses 2000"},
+        {"0.97", CHECK_OK, "newer than 0.96, the newest version that was tested"},
+        {"1.0", CHECK_OK, "newer than 0.96"},
+        {"", CHECK_OK, "version not given: not a known version, treated as one before 0.93"},
+        {"unknown", CHECK_OK, "version unknown: not a known version"},
+        {"0.", CHECK_OK, "not a known version"},
+        {"0.87", CHECK_OK, "not a known version"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct check_facts facts = right();
@@ -148,6 +150,18 @@ static void probers_that_do_not_answer(void **state) {
         expect(&facts, "open files", CHECK_OK, NULL);
         expect(&facts, "ICMP id", CHECK_OK, NULL);
         expect(&facts, "ports", CHECK_OK, "ends below 33000");
+    }
+}
+
+/* Without an answer of mtr-packet nothing is said of its rights, whatever the facts. */
+static void rights_that_are_not_known(void **state) {
+    (void)state;
+    static const enum check_stage stages[] = {CHECK_NOT_ASKED, CHECK_NOT_FOUND, CHECK_HUNG};
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
+        struct check_facts facts = right();
+        facts.stage = stages[i];
+        facts.bounded = false;
+        expect(&facts, "raw sockets", CHECK_OK, NULL);
     }
 }
 
@@ -218,12 +232,12 @@ static void raw_sockets(void **state) {
     }
     struct check_facts facts = right();
     facts.root = true;
-    expect(&facts, "raw sockets", CHECK_OK, "we are root");
+    expect(&facts, "raw sockets", CHECK_OK, "this process is root");
     facts.root = false;
     facts.ambient = true;
     expect(&facts, "raw sockets", CHECK_OK, "CAP_NET_RAW is ambient");
     facts.loopback = (struct mtr_reply){.class = MTR_NO_ROUTE, .word = "no-route"};
-    expect(&facts, "raw sockets", CHECK_WARN, "ended with no-route, which does not tell; fix");
+    expect(&facts, "raw sockets", CHECK_WARN, "ended with no-route, which shows nothing; fix");
     facts.loopback = (struct mtr_reply){.class = MTR_SILENT, .word = "no-reply"};
     facts.loopback_up = false;
     expect(&facts, "raw sockets", CHECK_FAIL, "loopback is down; fix: ip link set lo up");
@@ -233,12 +247,17 @@ static void numbers(void **state) {
     (void)state;
     struct check_facts facts = right();
     facts.files = 1025;
-    expect(&facts, "open files", CHECK_WARN, "abort above 1024; fix: ulimit -n 1024");
+    expect(&facts, "open files", CHECK_WARN,
+        "aborts when TCP probes use more than 1024; fix: ulimit -n 1024");
     facts.files = 1023;
     expect(&facts, "open files", CHECK_WARN, "systemd: LimitNOFILE=1024");
+    facts.files = 26;
+    expect(&facts, "open files", CHECK_WARN, "26, of which a worker needs 26");
     facts.files = 25;
-    expect(&facts, "open files", CHECK_FAIL, "25, a worker takes 26");
+    expect(&facts, "open files", CHECK_FAIL, "25, of which a worker needs 26");
 
+    facts.receive_bytes = 0;
+    expect(&facts, "receive buffer", CHECK_WARN, "hold 0 answers");
     facts.receive_bytes = 212991;
     expect(&facts, "receive buffer", CHECK_WARN, "sysctl -w net.core.rmem_default=212992");
     facts.receive_bytes = 212992;
@@ -253,10 +272,11 @@ static void numbers(void **state) {
     facts.widened_bytes = 425984;
     expect(&facts, "receive buffer", CHECK_WARN, "sysctl -w net.core.rmem_max=4194304");
     facts.widened_bytes = 8388608;
-    expect(&facts, "receive buffer", CHECK_OK, "widened by the worker to 8388608 holds 10922");
+    expect(&facts, "receive buffer", CHECK_OK,
+        "enlarged by the worker to 8388608 bytes, which hold 10922");
     facts.widened_bytes = 0;
     facts.receive_bytes = -1;
-    expect(&facts, "receive buffer", CHECK_OK, "cannot be told here");
+    expect(&facts, "receive buffer", CHECK_OK, "cannot be read here");
 
     static const char fix[] = "fix: sysctl -w net.ipv4.ip_local_port_range='10000 32767'";
     facts.port_max = 32999;
@@ -268,6 +288,8 @@ static void numbers(void **state) {
     expect(&facts, "ports", CHECK_OK, "ends below 33434");
     facts.port_max = 33434;
     expect(&facts, "ports", CHECK_WARN, fix);
+    facts.port_min = facts.port_max = 0;
+    expect(&facts, "ports", CHECK_OK, "0 0 ends below 33434");
     facts.port_min = facts.port_max = -1;
     expect(&facts, "ports", CHECK_OK, "cannot be read here; it should end below 33434");
 }
@@ -280,13 +302,16 @@ static void other_workers(void **state) {
     expect(&facts, "slices", CHECK_OK, "5 of 8 are free; other workers here: 3");
     facts.slices = 8;
     facts.workers = 7;
-    expect(&facts, "slices", CHECK_OK, "other workers here: 7, one gives half");
+    expect(&facts, "slices", CHECK_OK, "other workers here: 7, one of which gives away half");
     facts.workers = 8;
-    expect(&facts, "slices", CHECK_FAIL, "8 workers trace in this network namespace already");
+    expect(&facts, "slices", CHECK_FAIL, "8 workers run in this network namespace already");
     facts.id_taken = true;
-    expect(&facts, "ICMP id", CHECK_WARN, "4711 is another worker's");
+    expect(&facts, "ICMP id", CHECK_WARN, "4711 is used by another worker");
+    facts.id = 0; /* an id like any other */
+    expect(&facts, "ICMP id", CHECK_WARN, "0 is used by another worker");
+    expect(&facts, "open files", CHECK_OK, "1024 for mtr-packet");
     facts.slices_known = false;
-    expect(&facts, "slices", CHECK_OK, "cannot be told here");
+    expect(&facts, "slices", CHECK_OK, "not known");
     expect(&facts, "ICMP id", CHECK_OK, NULL);
 }
 
@@ -332,6 +357,7 @@ int main(void) {
         cmocka_unit_test(a_right_host),
         cmocka_unit_test(versions),
         cmocka_unit_test(probers_that_do_not_answer),
+        cmocka_unit_test(rights_that_are_not_known),
         cmocka_unit_test(protocols),
         cmocka_unit_test(raw_sockets),
         cmocka_unit_test(numbers),

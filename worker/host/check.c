@@ -10,16 +10,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The kernel's default of net.core.rmem_default; what a small packet takes of it, as measured:
- * 277 answers wait in 212,992 bytes; and what is enough at any rate that mtr-packet manages. */
+/* The kernel's default of net.core.rmem_default. */
 #define RECEIVE_DEFAULT_BYTES 212992
+/* What an answer takes of a receive buffer: 277 of them fit into the default (measured). */
 #define RECEIVE_ANSWER_BYTES 768
+/* Enough for any rate of which mtr-packet is capable. */
 #define RECEIVE_AMPLE_BYTES 4194304
 
-/* With fewer a worker cannot start its mtr-packet (measured, with one broker). */
+/* The fewest open files with which a worker can start its mtr-packet (measured, with one broker).
+ */
 #define FILES_LEAST 26
 
-/* From this rate on the default holds the answers of less than 28 ms. */
+/* Above this rate RECEIVE_DEFAULT_BYTES holds the answers of less than 28 ms. */
 #define HIGH_PPS 10000
 
 static const char *const verdicts[] = {"ok", "WARN", "FAIL"};
@@ -43,33 +45,35 @@ static void judge_version(struct check_report *report, const struct check_facts 
     const char *version = facts->said.version, *path = facts->path;
     int minor = mtr_minor(version);
     if (minor < 88)
-        check_add(report, CHECK_OK, program, "%s, version %s: unknown, treated as one before 0.93",
-            path, version[0] != '\0' ? version : "not told");
+        check_add(report, CHECK_OK, program,
+            "%s, version %s: not a known version, treated as one before 0.93", path,
+            version[0] != '\0' ? version : "not given");
     else if (minor < 93)
-        check_add(report, CHECK_WARN, program, "%s, version %s: has no constant flow; fix: %s",
-            path, version, newer);
+        check_add(report, CHECK_WARN, program,
+            "%s, version %s: cannot keep a flow constant; fix: %s", path, version, newer);
     else if (minor == 93)
         check_add(report, CHECK_WARN, program,
             "%s, version %s: UDP over IPv6 does not work; fix: %s", path, version, newer);
     else if (minor < 96)
         check_add(report, CHECK_OK, program,
-            "%s, version %s: takes 1024 probes at a time, a worker sends %d; no constant flow over "
-            "IPv6 before 0.96",
+            "%s, version %s: holds 1024 probes at a time, of which a worker uses %d; cannot keep a "
+            "flow constant over IPv6 before 0.96",
             path, version, SLOTS_BEFORE_0_96);
     else
         check_add(report, CHECK_OK, program,
-            "%s, version %s: takes 10240 probes at a time, a worker sends %d%s", path, version,
-            SLOTS_MAX, minor == 96 ? "" : "; newer than the newest that was measured, 0.96");
+            "%s, version %s: holds 10240 probes at a time, of which a worker uses %d%s", path,
+            version, SLOTS_MAX,
+            minor == 96 ? "" : "; newer than 0.96, the newest version that was tested");
 }
 
 /* Why mtr-packet has no raw sockets. */
 enum cause {
     CAUSE_UNKNOWN,
-    CAUSE_LOOPBACK, /* it may have them: its probe could not be answered */
-    CAUSE_BOUNDED,
-    CAUSE_NO_NEW_PRIVS,
-    CAUSE_FILE,
-    CAUSE_MOUNT,
+    CAUSE_LOOPBACK,     /* it may have them, but loopback is down and could not answer its probe */
+    CAUSE_BOUNDED,      /* the bounding set lacks CAP_NET_RAW */
+    CAUSE_NO_NEW_PRIVS, /* no_new_privs defeats the capability of its file */
+    CAUSE_FILE,         /* its file has no capability */
+    CAUSE_MOUNT,        /* its file is on a nosuid mount */
 };
 
 static enum cause cause_of(const struct check_facts *facts) {
@@ -90,7 +94,8 @@ static void blame(struct check_report *report, const struct check_facts *facts) 
     switch (cause_of(facts)) {
     case CAUSE_LOOPBACK:
         check_add(report, CHECK_FAIL, rights,
-            "a UDP probe to 127.0.0.1 was not answered, as loopback is down; fix: ip link set lo "
+            "a UDP probe to 127.0.0.1 was not answered because loopback is down; fix: ip link set "
+            "lo "
             "up");
         break;
     case CAUSE_BOUNDED:
@@ -118,9 +123,8 @@ static void blame(struct check_report *report, const struct check_facts *facts) 
     case CAUSE_UNKNOWN:
         if (facts->stage == CHECK_ANSWERED)
             check_add(report, CHECK_FAIL, rights,
-                "none, though nothing here takes the right away: look for seccomp, a security "
-                "module, a user namespace; fix: start it as root where this network namespace was "
-                "made");
+                "none, and --check found no cause: it may be seccomp, a security module or a user "
+                "namespace; fix: start the worker as root where this network namespace was made");
         break;
     }
 }
@@ -133,13 +137,13 @@ static void judge_rights(struct check_report *report, const struct check_facts *
         blame(report, facts);
     else if (facts->loopback.class == MTR_REPLY)
         check_add(report, CHECK_OK, rights, "a UDP probe to 127.0.0.1 was answered; %s",
-            facts->root         ? "we are root"
+            facts->root         ? "this process is root"
             : facts->ambient    ? "CAP_NET_RAW is ambient"
-            : facts->file_right ? "by the capability of mtr-packet's file"
-                                : "by other means");
+            : facts->file_right ? "mtr-packet's file has the capability"
+                                : "how mtr-packet got the right is not known");
     else
         check_add(report, CHECK_WARN, rights,
-            "a UDP probe to 127.0.0.1 ended with %s, which does not tell; fix: ip link set lo up",
+            "a UDP probe to 127.0.0.1 ended with %s, which shows nothing; fix: ip link set lo up",
             facts->loopback.word);
 }
 
@@ -206,16 +210,18 @@ static void judge_files(struct check_report *report, const struct check_facts *f
         return;
     if (facts->files > MTR_SPAWN_NOFILE)
         check_add(report, CHECK_WARN, "open files",
-            "%" PRId64 " for mtr-packet, which TCP probes make abort above %d; fix: ulimit -n %d, "
-            "systemd: LimitNOFILE=%d",
+            "%" PRId64
+            " for mtr-packet, which aborts when TCP probes use more than %d; fix: ulimit "
+            "-n %d, systemd: LimitNOFILE=%d",
             facts->files, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
     else if (facts->files < MTR_SPAWN_NOFILE)
         check_add(report, facts->files < FILES_LEAST ? CHECK_FAIL : CHECK_WARN, "open files",
-            "%" PRId64 ", a worker takes %d and each TCP probe one; fix: ulimit -n %d, "
+            "%" PRId64
+            ", of which a worker needs %d, and each TCP probe one more; fix: ulimit -n %d, "
             "systemd: LimitNOFILE=%d, Docker: --ulimit nofile=%d",
             facts->files, FILES_LEAST, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE, MTR_SPAWN_NOFILE);
     else
-        check_add(report, CHECK_OK, "open files", "%d for mtr-packet, as many as it can watch",
+        check_add(report, CHECK_OK, "open files", "%d for mtr-packet, which can use no more",
             MTR_SPAWN_NOFILE);
 }
 
@@ -225,28 +231,28 @@ static void judge_receive(struct check_report *report, const struct check_facts 
     int64_t bytes = widened ? facts->widened_bytes : facts->receive_bytes;
     int64_t answers = bytes / RECEIVE_ANSWER_BYTES;
     bool fast = facts->pps == 0 || facts->pps > HIGH_PPS;
-    const char *what = widened ? "widened by the worker to" : "net.core.rmem_default";
+    const char *what = widened ? "enlarged by the worker to" : "net.core.rmem_default";
     char rate[64] = " at --pps max";
     if (facts->pps != 0)
         (void)snprintf(rate, sizeof rate, ", %" PRId64 " ms at --pps %" PRId64,
             answers * 1000 / facts->pps, facts->pps);
     if (bytes < 0)
-        check_add(report, CHECK_OK, name, "net.core.rmem_default cannot be told here");
+        check_add(report, CHECK_OK, name, "net.core.rmem_default cannot be read here");
     else if (bytes < RECEIVE_DEFAULT_BYTES || (fast && bytes < RECEIVE_AMPLE_BYTES))
         check_add(report, CHECK_WARN, name,
-            "%s %" PRId64 " holds %" PRId64
-            " answers%s; fix, on the host, before the worker starts: sysctl -w %s=%d",
+            "%s %" PRId64 " bytes, which hold %" PRId64
+            " answers%s; fix: on the host, before the worker starts, sysctl -w %s=%d",
             what, bytes, answers, rate, widened ? "net.core.rmem_max" : "net.core.rmem_default",
             fast ? RECEIVE_AMPLE_BYTES : RECEIVE_DEFAULT_BYTES);
     else
-        check_add(report, CHECK_OK, name, "%s %" PRId64 " holds %" PRId64 " answers%s", what, bytes,
-            answers, rate);
+        check_add(report, CHECK_OK, name, "%s %" PRId64 " bytes, which hold %" PRId64 " answers%s",
+            what, bytes, answers, rate);
 }
 
-/* A TCP probe is sent from the port that is its sequence number. If another socket has that one,
- * mtr-packet tries the next, and everything else waits. And an ICMP error about another program's
- * TCP connection is taken for the answer to the probe, of any protocol, whose number is that port.
- */
+/* mtr-packet sends a TCP probe from the port that is its sequence number. If another socket has
+ * that port, it tries the next ones, and all other probes wait meanwhile. Worse, it takes an ICMP
+ * error about another program's TCP connection for the answer to the probe, of any protocol, whose
+ * number is the connection's port. */
 static void judge_ports(struct check_report *report, const struct check_facts *facts) {
     int first = mtr_minor(facts->said.version) >= 96 ? 33434 : 33000;
     if (facts->port_max < 0)
@@ -254,15 +260,14 @@ static void judge_ports(struct check_report *report, const struct check_facts *f
             "net.ipv4.ip_local_port_range cannot be read here; it should end below %d", first);
     else if (facts->port_max >= first)
         check_add(report, CHECK_WARN, "ports",
-            "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives others ports that "
-            "number our probes, %d to 65535: ICMP errors about their connections can pose as "
-            "hops; fix: sysctl -w "
-            "net.ipv4.ip_local_port_range='10000 32767'",
+            "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " gives other programs ports from "
+            "%d to 65535, which number the probes: an ICMP error about such a connection can be "
+            "taken for a hop; fix: sysctl -w net.ipv4.ip_local_port_range='10000 32767'",
             facts->port_min, facts->port_max, first);
     else
         check_add(report, CHECK_OK, "ports",
-            "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " ends below %d, where TCP probes "
-            "come from",
+            "net.ipv4.ip_local_port_range %" PRId64 " %" PRId64 " ends below %d, the first port of "
+            "TCP probes",
             facts->port_min, facts->port_max, first);
 }
 
@@ -273,29 +278,29 @@ static void judge_id(struct check_report *report, const struct check_facts *fact
         return;
     if (facts->id_taken)
         check_add(report, CHECK_WARN, "ICMP id",
-            "%d is another worker's, so that a worker would start mtr-packet again; fix: check "
-            "again, each start has another",
+            "%d is used by another worker: a worker would start another mtr-packet; fix: none is "
+            "needed, since each mtr-packet has another id",
             facts->id);
     else
-        check_add(report, CHECK_OK, "ICMP id", "%d is no other worker's", facts->id);
+        check_add(report, CHECK_OK, "ICMP id", "%d is used by no other worker", facts->id);
 }
 
 static void judge_slices(struct check_report *report, const struct check_facts *facts) {
     unsigned vacant = SEQUENCE_SLICES - facts->slices;
     if (!facts->slices_known)
-        check_add(
-            report, CHECK_OK, "slices", "cannot be told here: /proc/self/net/unix is not there");
+        check_add(report, CHECK_OK, "slices", "not known: /proc/self/net/unix cannot be read");
     else if (vacant > 0)
         check_add(report, CHECK_OK, "slices", "%u of %d are free; other workers here: %u", vacant,
             SEQUENCE_SLICES, facts->workers);
     else if (facts->workers < SEQUENCE_SLICES)
         check_add(report, CHECK_OK, "slices",
-            "none is free; other workers here: %u, one gives half of its own away when asked",
+            "none is free; other workers here: %u, one of which gives away half of its slices when "
+            "asked",
             facts->workers);
     else
         check_add(report, CHECK_FAIL, "slices",
-            "%d workers trace in this network namespace already; fix: ip netns add NAME, give it "
-            "a route, ip netns exec NAME hopmq-worker",
+            "%d workers run in this network namespace already; fix: ip netns add NAME, give it a "
+            "route, ip netns exec NAME hopmq-worker",
             SEQUENCE_SLICES);
 }
 

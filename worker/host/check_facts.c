@@ -41,7 +41,7 @@ struct reading {
 
 /* ---- mtr-packet ------------------------------------------------------------------------- */
 
-/* Takes lines until the last answer, the end of the output, or the end of our patience. */
+/* Reads lines until the last answer, the end of the output, or PROBER_START_US. */
 static enum check_stage listen_to(struct check_facts *facts, int out) {
     struct mtr_framer framer = {0};
     int64_t give_up_us = reactor_now().mono_us + PROBER_START_US, left_us;
@@ -70,7 +70,7 @@ static enum check_stage listen_to(struct check_facts *facts, int out) {
     return CHECK_HUNG;
 }
 
-/* The limit that the child got, or, if we may not see that, the one that it inherited. */
+/* The limit of the child or, if this process may not read it, the one that the child inherited. */
 static int64_t files_of(pid_t pid) {
     struct rlimit files;
     if (prlimit(pid, RLIMIT_NOFILE, NULL, &files) != 0)
@@ -83,7 +83,7 @@ static void ask_mtr_packet(struct reading *c) {
     size_t size = mtr_features_ask(questions);
     c->facts.files = files_of(c->child.pid);
     c->facts.id = c->child.pid % SLICES_ICMP_IDS;
-    /* They fit into the pipe: this does not block. */
+    /* The questions fit into the pipe, so that this does not block. */
     c->facts.stage = write(c->child.in, questions, size) == (ssize_t)size
                          ? listen_to(&c->facts, c->child.out)
                          : CHECK_ENDED;
@@ -110,7 +110,7 @@ static void start_mtr_packet(struct reading *c) {
     (void)snprintf(c->why, sizeof c->why, "%s", strerror(failed));
 }
 
-/* Whether exec gives CAP_NET_RAW to whoever runs the file: capabilities(7), `File capabilities`. */
+/* Whether exec of the file gives CAP_NET_RAW: see `File capabilities` in capabilities(7). */
 static void look_at_file(struct check_facts *facts) {
     struct vfs_ns_cap_data caps = {0};
     struct stat file;
@@ -133,8 +133,9 @@ static void look_at_rights(struct check_facts *facts) {
 
 /* ---- the kernel ------------------------------------------------------------------------- */
 
-/* As a raw socket of mtr-packet, a new UDP socket has net.core.rmem_default; the file of that name
- * is not there in every namespace, and hidden by systemd's ProcSubset=pid. */
+/* A new UDP socket has the same receive buffer as a raw socket of mtr-packet,
+ * net.core.rmem_default. The file of that name is missing in some namespaces, and with
+ * ProcSubset=pid of systemd. */
 static int64_t receive_bytes(void) {
     int bytes = -1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t size = sizeof bytes;
@@ -168,7 +169,7 @@ static void look_for_route(struct check_route *route, const char *somewhere) {
         (void)snprintf(route->why, sizeof route->why, "%s", strerror(failed));
 }
 
-/* Link-local addresses do not count: their networks cannot be traced. */
+/* A link-local address does not count, since its network cannot be traced. */
 static bool is_network(const struct sockaddr *at) {
     const struct sockaddr_in6 *v6 = (const void *)at;
     return at != NULL && (at->sa_family == AF_INET ||
@@ -192,8 +193,8 @@ static void look_at_interfaces(struct check_facts *facts) {
 
 /* ---- all of it -------------------------------------------------------------------------- */
 
-/* What can be told without an mtr-packet, but for receive buffers, which depend on what the worker
- * may make of its. */
+/* Reads what can be known without an mtr-packet, except for receive buffers: how large they are
+ * depends on whether the worker may enlarge them. */
 static void look_around(struct check_facts *facts, pid_t pid) {
     struct slices_survey survey = {0};
     look_at_ports(facts);
@@ -211,7 +212,7 @@ int check_facts_run(int64_t pps) {
     struct check_facts *facts = &c.facts;
     struct check_report report;
     char line[CHECK_LINE_BYTES] = "";
-    /* An mtr-packet that has ended is a finding. */
+    /* An mtr-packet that has ended is a finding, and must not end this process. */
     (void)signal(SIGPIPE, SIG_IGN);
     facts->trouble = c.why;
     look_at_rights(facts);

@@ -14,12 +14,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Any port will do to ask for a route. */
+/* The port to ask for a route with; any would do. */
 #define ROUTE_PORT 9
 
 struct locator {
     struct resolver *resolver;
-    int asks[2]; /* sockets that ask for routes, of IPv4 and IPv6; -1: none yet */
+    int asks[2]; /* sockets to ask for routes of IPv4 and IPv6; -1: not opened yet */
     void (*found)(void *owner, int64_t lease, const struct agent_location *location);
 };
 
@@ -70,8 +70,9 @@ static void fail(struct agent_location *at, enum result_stop stop, const char *c
     (void)snprintf(at->error_message, sizeof at->error_message, format, what, why);
 }
 
-/* A socket that has no peer and no address. One that is to be bound is new, others are asked again
- * and again: that costs half. */
+/* Returns a socket that has no peer and no address. One that is to be bound is new, and the caller
+ * closes it. Otherwise it is the one that was used before, which costs half as much as a new one.
+ */
 static int route_socket(struct locator *l, int family, bool bound) {
     const struct sockaddr none = {.sa_family = AF_UNSPEC};
     int *kept = &l->asks[family == AF_INET6];
@@ -113,7 +114,7 @@ static void find_route(struct agent_location *at, const struct query *q) {
     char text[ADDR_TEXT];
     int fd = route_socket(q->locator, at->dst.af == 4 ? AF_INET : AF_INET6, bound);
     if (fd < 0 && errno != EAFNOSUPPORT) {
-        /* Such as too many open files, which tells nothing of routes. */
+        /* For instance too many open files, which says nothing about routes. */
         fail(at, STOP_PROBER_ERROR, "internal", "this worker cannot look for a route to %s: %s",
             addr_print(&at->dst, text), strerror(errno));
         return;
@@ -170,7 +171,7 @@ size_t locate_sources(struct addr sources[SESSION_MAX_SOURCES]) {
 
 /* ---- the name --------------------------------------------------------------------------- */
 
-/* The first address of a family; false if there is none. */
+/* Takes the first address of a family; false if there is none. */
 static bool first_of(struct addr *addr, const struct ares_addrinfo *info, int family) {
     union endpoint e;
     memset(&e, 0, sizeof e);
@@ -200,7 +201,7 @@ static void on_addresses(void *context, int status, struct ares_addrinfo *info) 
     struct agent_location at = {0}, other = {0};
     if (q->af != 6)
         try_family(&at, q, info, AF_INET);
-    /* Where the trace leaves the family open, IPv6 if IPv4 cannot be had. */
+    /* If the trace leaves the family open, IPv6 serves where IPv4 cannot. */
     if (q->af != 4 && (at.dst.af == 0 || at.error_code[0] != '\0'))
         try_family(&other, q, info, AF_INET6);
     if (at.dst.af == 0 || (other.dst.af != 0 && other.error_code[0] == '\0'))
@@ -227,7 +228,7 @@ void locator_find(struct locator *l, void *owner, int64_t lease, const struct tr
     q->af = trace->af;
     memcpy(q->target, trace->target, sizeof q->target);
     memcpy(q->source, trace->source, sizeof q->source);
-    /* RFC 6761, section 6.3: known without asking, whatever /etc/hosts says. */
+    /* RFC 6761, section 6.3: the address of localhost is known, whatever /etc/hosts says. */
     bool local = strcasecmp(trace->target, "localhost") == 0;
     if (addr_parse(&at.dst, local ? (trace->af == 6 ? "::1" : "127.0.0.1") : trace->target)) {
         find_route(&at, q);

@@ -1,5 +1,5 @@
-/* locate: where a trace goes, and from where. Names by the resolver; the source by asking the
- * kernel for its route (a connected UDP socket sends nothing). */
+/* locate: finds the destination and the source address of a trace. The resolver looks up names. The
+ * kernel tells the source: a UDP socket is connected, which sends nothing, and has its address. */
 #ifndef HOPMQ_LOCATE_H
 #define HOPMQ_LOCATE_H
 
@@ -10,22 +10,23 @@
 
 struct locator;
 
-/* `found` is called once for each locator_find(), with its owner and lease, from inside
- * locator_find() if no name needs to be looked up. */
+/* Each locator_find() calls `found` once with its owner and lease, before it returns if no name
+ * needs to be looked up. */
 struct locator *locator_new(struct resolver *resolver,
     void (*found)(void *owner, int64_t lease, const struct agent_location *location));
 
-/* After the resolver, which answers what is still asked. */
+/* To be called after resolver_destroy(), which still answers open questions. */
 void locator_destroy(struct locator **locator);
 
-/* Finds an address of the trace's target and family, and the source for the route. */
+/* Finds an address of the trace's target in the family it asks for, and the source address. */
 void locator_find(struct locator *locator, void *owner, int64_t lease, const struct trace *trace);
 
 /* Finds the source address of the kernel's route to dst. Returns 0 or an errno. */
 int locate_source(const struct addr *dst, struct addr *src);
 
-/* The addresses of this host's interfaces that are up, loopback's too, but not IPv6 link-local
- * ones, which mean nothing without their interface. 0 if they cannot be had, or are too many. */
+/* Lists the addresses of interfaces that are up, also of loopback, but no link-local IPv6 address,
+ * which has no meaning without its interface. Returns how many there are; 0 if they cannot be read
+ * or are more than SESSION_MAX_SOURCES. */
 size_t locate_sources(struct addr sources[SESSION_MAX_SOURCES]);
 
 #endif

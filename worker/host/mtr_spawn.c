@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* False with errno. */
+/* Returns false with an errno if it is not. */
 static bool is_program(const char *path) {
     struct stat file;
     if (stat(path, &file) == 0 && S_ISDIR(file.st_mode)) {

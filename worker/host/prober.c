@@ -17,14 +17,15 @@
 
 #define READ_BYTES 65536
 
-/* Commands wait here while the pipe is full; slots bound how much that can be. */
+/* Commands wait in a queue of this size while the pipe is full. It is large enough, since slots
+ * bound how many commands can be out. */
 #define OUT_BYTES (SLOTS_MAX * MTR_LINE_BYTES + MUX_MAX_SKIPS * 32)
 
 enum prober_state {
-    PROBER_OFF,      /* waits for its time to start */
-    PROBER_STARTING, /* answers what it can */
-    PROBER_UP,
-    PROBER_CLOSING, /* its input is closed, it ends by itself */
+    PROBER_OFF,      /* there is no child; the next one starts at due_us */
+    PROBER_STARTING, /* the child is asked what it supports */
+    PROBER_UP,       /* the child has answered */
+    PROBER_CLOSING,  /* the input of the child is closed, and it ends by itself */
 };
 
 struct prober {
@@ -34,10 +35,11 @@ struct prober {
     enum prober_state state;
     struct mtr_child child;
     bool waits_to_write;
-    int64_t due_us, up_us, backoff_us, restarts;
+    int64_t due_us; /* the start of the next child, or the end of our patience with this one */
+    int64_t up_us, backoff_us, restarts;
     int failures;    /* in a row */
     int bad_lines;   /* of this child */
-    const char *why; /* it is replaced */
+    const char *why; /* why the child is to be replaced */
     struct mtr_framer framer;
     struct mtr_features said;
     size_t queued;
@@ -93,7 +95,7 @@ static void ask_features(struct prober *p) {
     prober_flush(p);
 }
 
-/* There is no child: starts the next one after a pause, and says so if it is no accident. */
+/* There is no child. Plans the start of the next one, and reports trouble if it is no accident. */
 static void failed(struct prober *p, const char *why) {
     char text[PROBER_WHY_BYTES];
     p->state = PROBER_OFF;
@@ -135,8 +137,8 @@ static void close_input(struct prober *p) {
     p->queued = 0;
 }
 
-/* Kills and reaps the child: what has reached us of its replies was read, the rest is lost. Returns
- * its status, which is its own if it had ended. */
+/* Kills and reaps the child. Its answers that were not read yet are lost. Returns its status, which
+ * is its own if it had ended before. */
 static int reap(struct prober *p) {
     int status = 0;
     if (p->child.out < 0)
@@ -148,7 +150,8 @@ static int reap(struct prober *p) {
     return status;
 }
 
-/* `why`: NULL if the child has closed one of the pipes; its status tells more. */
+/* The child has ended, or is to end. `why` is NULL if it has closed a pipe: its status then says
+ * more. */
 static void ended(struct prober *p, const char *why) {
     char text[PROBER_WHY_BYTES];
     enum prober_state was = p->state;
@@ -160,7 +163,7 @@ static void ended(struct prober *p, const char *why) {
     if (why == NULL) {
         if (WIFEXITED(status))
             (void)snprintf(text, sizeof text, "ended with status %d", WEXITSTATUS(status));
-        else if (WTERMSIG(status) == SIGKILL) /* which may be ours */
+        else if (WTERMSIG(status) == SIGKILL) /* which may have been sent by reap() */
             (void)snprintf(text, sizeof text, "closed its output, or was killed");
         else
             (void)snprintf(text, sizeof text, "ended by signal %d", WTERMSIG(status));
@@ -196,7 +199,7 @@ bool prober_closing(const struct prober *p) { return p->state == PROBER_CLOSING;
 void prober_replace(struct prober *p, const char *why) {
     if (p->state == PROBER_OFF)
         return;
-    /* Not here and now: the caller stands in the middle of the mux. */
+    /* Not at once, since the caller may be the mux in the middle of its work. */
     p->why = why;
     p->due_us = 0;
 }
@@ -237,12 +240,12 @@ static void rights_answer(struct prober *p, const struct mtr_reply *reply) {
         log_event(LOG_LEVEL_ERROR, "prober-without-rights",
             "path=%s fix=\"setcap cap_net_raw+ep %s, or run the worker with CAP_NET_RAW\"", p->path,
             p->path);
-        p->failures = PROBER_PATIENCE; /* the next one will have none either */
+        p->failures = PROBER_PATIENCE; /* the next child will have no rights either */
         prober_replace(p, "has no raw sockets");
         return;
     }
     if (p->said.version[0] == '\0') {
-        prober_replace(p, "did not say what it can");
+        prober_replace(p, "did not say what it supports");
         return;
     }
     p->state = PROBER_UP;
@@ -272,7 +275,8 @@ static void take_line(struct prober *p, const char *line, size_t size, int64_t n
         bad_line(p);
 }
 
-/* Reads all that is there before anything is written: the child's pipe must never fill. */
+/* Reads all that is there. The caller does this before anything is written, so that the child's
+ * pipe never fills. */
 void prober_read(struct prober *p) {
     char data[READ_BYTES];
     uint64_t overlong = p->framer.overlong;
@@ -336,7 +340,7 @@ void prober_flush(struct prober *p) {
 
 void prober_send(struct prober *p, const char *line, size_t size) {
     if (size > sizeof p->queue - p->queued) {
-        prober_replace(p, "answers what it has not read");
+        prober_replace(p, "answers commands that it has not read");
         return;
     }
     memcpy(p->queue + p->queued, line, size);
@@ -353,7 +357,7 @@ void prober_tick(struct prober *p, int64_t now_us) {
     } else if (p->due_us == 0) {
         ended(p, p->why);
     } else {
-        ended(p, p->state == PROBER_STARTING ? "did not say what it can" : "did not end");
+        ended(p, p->state == PROBER_STARTING ? "did not say what it supports" : "did not end");
     }
 }
 

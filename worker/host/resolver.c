@@ -15,7 +15,7 @@ struct resolver {
     unsigned pending;
 };
 
-/* What is asked; one of the two functions is set. */
+/* One question; either `addresses` or `name` is set. */
 struct question {
     struct resolver *resolver;
     void *context;

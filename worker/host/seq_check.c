@@ -11,12 +11,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The listener's port stays below mtr-packet's numbers; the kernel's own choice would not. */
+/* The range of the port to listen on. It is below mtr-packet's sequence numbers; a port that the
+ * kernel chose might not be. */
 #define PORT_MIN 10000
 #define PORT_MAX 32767
 #define PORT_TRIES 32
 
-/* One connection of ours; strangers may fill the rest. */
+/* One connection is mtr-packet's; strangers may make the others. */
 #define BACKLOG 16
 
 struct seq_check {
@@ -24,7 +25,7 @@ struct seq_check {
     struct seq_check_sink sink;
     int fd; /* listens; -1 */
     uint16_t port;
-    in_addr_t from; /* of the sequence check that is out; 0: none */
+    in_addr_t from; /* the source address of the check that is out; 0: none is */
     bool complained;
 };
 
@@ -41,8 +42,8 @@ static struct addr address_of(in_addr_t address) {
 
 /* ---- connections ------------------------------------------------------------------------ */
 
-/* Nothing is read: that it came, and from where, is all. It is reset, so that no TIME_WAIT stays
- * to be in a later probe's way. */
+/* Nothing is read, since the address of the peer says all. The connection is reset: one in
+ * TIME_WAIT could be in the way of a later probe from the same port. */
 static void on_connection(void *context, int fd, short events) {
     (void)events;
     struct seq_check *s = context;
@@ -95,7 +96,7 @@ static bool listen_on_loopback(struct seq_check *s) {
 bool seq_check_begin(struct seq_check *s, struct addr *from, struct addr *to, uint16_t *to_port) {
     if (!listen_on_loopback(s))
         return false;
-    /* Not the network's own address, 127.0.0.1, nor the broadcast one. */
+    /* Any address but 127.0.0.1, 127.0.0.0 and the broadcast address. */
     s->from = htonl(INADDR_LOOPBACK + 1 + arc4random_uniform(IN_CLASSA_HOST - 2));
     *from = address_of(s->from);
     *to = address_of(htonl(INADDR_LOOPBACK));

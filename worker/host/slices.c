@@ -15,15 +15,15 @@
 struct slices {
     struct reactor *reactor;
     struct slices_sink sink;
-    int sockets[SEQUENCE_SLICES];       /* listening sockets; -1: not ours */
-    int64_t rested_us[SEQUENCE_SLICES]; /* when each may be used, by whomever */
-    unsigned leaving;                   /* slices that we give away once their numbers are free */
-    unsigned resting;                   /* others that are not used yet */
-    int id;                             /* the socket that holds our ICMP id; -1 */
+    int sockets[SEQUENCE_SLICES];       /* listening; -1: the slice is not ours */
+    int64_t rested_us[SEQUENCE_SLICES]; /* when a worker may use the slice, this one or another */
+    unsigned leaving;                   /* slices to be given away once their numbers are free */
+    unsigned resting;                   /* slices that are not used before rested_us */
+    int id;                             /* the socket of our ICMP id; -1: none */
     int64_t due_us;
-    int64_t again_us;           /* once we have a slice: when to look for more */
-    int64_t ask_us, give_up_us; /* before */
-    unsigned asked;             /* whom we asked last */
+    int64_t again_us;           /* when a worker with a slice looks for more */
+    int64_t ask_us, give_up_us; /* of a worker without a slice */
+    unsigned asked;             /* the slice whose holder was asked last */
 };
 
 static socklen_t name(struct sockaddr_un *at, const char *kind, unsigned number) {
@@ -37,7 +37,7 @@ static int stream_socket(void) {
     return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* A socket bound to the name, or -1 if somebody else has it. */
+/* Returns a socket that is bound to the name, or -1 if another process has the name. */
 static int claim(const char *kind, unsigned number) {
     struct sockaddr_un at;
     socklen_t size = name(&at, kind, number);
@@ -51,7 +51,7 @@ static int claim(const char *kind, unsigned number) {
     return -1;
 }
 
-/* What stays with us, and what of it is in use. */
+/* The slices that stay ours, and those of them that are used. */
 static unsigned kept(const struct slices *s) {
     unsigned mask = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++)
@@ -70,8 +70,8 @@ static void own(struct slices *s) {
 
 /* ---- giving away ------------------------------------------------------------------------ */
 
-/* Somebody asks: half of what we have is theirs when its numbers are free. What rests goes first,
- * then the upper slices. */
+/* A worker asks for slices: it gets half of ours as soon as their numbers are free. Slices that
+ * rest go first, then the upper ones. */
 static void on_asked(void *context, int fd, short events) {
     (void)events;
     struct slices *s = context;
@@ -111,13 +111,13 @@ static void leave(struct slices *s, int64_t now_us) {
         (void)close(s->sockets[i]);
         s->sockets[i] = -1;
         s->leaving &= ~(1U << i);
-        s->again_us = now_us + SLICES_AGAIN_US; /* or we would take it back */
+        s->again_us = now_us + SLICES_AGAIN_US; /* or this worker would take it back at once */
     }
 }
 
 /* ---- taking ----------------------------------------------------------------------------- */
 
-/* Returns those that were free. */
+/* Takes all slices that are free, and returns them. */
 static unsigned slices_take(struct slices *s, int64_t rested_us) {
     unsigned taken = 0;
     for (unsigned i = 0; i < SEQUENCE_SLICES; i++) {
@@ -146,7 +146,7 @@ static void use_rested(struct slices *s, int64_t now_us) {
         own(s);
 }
 
-/* That we connect is the request; there is nothing to be said. */
+/* To connect is to ask. Nothing is sent. */
 static void slices_ask(struct slices *s) {
     struct sockaddr_un at;
     s->asked = (s->asked + SEQUENCE_SLICES - 1) % SEQUENCE_SLICES;
@@ -190,7 +190,7 @@ bool slices_claim_id(struct slices *s, pid_t pid) {
 
 /* ---- looking ---------------------------------------------------------------------------- */
 
-/* The number of a name of this kind, or -1. */
+/* Returns the number in a name of this kind, or -1. */
 static long number_of(const char *name, const char *kind) {
     size_t size = strlen(kind);
     char *end;
@@ -210,7 +210,7 @@ bool slices_survey(struct slices_survey *survey, pid_t pid) {
     if (list == NULL)
         return false;
     while (getline(&line, &size, list) >= 0) {
-        /* '@' stands for the first byte of an abstract name. */
+        /* The kernel writes '@' for the first byte of an abstract name, which is 0. */
         if ((name = strchr(line, '@')) == NULL)
             continue;
         long slice = number_of(name, "@hopmq/slice/"), id = number_of(name, "@hopmq/icmp-id/");

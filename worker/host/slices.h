@@ -1,12 +1,13 @@
-/* slices: the sequence numbers, and the ICMP id, that a worker has to itself in its network
+/* slices: the sequence numbers and the ICMP id that a worker has to itself in its network
  * namespace.
  *
- * Slices of sequence numbers, and the ICMP id that a prober derives from its pid, must each have
- * one owner in a network namespace, also across pid namespaces (containers that share the host's
- * network). An abstract unix socket is scoped to the network namespace and dies with its holder,
- * so each slice and each id is one that is bound. The socket of a slice listens: a worker that
- * finds all slices taken connects to one, and its holder, if it has several, gives half away.
- * Slices of workers that have gone are taken by those that are left.
+ * Sequence numbers are shared out between workers in SEQUENCE_SLICES slices, and the ICMP id of a
+ * prober follows from its pid. Each slice and each id must have one owner in a network namespace,
+ * also across pid namespaces, such as containers that share the host's network. So each one is an
+ * abstract unix socket, which belongs to a network namespace, can be bound once, and is gone with
+ * its holder. The socket of a slice listens: a worker that finds all slices taken connects to one,
+ * and if its holder has several, it gives half of them away. When a worker ends, the others take
+ * its slices.
  */
 #ifndef HOPMQ_WORKER_SLICES_H
 #define HOPMQ_WORKER_SLICES_H
@@ -16,61 +17,64 @@
 
 #include <sys/types.h>
 
-/* How often a worker without a slice tries again, and asks the next holder. */
+/* A worker without a slice tries to take one every SLICES_TRY_US, and asks another holder every
+ * SLICES_ASK_US. */
 #define SLICES_TRY_US 100000
 #define SLICES_ASK_US 1000000
 
-/* Then it gives up. A slice that was asked for is held as long as its longest probe, 30 s, and for
- * the time that the number of a silent probe is kept, 10 s. */
+/* A worker without a slice gives up after SLICES_PATIENCE_US. A holder that was asked keeps a slice
+ * for as long as its longest probe, 30 s, and for the 10 s that the number of a silent probe rests.
+ */
 #define SLICES_PATIENCE_US 50000000
 
-/* How often a worker that has slices looks for more that are free. */
+/* A worker that has slices looks for more that are free every SLICES_AGAIN_US. */
 #define SLICES_AGAIN_US 5000000
 
-/* It does not use those for so long: what made them free is, most likely, the death of their
- * holder, and answers to the probes that it left behind, which nobody waits for, come for some 10
- * s. A worker that starts does not rest: it would trace nothing meanwhile. */
+/* It does not use those for SLICES_REST_US. Most likely their holder died, and answers to the
+ * probes that it left behind, which nobody waits for, can come for some 10 s. A worker that starts
+ * uses what it takes at once: otherwise it could run no traces meanwhile. */
 #define SLICES_REST_US 12000000
 
-/* A prober's ICMP id is its pid modulo this. */
+/* The ICMP id of a prober is its pid modulo SLICES_ICMP_IDS. */
 #define SLICES_ICMP_IDS 65536
 
 struct slices;
 
 struct slices_sink {
     void *context;
-    /* These slices are ours to use now, a bit each. */
+    /* From now on the worker may use these slices, a bit each, and no others. */
     void (*own)(void *context, unsigned slices);
-    /* When no answer to the numbers of a slice can come any more. */
+    /* When no answer to a probe with a number of this slice can come any more. */
     int64_t (*slice_free_us)(void *context, unsigned slice);
-    /* No slice was to be had within SLICES_PATIENCE_US. */
+    /* The worker got no slice within SLICES_PATIENCE_US. */
     void (*full)(void *context);
 };
 
-/* Takes every slice that is free, and says so through sink.own before it returns. */
+/* Takes every slice that is free, and calls sink.own() before it returns. */
 struct slices *slices_new(struct reactor *reactor, const struct slices_sink *sink);
 void slices_destroy(struct slices **slices);
 
-/* At which number this worker's first prober had best begin: at random, since whoever had the
- * numbers before may have ended with probes out. */
+/* The number with which this worker's first prober should begin. It is drawn at random, since the
+ * last holder of the numbers may have ended with probes out. */
 uint32_t slices_begin(const struct slices *slices);
 
-/* Claims the ICMP id of a prober's pid; false if another holds it. It replaces the last one. */
+/* Claims the ICMP id of the prober with this pid, in place of the one that was claimed before.
+ * Returns false if another worker holds it. */
 bool slices_claim_id(struct slices *slices, pid_t pid);
 
-/* What is held in this network namespace. */
+/* What the workers of this network namespace hold. */
 struct slices_survey {
     unsigned held;    /* slices that are not free */
-    unsigned workers; /* how many have an ICMP id */
-    bool id_taken;    /* the one asked for */
+    unsigned workers; /* that have an ICMP id */
+    bool id_taken;    /* the ICMP id that was asked about is held */
 };
 
-/* Looks around, also for the ICMP id of a pid. It reads the kernel's list of sockets: a name that
- * we bound, be it for a moment, would be missed by a worker that starts then, and to connect to a
- * slice is to ask for it. False if there is no such list. */
+/* Finds out what is held, and whether the ICMP id of a pid is. It reads the kernel's list of
+ * sockets, because to bind a name, even for a moment, would take it from a worker that starts just
+ * then, and to connect to a slice would ask for it. Returns false if there is no such list. */
 bool slices_survey(struct slices_survey *survey, pid_t pid);
 
-/* As a core's: what is due, and when next. */
+/* Does what is due, and says when it wants to be called next. */
 void slices_tick(struct slices *slices, int64_t now_us);
 int64_t slices_next(const struct slices *slices);
 

@@ -94,7 +94,7 @@ static void welcome(struct agent *a, const struct session_msg *msg) {
 
 static void rejected(struct agent *a, const struct session_msg *msg) {
     if (a->session == AGENT_OPEN)
-        return; /* about one message of ours, not about the session */
+        return; /* it is about one message of ours, not about the session */
     char detail[300];
     (void)snprintf(detail, sizeof detail, "%s: %s", msg->code, msg->message);
     agent_say(a, "session-rejected", detail);
@@ -102,7 +102,7 @@ static void rejected(struct agent *a, const struct session_msg *msg) {
     a->beat_us = a->now.mono_us + AGENT_REJECTED_US;
 }
 
-/* A new hello, but not before its time. */
+/* Says hello, unless a reject told the worker to wait. */
 static void introduce(struct agent *a) {
     a->introduced = true;
     if (a->session == AGENT_REJECTED)
@@ -121,8 +121,8 @@ static void handle(struct agent *a, const struct session_msg *msg) {
         rejected(a, msg);
         break;
     case SESSION_WHO:
-        /* Each of our messages to a broker that has just started is answered so: one hello will do,
-         * and until it is answered it is said again in its time. */
+        /* A broker that has just started answers each of our messages with this. One hello is
+         * enough: until it is answered, it is said again every AGENT_HELLO_US. */
         if (a->introduced && a->session == AGENT_OPEN)
             introduce(a);
         break;
@@ -257,7 +257,7 @@ void agent_prober_up(struct agent *a, const char *version, unsigned families, un
 void agent_prober_trouble(struct agent *a, const char *why, const struct instant *now) {
     a->now = *now;
     (void)snprintf(a->trouble, sizeof a->trouble, "%s", why);
-    /* Before the traces go back, or they would come again. */
+    /* The broker must know of the trouble before it gets traces back, or it gives them again. */
     if (!a->introduced)
         introduce(a);
     else if (a->session == AGENT_OPEN)

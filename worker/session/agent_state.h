@@ -1,5 +1,5 @@
-/* agent_state: what agent.c (the session with a broker) lets lease.c (the traces that it gave us)
- * see; nobody else includes it. agent.c alone writes struct agent, but for `leases`. Pure. */
+/* agent_state: struct agent, which agent.c (the session with a broker) writes, except for `leases`,
+ * and which lease.c (the traces that the broker gave) reads. Nobody else includes it. Pure. */
 #ifndef HOPMQ_AGENT_STATE_H
 #define HOPMQ_AGENT_STATE_H
 
@@ -24,8 +24,8 @@ struct agent {
     char prober[65];               /* as results show it */
     char version[HOP_WORD_BYTES + 1];
     unsigned families, protocols;
-    bool introduced; /* hello can be said: the prober was up once, or in trouble */
-    char trouble[SESSION_TROUBLE_BYTES + 1]; /* why no trace can run; empty: none */
+    bool introduced; /* hello was said, since the prober was up once or is in trouble */
+    char trouble[SESSION_TROUBLE_BYTES + 1]; /* why no trace can run; empty if traces can */
     bool draining;
     struct wire_doc doc;
     msgpack_sbuffer out;

@@ -38,10 +38,11 @@ bool capabilities_check(const struct trace *trace, int af, unsigned protocols, c
             version);
     if (trace->protocol == TRACE_UDP && af == 6 && mtr_minor(version) == 93)
         return capabilities_refuse(
-            body, "unavailable", "protocol: udp: mtr-packet 0.93 cannot over IPv6");
+            body, "unavailable", "protocol: udp: mtr-packet 0.93 cannot send UDP over IPv6");
     if (trace->protocol == TRACE_UDP && trace->port >= CAPABILITIES_PORT_LIMIT)
         return capabilities_refuse(body, "bad-request",
-            "port: %" PRId64 ": udp ports must be below %d, mtr-packet uses those above itself",
+            "port: %" PRId64
+            ": must be below %d for udp, since mtr-packet numbers its probes from there on",
             trace->port, CAPABILITIES_PORT_LIMIT);
     if (trace->flow >= 0 && !mtr_keeps_flow(version, af))
         return capabilities_refuse(body, "unavailable",

@@ -20,7 +20,7 @@ RB_HEAD(name_cache_tree, entry);
 
 struct name_cache {
     struct name_cache_tree entries;
-    TAILQ_HEAD(, entry) uses; /* the one that was asked for last is last */
+    TAILQ_HEAD(, entry) uses; /* by the time of the last use; the latest is last */
     size_t count, room;
 };
 

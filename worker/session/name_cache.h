@@ -1,7 +1,7 @@
-/* name_cache: what is known of addresses for a while. Pure.
+/* name_cache: host names by address, each kept for its own time. Pure.
  *
- * It holds a bounded number of values, each of so many bytes as its user gives it, and forgets a
- * value when its time is over, or when it was not asked for the longest and room is needed.
+ * It holds a bounded number of values. A value is forgotten when its time is over, or, when a new
+ * one needs room, if it is the one that was asked for longest ago.
  */
 #ifndef HOPMQ_WORKER_NAME_CACHE_H
 #define HOPMQ_WORKER_NAME_CACHE_H
@@ -12,19 +12,19 @@
 
 struct name_cache;
 
-/* For up to `room` values, at least one. */
+/* A cache for up to `room` values; room is at least 1. */
 struct name_cache *name_cache_new(size_t room);
 void name_cache_destroy(struct name_cache **cache);
 
-/* Copies a value of size bytes, at least one, to be kept until until_us; what was there for the key
- * is gone. */
+/* Copies a value of `size` bytes, at least one, and keeps it until until_us. It replaces the value
+ * that the key had. */
 void name_cache_put(struct name_cache *cache, const struct addr *key, const void *value,
     size_t size, int64_t until_us);
 
-/* The value of a key, aligned for any type, valid until the next call; NULL if there is none. */
+/* Returns the value of a key, aligned for any type and valid until the next call, or NULL. */
 const void *name_cache_find(struct name_cache *cache, const struct addr *key, int64_t now_us);
 
-/* How many values it holds, those included whose time has been over since they were asked for. */
+/* How many values are held. Those whose time is over count until somebody asks for them. */
 size_t name_cache_count(const struct name_cache *cache);
 
 #endif

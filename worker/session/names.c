@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Who wants a name. */
+/* One trace that wants a name. */
 struct want {
     STAILQ_ENTRY(want) link;
     void *owner;
@@ -20,7 +20,7 @@ struct want {
 /* An address whose name is not known yet. */
 struct lookup {
     RB_ENTRY(lookup) link;
-    TAILQ_ENTRY(lookup) turn; /* while it is not asked */
+    TAILQ_ENTRY(lookup) turn; /* in names.queue, while it is not asked */
     struct addr addr;
     bool asked;
     int64_t since_us;
@@ -35,7 +35,7 @@ struct names {
     struct lookup_tree lookups;
     TAILQ_HEAD(, lookup) queue; /* in the order in which they were wanted */
     size_t wanted, asked;
-    bool asking; /* sink.ask() may bring its answer at once */
+    bool asking; /* in names_ask(): sink.ask() may bring its answer at once */
     struct names_counters counters;
 };
 
@@ -66,7 +66,7 @@ static void lookup_free(struct names *n, struct lookup *lookup) {
     free(lookup);
 }
 
-/* Tells all who want it, and forgets the lookup. */
+/* Gives the name to all who want it, and forgets the lookup. */
 static void settle(struct names *n, struct lookup *lookup, const char *name) {
     const struct want *want;
     STAILQ_FOREACH(want, &lookup->wants, link)
@@ -74,7 +74,8 @@ static void settle(struct names *n, struct lookup *lookup, const char *name) {
     lookup_free(n, lookup);
 }
 
-/* Asks for those whose turn it is. Answers that come at once only make room for the next. */
+/* Asks for those whose turn it is. An answer that comes during sink.ask() makes room for the next
+ * question, which the loop below then asks. */
 static void names_ask(struct names *n) {
     if (n->asking)
         return;

@@ -27,7 +27,7 @@ enum names_outcome ptr_read(
     const unsigned char *message, size_t size, char name[RESULT_NAME_BYTES + 1], uint32_t *ttl_s) {
     ns_msg msg;
     ns_rr record;
-    char text[NS_MAXDNAME]; /* with escapes longer than any name that is taken */
+    char text[NS_MAXDNAME]; /* with escapes, which make it longer than any valid name */
     *ttl_s = 0;
     name[0] = '\0';
     if (size > NS_MAXMSG || ns_initparse(message, (int)size, &msg) != 0)

@@ -1,5 +1,5 @@
-/* ptr: the question for an address's host name, RFC 1035, section 3.5, and the answer to it. Pure.
- */
+/* ptr: the DNS question for the host name of an address (RFC 1035, section 3.5), and the answer to
+ * it. Pure. */
 #ifndef HOPMQ_WORKER_PTR_H
 #define HOPMQ_WORKER_PTR_H
 
@@ -8,14 +8,14 @@
 
 #include <stddef.h>
 
-#define PTR_QUESTION_BYTES 73 /* 32 digits of IPv6 with a dot each, ip6.arpa, NUL */
+#define PTR_QUESTION_BYTES 73 /* for IPv6: 32 digits, each with a dot, "ip6.arpa", NUL */
 
-/* The name to ask for: "1.2.0.192.in-addr.arpa" for 192.0.2.1. */
+/* Writes the name to ask for, such as "1.2.0.192.in-addr.arpa" for 192.0.2.1. */
 void ptr_question(const struct addr *addr, char text[PTR_QUESTION_BYTES]);
 
-/* Reads a DNS message with an answer: its first PTR record, also behind CNAMEs (RFC 2317). A name
- * that may be passed on (result_is_name()) is put into name, and the lowest time to live on the way
- * into *ttl_s; otherwise they are empty and 0. */
+/* Reads the first PTR record of a DNS answer, which may follow CNAME records (RFC 2317). If it is a
+ * name that may be passed on (result_is_name()), `name` is that and *ttl_s is the lowest time to
+ * live of the records up to it. Otherwise `name` is empty and *ttl_s is 0. */
 enum names_outcome ptr_read(
     const unsigned char *message, size_t size, char name[RESULT_NAME_BYTES + 1], uint32_t *ttl_s);
 

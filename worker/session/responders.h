@@ -4,16 +4,18 @@
 
 #include "common/protocol/result.h"
 
-/* Start from {0}. */
+/* Begins as {0}. */
 struct responders {
-    struct result_name *list; /* a name that is NULL is awaited */
+    struct result_name *list; /* a name is NULL while it is awaited */
     size_t count, room, awaited;
 };
 
-/* True if the address is new, and not one too many (RESULT_MAX_NAMES): its name is awaited then. */
+/* Adds an address, whose name is awaited from then on. False if it is there already, or if
+ * RESULT_MAX_NAMES are. */
 bool responders_add(struct responders *responders, const struct addr *addr);
 
-/* Copies a name, empty if there is none. False if it was not awaited. */
+/* Copies the name of an address; an empty one says that there is none. False if no name of this
+ * address was awaited. */
 bool responders_name(struct responders *responders, const struct addr *addr, const char *name);
 
 void responders_free(struct responders *responders);

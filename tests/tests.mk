@@ -31,6 +31,9 @@ $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
 $(BUILD)/unit/test_reactor: $(call obj,common/runtime/reactor.c)
+$(filter $(BUILD)/unit/test_mux%,$(UNIT_TESTS)): $(call obj,tests/unit/mux_rig.c)
+$(filter $(BUILD)/unit/test_tracer%,$(UNIT_TESTS)): $(call obj,tests/unit/tracer_rig.c)
+$(BUILD)/unit/test_mux: $(call obj,tests/unit/world.c)
 $(BUILD)/unit/test_agent $(BUILD)/unit/test_lease: $(call obj,tests/unit/agent_rig.c)
 $(BUILD)/unit/test_core $(BUILD)/unit/test_core_kept: $(call obj,tests/unit/core_rig.c)
 $(patsubst %,$(BUILD)/unit/test_%,queue queue_model quarantine): $(call obj,tests/unit/queue_rig.c)
@@ -76,6 +79,7 @@ $(WALLCLOCK): tests/process/wallclock.c
 
 # The fuzzers' corpus as an ordinary test, without clang.
 replay-programs: $(FUZZERS:%=$(BUILD)/replay/%)
+$(BUILD)/replay/fuzz_tracer: $(call obj,tests/unit/world.c)
 $(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(PURE_LINKED)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@
@@ -92,6 +96,7 @@ fuzz: lint-deps $(FUZZERS:%=$(BUILD)/fuzz/%)
 	    -timeout=10 -print_final_stats=1 $$new $$corpus && \
 	  $(BUILD)/fuzz/$$f -merge=1 -use_counters=0 $$corpus $$new || exit 1; \
 	done
+$(BUILD)/fuzz/fuzz_tracer: tests/unit/world.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=%.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)clang $(FUZZ_CFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -o $@

@@ -77,27 +77,6 @@ static void late_lines_of_no_use(void **state) {
 
 /* ---- the prober lags -------------------------------------------------------------------- */
 
-static unsigned flags_seen;
-
-static void see_flags(void *context, void *owner, const struct hop_probe *probes, size_t count) {
-    (void)context;
-    (void)owner;
-    flags_seen = count > 0 ? probes[count - 1].flags : 0;
-}
-
-static struct rig *flag_rig(const struct trace *t) {
-    struct rig *rig = sent_one(t);
-    mux_destroy(&rig->mux);
-    rig->mux =
-        mux_new(0, &(struct mux_sink){rig, on_send, see_flags, on_done, on_stuck, on_seq_check});
-    rig->sent = rig->asked = 0;
-    mux_prober(rig->mux, "0.95", rig->now_us);
-    add(rig, A, t);
-    flags_seen = 0;
-    tick(rig);
-    return rig;
-}
-
 static void a_prober_that_lags(void **state) {
     (void)state;
     struct trace t = one_hop();
@@ -107,7 +86,7 @@ static void a_prober_that_lags(void **state) {
     } cases[] = {{PROBER_HEALTH_LAG_US, 0}, {PROBER_HEALTH_LAG_US + 1, HOP_PROBER_LAG}};
     for (size_t i = 0; i < 2; i++)
         for (int answered = 0; answered < 2; answered++) {
-            struct rig *rig = flag_rig(&t);
+            struct rig *rig = sent_one(&t);
             rig->now_us += PROBER_HEALTH_EVERY_US;
             rig->hangs = true;
             tick(rig);
@@ -116,7 +95,7 @@ static void a_prober_that_lags(void **state) {
             rig->hangs = answered == 0; /* known, or still to be seen */
             tick(rig);
             answer(rig, 0, "ttl-expired", 100);
-            assert_int_equal(flags_seen, cases[i].flags);
+            assert_int_equal(rig->flags, cases[i].flags);
             assert_int_equal(mux_counters(rig->mux)->prober_lag_us, answered ? cases[i].lag_us : 0);
             rig_end(rig);
         }
@@ -160,14 +139,14 @@ static void the_clock_was_set(void **state) {
 static void a_clock_that_does_not_settle(void **state) {
     (void)state;
     struct trace t = one_hop();
-    struct rig *rig = flag_rig(&t);
+    struct rig *rig = sent_one(&t);
     for (unsigned i = 0; i <= TRACER_MAX_REPEATS; i++) {
         assert_int_equal(rig->sent, i + 1);
         rig->now_us += 5 * MS;
         set_wall(rig, (int64_t)(i + 1) * SECOND);
         answer(rig, i, "reply", 5 * MS);
     }
-    assert_int_equal(flags_seen, HOP_CLOCK_STEP);
+    assert_int_equal(rig->flags, HOP_CLOCK_STEP);
     assert_int_equal(rig->sent, 1 + TRACER_MAX_REPEATS);
     assert_int_equal(shown(rig, "A ends: reached"), 1);
     assert_int_equal(mux_counters(rig->mux)->clock_steps, 1 + TRACER_MAX_REPEATS);

@@ -88,18 +88,29 @@ static void on_stuck(void *context) {
     transcript_add(&rig->out, "%" PRId64 " stuck\n", rig->now_us);
 }
 
-struct rig *rig_of(int64_t pps, const char *version) {
+static struct rig *rig_make(int64_t pps, uint32_t common, uint32_t older, const char *version) {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     rig->now_us = SECOND;
     rig->mux =
         mux_new(pps, &(struct mux_sink){rig, on_send, on_hop, on_done, on_stuck, on_seq_check});
+    mux_range(rig->mux, common, older);
     mux_prober(rig->mux, version, rig->now_us);
     return rig;
 }
 
+struct rig *rig_of(int64_t pps, const char *version) {
+    return rig_make(pps, SEQUENCE_COMMON, SEQUENCE_OLDER, version);
+}
+
 struct rig *rig_new(int64_t pps) {
     return rig_of(pps, "0.95");
+}
+
+struct rig *rig_with_numbers(uint32_t count) {
+    struct rig *rig = rig_make(0, count, 0, "0.95");
+    rig->quiet = true;
+    return rig;
 }
 
 void rig_end(struct rig *rig) {

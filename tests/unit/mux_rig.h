@@ -45,6 +45,9 @@ struct rig *rig_of(int64_t pps, const char *version);
 
 struct rig *rig_new(int64_t pps);
 
+/* Sequence numbers come round after this many. Without a limit of the rate, and quiet. */
+struct rig *rig_with_numbers(uint32_t count);
+
 void rig_end(struct rig *rig);
 
 struct trace options(void);

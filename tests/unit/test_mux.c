@@ -7,6 +7,7 @@
 #include "tests/unit/mux_rig.h"
 #include "tests/unit/rng.h"
 #include "tests/unit/world.h"
+#include "worker/probing/first_hops.h"
 #include "worker/probing/mux.h"
 #include "worker/probing/pace.h"
 #include "worker/probing/prober_health.h"
@@ -399,168 +400,185 @@ static void tcp_slots(void **state) {
     rig_end(rig);
 }
 
+/* All numbers that tests of numbers have, and the probe of each answered by 10.0.0.1. */
+#define NUMBERS 100
+
+static struct trace one_number(void) {
+    struct trace t = options();
+    t.max_ttl = 1;
+    return t;
+}
+
 /* Sends until no more is sent, and answers all at once. */
-static void use_up_numbers(struct rig *rig, const struct trace *t) {
-    for (unsigned before = 0; before != rig->sent;) {
+static void use_up_numbers(struct rig *rig) {
+    struct trace t = one_number();
+    unsigned before;
+    do {
         before = rig->sent;
-        add(rig, B, t);
+        add(rig, B, &t);
         tick(rig);
         for (unsigned i = before; i < rig->sent; i++)
             say(rig, i, EXPIRED);
         transcript_clear(&rig->out);
-    }
+    } while (before != rig->sent);
 }
 
 /* No number comes round while an answer to it can still come: SEQUENCE_ANSWERED_US after its
  * answer, or SEQUENCE_SILENT_US after its timeout. */
 static void numbers_come_round_late(void **state) {
     (void)state;
-    struct rig *rig = rig_new(0);
-    struct trace old = options(), t = options();
+    struct rig *rig = rig_with_numbers(NUMBERS);
+    struct trace old = one_number();
     old.timeout_ms = 5000;
-    old.max_ttl = 1;
-    t.probes = 16;
-    t.attempts = 32;
-    t.first_ttl = t.max_ttl = 1;
-    rig->quiet = true;
     add(rig, A, &old);
     tick(rig);
-    use_up_numbers(rig, &t);
-    assert_int_equal(rig->sent, 32536);
+    use_up_numbers(rig);
+    assert_int_equal(rig->sent, NUMBERS);
     assert_int_equal(rig->skipped, 0);
-    assert_true(mux_counters(rig->mux)->sequence_waits > 0);
+    assert_int_equal(mux_counters(rig->mux)->sequence_waits, 2);
     pass(rig, SEQUENCE_ANSWERED_US - 1);
-    assert_int_equal(rig->sent, 32536);
-    /* The old one's number is passed over, for the rest is free. */
-    rig->now_us++;
-    use_up_numbers(rig, &t);
+    assert_int_equal(rig->sent, NUMBERS);
+    assert_int_equal(mux_counters(rig->mux)->sequence_waits, 4); /* it was asked as well */
+    /* The old one's number is passed over, for the others are free. */
+    pass(rig, 1);
+    assert_int_equal(rig->sent, NUMBERS + 1);
+    say(rig, NUMBERS, EXPIRED);
+    use_up_numbers(rig);
     assert_int_equal(rig->skipped, 1);
-    assert_int_equal(rig->sent, 2 * 32536 - 1);
+    assert_int_equal(mux_counters(rig->mux)->numbers_skipped, 1);
+    assert_int_equal(rig->sent, 2 * NUMBERS - 1);
     rig_end(rig);
 }
 
+/* ---- answers that may be repeated ------------------------------------------------------- */
+
+#define OTHER "ttl-expired ip-4 10.0.0.2 round-trip-time 100"
+
 /* The same router under the same number within a second: its earlier answer may have come again.
- * The hop is asked again, so often; a trace that waits no more does not take it either. */
+ * The hop is asked again TRACER_MAX_DOUBTS times; a trace that waits no more does not take it
+ * either. */
 static void repeated_answers_are_asked_for_again(void **state) {
     (void)state;
-    struct rig *rig = rig_new(0);
-    struct trace t = options(), all = options();
-    all.probes = 16;
-    all.attempts = 32;
-    all.first_ttl = all.max_ttl = t.max_ttl = 1;
-    rig->quiet = true;
-    add(rig, A, &t);
-    tick(rig);
-    say(rig, 0, EXPIRED);
-    use_up_numbers(rig, &all);
-    unsigned sent = rig->sent;
+    struct rig *rig = rig_with_numbers(NUMBERS);
+    const struct mux_counters *c = mux_counters(rig->mux);
+    struct trace t = one_number();
+    use_up_numbers(rig);
     pass(rig, SEQUENCE_ANSWERED_US); /* what the last one still had to send */
-    for (; sent < rig->sent; sent++)
-        say(rig, sent, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
+    unsigned sent = rig->sent;
+    say(rig, sent - 1, OTHER);
     transcript_clear(&rig->out);
     add(rig, A, &t);
-    for (int doubts = 0; doubts <= TRACER_MAX_DOUBTS; doubts++) {
+    for (unsigned doubts = 0; doubts <= TRACER_MAX_DOUBTS; doubts++) {
         tick(rig);
-        assert_int_equal(rig->sent, sent + (unsigned)doubts + 1);
-        expect(rig, "");
-        say(rig, rig->sent - 1, EXPIRED);
+        assert_int_equal(rig->sent, sent + doubts + 1);
+        assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, doubts);
+        say(rig, sent + doubts, EXPIRED);
     }
     expect(rig, "1333333 A hop 1: ttl-expired 100\n"
                 "1333333 A ends: max-ttl, 6 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
-    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, TRACER_MAX_DOUBTS);
-    /* Another router's is taken at once. */
-    add(rig, A, &t);
-    tick(rig);
-    say(rig, rig->sent - 1, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
-    expect(rig, "1333333 A hop 1: ttl-expired 100\n"
-                "1333333 A ends: max-ttl, 1 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    sent = rig->sent;
     t.timeout_ms = 100;
     add(rig, A, &t);
     tick(rig);
-    run_for(rig, 100000);
-    transcript_clear(&rig->out);
-    say(rig, rig->sent - 1, EXPIRED);
-    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, TRACER_MAX_DOUBTS + 1);
-    assert_int_equal(mux_counters(rig->mux)->late_taken, 0);
+    run_for(rig, 100 * MS);
+    expect(rig, "1433333 A hop 1: no-reply\n"
+                "1433333 A ends: max-ttl, 1 sent, 1 probes, 192.0.2.1 from 198.51.100.2\n");
+    say(rig, sent, EXPIRED);
+    c = mux_counters(rig->mux);
+    assert_int_equal(c->duplicates_suspected, TRACER_MAX_DOUBTS + 1);
+    assert_int_equal(c->late_taken, 0);
+    assert_int_equal(c->late_replies, 0);
     expect(rig, "");
+    rig_end(rig);
+}
+
+/* The same while the trace still runs and no longer waits for this probe. */
+static void repeated_answers_are_not_taken_late(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_numbers(NUMBERS);
+    struct trace t = options();
+    t.timeout_ms = 100;
+    t.max_ttl = 2;
+    use_up_numbers(rig);
+    pass(rig, SEQUENCE_ANSWERED_US);
+    say(rig, rig->sent - 1, OTHER);
+    transcript_clear(&rig->out);
+    unsigned first = rig->sent;
+    t.attempts = 2;
+    add(rig, A, &t);
+    tick(rig);
+    run_for(rig, 100 * MS);
+    say(rig, first, EXPIRED);
+    expect(rig, ""); /* the second attempt is out */
+    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, 1);
+    assert_int_equal(mux_counters(rig->mux)->late_taken, 0);
     rig_end(rig);
 }
 
 /* A hop with many probes has doubts now and then: they are not added up. */
 static void doubts_count_in_a_row(void **state) {
     (void)state;
-    struct rig *rig = rig_new(0);
-    struct trace t = options(), all = options();
-    all.probes = t.probes = 16;
-    all.attempts = t.attempts = 32;
-    all.first_ttl = all.max_ttl = t.max_ttl = 1;
-    rig->quiet = true;
-    add(rig, A, &all);
-    tick(rig);
-    for (unsigned i = 0; i < rig->sent; i++)
-        say(rig, i, EXPIRED);
-    use_up_numbers(rig, &all);
-    unsigned sent = rig->sent;
+    struct rig *rig = rig_with_numbers(NUMBERS);
+    struct trace t = one_number();
+    t.probes = 16;
+    t.attempts = 32;
+    use_up_numbers(rig);
     pass(rig, SEQUENCE_ANSWERED_US);
-    for (; sent < rig->sent; sent++)
-        say(rig, sent, "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
-    int64_t doubted = mux_counters(rig->mux)->duplicates_suspected;
+    unsigned sent = rig->sent;
+    say(rig, sent - 1, OTHER);
     add(rig, A, &t);
     for (int i = 0; i < 4 * TRACER_MAX_DOUBTS; i++) {
         tick(rig);
-        say(rig, sent++, i % 2 == 0 ? EXPIRED : "ttl-expired ip-4 10.0.0.2 round-trip-time 100");
+        say(rig, sent++, i % 2 == 0 ? EXPIRED : OTHER);
     }
-    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, doubted + 2 * TRACER_MAX_DOUBTS);
+    assert_int_equal(mux_counters(rig->mux)->duplicates_suspected, 2 * TRACER_MAX_DOUBTS);
     rig_end(rig);
 }
 
-/* A router that answers to many is doubted more often: it has lost none of them. */
+/* A router that answers to many is doubted more often: it has lost none of them. More than
+ * FIRST_HOPS_LOST_PCT of the answers of each second are doubted here. */
 static void doubts_are_no_loss(void **state) {
     (void)state;
-    struct rig *rig = rig_new(0);
-    struct trace t = options();
-    t.probes = 3;
-    t.attempts = 32;
-    t.max_ttl = 1;
-    rig->quiet = true;
-    for (unsigned answered = 0; answered < 40000;) {
+    struct rig *rig = rig_with_numbers(NUMBERS);
+    struct trace t = one_number();
+    unsigned answered = 0;
+    for (int64_t until_us = rig->now_us + 5 * SECOND; rig->now_us < until_us;) {
         add(rig, A, &t);
-        run_for(rig, 30);
+        run_for(rig, 3 * MS);
         for (; answered < rig->sent; answered++)
             say(rig, answered, EXPIRED);
-        transcript_clear(&rig->out);
+        assert_int_equal(mux_counters(rig->mux)->first_hops_limited, 0);
     }
-    assert_true(mux_counters(rig->mux)->duplicates_suspected > 1000);
-    assert_int_equal(mux_counters(rig->mux)->replies, rig->sent);
-    run_for(rig, SECOND);
-    assert_int_equal(mux_counters(rig->mux)->first_hops_limited, 0);
+    const struct mux_counters *c = mux_counters(rig->mux);
+    assert_true(answered > 5 * FIRST_HOPS_MIN_PROBES);
+    assert_int_equal(c->replies, answered);
+    printf("%d of %d answers doubted\n", (int)c->duplicates_suspected, (int)c->replies);
+    assert_true(c->duplicates_suspected * 100 > (FIRST_HOPS_LOST_PCT + 5) * c->replies);
     rig_end(rig);
 }
 
 /* A TCP probe that the kernel may have sent twice has one answer, and the other can still come. */
-static void what_was_sent_again_rests_as_if_silent(void **state) {
+static void what_was_sent_again_is_unusable_as_if_silent(void **state) {
     (void)state;
     for (int again = 0; again <= 1; again++) {
-        struct rig *rig = rig_new(0);
-        struct trace tcp = options(), t = options();
+        struct rig *rig = rig_with_numbers(NUMBERS);
+        struct trace tcp = one_number();
         tcp.protocol = TRACE_TCP;
-        tcp.max_ttl = 1;
-        t.probes = 16;
-        t.attempts = 32;
-        t.first_ttl = t.max_ttl = 1;
-        rig->quiet = true;
         add(rig, A, &tcp);
         tick(rig);
         rig->now_us += TRACER_SYN_AGAIN_US - !again;
         say(rig, 0, EXPIRED);
-        use_up_numbers(rig, &t);
-        assert_int_equal(rig->sent, 32536);
-        rig->now_us += SEQUENCE_DOUBT_US;
-        use_up_numbers(rig, &t);
+        use_up_numbers(rig);
+        assert_int_equal(rig->sent, NUMBERS);
+        pass(rig, SEQUENCE_DOUBT_US);
+        say(rig, NUMBERS, EXPIRED);
+        use_up_numbers(rig);
         assert_int_equal(rig->skipped, again);
         rig_end(rig);
     }
 }
+
+/* ---- numbers of other workers, and sequence checks -------------------------------------- */
 
 /* Half of the numbers are another worker's. */
 static void numbers_of_others_are_skipped(void **state) {
@@ -851,9 +869,10 @@ int main(void) {
         cmocka_unit_test(tcp_slots),
         cmocka_unit_test(numbers_come_round_late),
         cmocka_unit_test(repeated_answers_are_asked_for_again),
+        cmocka_unit_test(repeated_answers_are_not_taken_late),
         cmocka_unit_test(doubts_count_in_a_row),
         cmocka_unit_test(doubts_are_no_loss),
-        cmocka_unit_test(what_was_sent_again_rests_as_if_silent),
+        cmocka_unit_test(what_was_sent_again_is_unusable_as_if_silent),
         cmocka_unit_test(numbers_of_others_are_skipped),
         cmocka_unit_test(seq_checks_follow_the_prober),
         cmocka_unit_test(seq_checks_that_fail),

@@ -231,6 +231,28 @@ static void few_probes_teach_nothing(void **state) {
     assert_int_equal(first_hops_limited(&r.first_hops), 0);
 }
 
+/* A window is judged when a second has passed since its end: answers may take that long. */
+static void answers_have_a_second_to_come(void **state) {
+    (void)state;
+    for (int64_t late_us = 0; late_us <= 1; late_us++) {
+        struct road r;
+        start(&r, 1000);
+        r.now_us += FIRST_HOPS_WINDOW_US - 1; /* the last moment of the window */
+        const int64_t sent_us = r.now_us, count = 2 * FIRST_HOPS_MIN_PROBES;
+        for (int64_t i = 0; i < count; i++)
+            first_hops_sent(&r.first_hops, 4, 1, sent_us);
+        for (int64_t i = 0; i < count / 2; i++)
+            first_hops_answered(&r.first_hops, 4, 1, &ROUTER, sent_us);
+        r.now_us += FIRST_HOPS_WINDOW_US + late_us;
+        (void)next(&r, 4, 1);
+        for (int64_t i = 0; i < count / 2; i++)
+            first_hops_answered(&r.first_hops, 4, 1, &ROUTER, sent_us);
+        r.now_us += FIRST_HOPS_WINDOW_US;
+        (void)next(&r, 4, 1);
+        assert_int_equal(first_hops_limited(&r.first_hops), late_us);
+    }
+}
+
 /* A router that never answers, or no longer, has no limit that could be kept. */
 static void a_silent_router_is_not_limited(void **state) {
     (void)state;
@@ -323,6 +345,7 @@ int main(void) {
         cmocka_unit_test(an_overrun_limit_is_no_loss),
         cmocka_unit_test(a_limit_is_learnt_from_bursts),
         cmocka_unit_test(few_probes_teach_nothing),
+        cmocka_unit_test(answers_have_a_second_to_come),
         cmocka_unit_test(a_silent_router_is_not_limited),
         cmocka_unit_test(forced_turns_are_no_debt),
         cmocka_unit_test(a_pause),

@@ -610,6 +610,26 @@ static void numbers_of_others_are_skipped(void **state) {
     rig_end(rig);
 }
 
+/* A prober that dies takes the unanswered skips with it: those of the next one count from 0. */
+static void skips_of_a_prober_that_died(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    rig->quiet = true;
+    mux_own(rig->mux, 0xf0);
+    add(rig, A, &t);
+    tick(rig);
+    assert_int_equal(rig->skipped, MUX_MAX_SKIPS);
+    tick(rig);
+    assert_int_equal(rig->skipped, MUX_MAX_SKIPS); /* no more before an answer */
+    assert_true(mux_next(rig->mux, rig->now_us) > rig->now_us);
+    mux_prober(rig->mux, NULL, rig->now_us);
+    mux_prober(rig->mux, "0.95", rig->now_us);
+    tick(rig);
+    assert_int_equal(rig->skipped, 2 * MUX_MAX_SKIPS);
+    rig_end(rig);
+}
+
 /* A TCP probe may have taken more numbers than one: a probe to ourselves shows it. */
 static void seq_checks_follow_the_prober(void **state) {
     (void)state;
@@ -874,6 +894,7 @@ int main(void) {
         cmocka_unit_test(doubts_are_no_loss),
         cmocka_unit_test(what_was_sent_again_is_unusable_as_if_silent),
         cmocka_unit_test(numbers_of_others_are_skipped),
+        cmocka_unit_test(skips_of_a_prober_that_died),
         cmocka_unit_test(seq_checks_follow_the_prober),
         cmocka_unit_test(seq_checks_that_fail),
         cmocka_unit_test(a_token_is_good_for_one_answer),

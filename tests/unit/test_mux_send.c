@@ -222,6 +222,35 @@ static void the_one_that_kills_ends_alone(void **state) {
     }
 }
 
+/* A death that came while a suspect was on trial is blamed on that one alone: whoever else had a
+ * probe out, since its own trial had ended well, is not counted as having lost it. */
+static void a_trial_blames_nobody_else(void **state) {
+    (void)state;
+    struct rig *rig = rig_new(0);
+    struct trace t = options();
+    rig->quiet = true;
+    add_to(rig, 1, A, &t);
+    for (int killer = 0; killer < MUX_MAX_DEATHS - 1; killer++) {
+        add_to(rig, 2, B, &t);
+        rig->hangs = false;
+        tick(rig);
+        mux_prober(rig->mux, NULL, rig->now_us); /* A and B are suspects */
+        mux_prober(rig->mux, "0.95", rig->now_us);
+        mux_tick(rig->mux, rig->now_us); /* A is on trial, and the prober is asked */
+        unsigned sent = rig->sent;
+        rig->asked = 0;
+        mux_reply(rig->mux, &(struct mtr_reply){.token = MTR_TOKEN_HEALTH}, rig->now_us);
+        mux_tick(rig->mux, rig->now_us); /* so is B */
+        assert_int_equal(rig->sent, sent + 1);
+        rig->asked = 0;
+        mux_prober(rig->mux, NULL, rig->now_us);
+        assert_int_equal(shown(rig, "B ends: prober-error"), killer + 1);
+        assert_int_equal(shown(rig, "A ends"), 0);
+        mux_prober(rig->mux, "0.95", rig->now_us);
+    }
+    rig_end(rig);
+}
+
 /* ---- ports of flows --------------------------------------------------------------------- */
 
 static struct rig *full_flow(struct mux_job *jobs[23]) {
@@ -438,6 +467,55 @@ static void first_hops_are_spread(void **state) {
     net_end(n);
 }
 
+/* Each of the first hops is spread to half of the rate: a turn is good for one probe. Those beyond
+ * are not spread. */
+static void each_first_hop_takes_one_turn_a_probe(void **state) {
+    (void)state;
+    for (int ttl = 1; ttl <= FIRST_HOPS_TTLS + 1; ttl++) {
+        struct net *n = net_new(1000, 10);
+        struct trace t = options();
+        t.first_ttl = t.max_ttl = ttl;
+        t.probes = t.attempts = 3;
+        for (int i = 0; i < 2000; i++)
+            add_to(n->rig, (uint8_t)(i % 250 + 1), A, &t);
+        net_run(n, SECOND);
+        unsigned before = n->rig->sent;
+        net_run(n, SECOND);
+        int second = (int)(n->rig->sent - before);
+        if (ttl <= FIRST_HOPS_TTLS)
+            assert_in_range(second, 499, 501);
+        else
+            assert_true(second > 900);
+        net_end(n);
+    }
+}
+
+/* What went down with the prober teaches nothing about the first hops. */
+static void a_death_is_no_loss(void **state) {
+    (void)state;
+    for (int dies = 0; dies <= 1; dies++) {
+        struct rig *rig = rig_new(0);
+        struct trace t = options();
+        t.max_ttl = 1;
+        rig->quiet = true;
+        for (unsigned i = 0; i < 4 * FIRST_HOPS_MIN_PROBES; i++)
+            add_to(rig, 1, A, &t);
+        tick(rig);
+        for (unsigned i = 0; i < 2 * FIRST_HOPS_MIN_PROBES; i++)
+            say(rig, i, EXPIRED);
+        if (dies) {
+            mux_prober(rig->mux, NULL, rig->now_us);
+            rig->now_us += 3 * FIRST_HOPS_WINDOW_US;
+            mux_prober(rig->mux, "0.95", rig->now_us);
+        }
+        rig->now_us += 3 * FIRST_HOPS_WINDOW_US;
+        add_to(rig, 1, B, &t);
+        tick(rig);
+        assert_int_equal(mux_counters(rig->mux)->first_hops_limited, !dies);
+        rig_end(rig);
+    }
+}
+
 /* A router's limit is learnt; the traces come to their ends, few with a silent first hop. */
 static void a_limited_router(void **state) {
     (void)state;
@@ -548,10 +626,13 @@ int main(void) {
         cmocka_unit_test(slow_probes_leave_room),
         cmocka_unit_test(the_one_that_kills_ends_alone),
         cmocka_unit_test(what_kills_probers_is_given_up),
+        cmocka_unit_test(a_trial_blames_nobody_else),
         cmocka_unit_test(a_port_each),
         cmocka_unit_test(ends_of_one_that_waits_for_a_port),
         cmocka_unit_test(many_traces_of_one_flow),
         cmocka_unit_test(first_hops_are_spread),
+        cmocka_unit_test(each_first_hop_takes_one_turn_a_probe),
+        cmocka_unit_test(a_death_is_no_loss),
         cmocka_unit_test(a_limited_router),
         cmocka_unit_test(overshoot_is_no_loss),
         cmocka_unit_test(ends_of_those_who_wait_at_a_router),

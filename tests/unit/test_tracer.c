@@ -536,6 +536,12 @@ static void a_tcp_answer_is_confirmed(void **state) {
     expect(
         &t, "send 0r 1r 2r", "send 0:1 1:1 2:1\nhop 1: 1 reply 2 reply 3 reply\nreached, 3 sent\n");
     expect(&t, "send 0r 1e 2t send", "send 0:1 1:1 2:1\nsend 3:1\n");
+    /* One refuted answer has no effect on the next: that has all of its confirmations again. */
+    t.probes = 2;
+    t.attempts = 4;
+    expect(&t, "send 0r 1t send 2t send 3e send 4r send 5t send 6r",
+        "send 0:1 1:1\nsend 2:1\nsend 3:1\nsend 4:1\nsend 5:1\nsend 6:1\n"
+        "hop 1: 1 no-reply 2 ttl-expired 3 reply\nreached, 7 sent\n");
 }
 
 static void a_full_prober(void **state) {

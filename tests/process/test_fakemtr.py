@@ -5,16 +5,13 @@ All workers of the table run at once, each in a network namespace of its own, so
 it takes as long as the slowest.
 """
 
-import os
-
 import pytest
 
-from system import System, until
+from system import System, asleep, until
 
 HOPS = 8  # of the fake's internet, to every target
 AT_ONCE = 4  # workers that start; a prober has 5 s for it
 TRACES = 12  # a worker, so some 100 probes
-CPU_S = 2.0  # of a worker from its start on; 0.1 are usual
 MORE_RESTARTS = 3  # than the script asks for: a loaded machine may make a new prober slow to start
 ONCE = "n=1..20"  # a fault for some of the probes
 FIRST = "n=30 run=1"  # a fault in the middle of the first prober's work
@@ -131,11 +128,6 @@ class Trial:
                 return worker.get("stats", {})
         return {}
 
-    def cpu_s(self):
-        with open(f"/proc/{self.worker.pid}/stat", encoding="ascii") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def check_hops(self, result, whole):
         assert [hop["ttl"] for hop in result["hops"]] == list(range(1, HOPS + 1)), result
         assert result["stop"] == "reached", result
@@ -185,16 +177,17 @@ def test_fault(trials, name):
                 stats[counter] >= least for counter, least in fault.counters.items()
             )
 
-        until(lambda: shown(trial.counters()), f"counters: {fault.counters}", 20)
+        until(lambda: shown(trial.counters()), f"counters: {fault.counters}")
         trial.healthy_again()
-        assert trial.client.receive(0) is None, "ended twice"
+        trial.client.nothing_more()  # none has ended twice
         most = fault.restarts + MORE_RESTARTS if fault.restarts > 0 else 0
-        assert fault.restarts <= log().count("event=prober-ended") <= most
-        assert fault.says is None or fault.says in log()
+        until(lambda: log().count("event=prober-ended") >= fault.restarts, "prober-ended in the log")
+        assert log().count("event=prober-ended") <= most
+        until(lambda: fault.says is None or fault.says in log(), f"{fault.says} in the log")
         assert trial.worker.popen.poll() is None
-        assert trial.cpu_s() < CPU_S
+        until(lambda: asleep(trial.worker.pid), "a time when it does nothing: it spins")
     except AssertionError:
-        print(trial.counters(), trial.cpu_s(), log())
+        print(trial.counters(), log())
         raise
 
 
@@ -203,7 +196,7 @@ def test_fault(trials, name):
 
 def stops(worker):
     worker.send_signal(15)
-    assert worker.wait(10) == 0
+    assert worker.wait() == 0
 
 
 def test_prober_that_says_nothing_it_should(system):
@@ -214,7 +207,7 @@ def test_prober_that_says_nothing_it_should(system):
     worker = system.worker(None, env=system.fakemtr("\n".join(script)))
     until(lambda: worker.log().count("event=prober-ended") >= 3, "no restarts")
     assert worker.popen.poll() is None
-    assert "prober-bad-line" in worker.log()
+    until(lambda: "prober-bad-line" in worker.log(), "no line of what it said")
 
 
 def test_prober_that_floods_with_garbage(system):
@@ -325,7 +318,7 @@ def test_the_trace_that_kills_its_prober_ends_alone(system):
     client.wait_until(lambda stats: stats["workers"])
     targets = ["127.1.9.9"] + [f"127.1.1.{i}" for i in range(1, 6)]
     client.send("submit", traces=[{"id": t, "target": t} for t in targets], notify=True)
-    results = client.collect(len(targets), 20)
+    results = client.collect(len(targets))
     stops = {name: (result["stop"], result["run"]) for name, result in results.items()}
     assert stops.pop("127.1.9.9") == ("prober-error", 1)
     assert set(stops.values()) == {("reached", 1)}

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from system import PATIENCE, SOURCE, program
+from system import PATIENCE, SOURCE, program, until
 
 FAULTS = ["full", "quota", "stuck", "error", "sync", "kill", "power", "truncate", "flip"]
 MIB = 1024 * 1024
@@ -413,9 +413,11 @@ def test_the_oldest_are_forgotten_by_number(where, path, drive):
 
 def test_the_oldest_are_forgotten_by_age(path, drive):
     """Of a backlog in small steps; the newest stays, so that seq goes on."""
-    store = drive(path, keep_s=2, keep=10**6)
+    store = drive(path, keep=10**6)
     store("accept 1 1300", "finish 1 1300", "commit")
     assert store.counter("results") == 1300
+    store.close()
+    store = drive(path, keep_s=1, keep=10**6)
     store.until(lambda: store.counter("results") == 1)
     assert store("after 0 10 1000000") == "rows 1300 0 1300"
     store.close()
@@ -438,6 +440,21 @@ def fixture_small_disk(path, drive):
     store = drive(os.path.join(mount, "hopmq.store"), prefix=prefix)
     assert store.first.startswith("open ")
     return store, f"/proc/{store.popen.pid}/root{mount}"
+
+
+def tried_again(pid):
+    """Waits until a process has tried to write more than once, with a pause in between."""
+    tries, paused, last = 0, True, None
+
+    def again():
+        nonlocal tries, paused, last
+        with open(f"/proc/{pid}/io", encoding="ascii") as f:
+            now = next(line for line in f if line.startswith("syscw"))
+        tries += paused and now != last
+        paused, last = now == last, now
+        return tries == 3
+
+    until(again, "no second try")
 
 
 def free_bytes(directory):
@@ -482,6 +499,7 @@ def test_results_go_on_while_the_disk_is_full(small_disk):
     fill(f"{disk}/theirs2", free_bytes(disk))
     store("finish 1501 3000")
     store.send("commit")
+    tried_again(store.popen.pid)
     assert not store.answers(0)
     os.remove(f"{disk}/theirs")
     assert store.line() == "full"

@@ -32,10 +32,17 @@ static void say(void *context, const char *event, const char *detail) {
     (void)detail;
 }
 
+static void locate(void *context, int64_t lease, const struct trace *trace) {
+    (void)context;
+    (void)lease;
+    (void)trace;
+}
+
 static int set_up(void **state) {
     (void)state;
     static const struct agent_config config = {.name = "w1", .capacity = 10};
-    const struct agent_sink sink = {.to_broker = to_broker, .sources = sources, .say = say};
+    const struct agent_sink sink = {
+        .to_broker = to_broker, .locate = locate, .sources = sources, .say = say};
     mux = mux_new(100, &(struct mux_sink){.context = NULL});
     for (int i = 0; i < 2; i++) {
         agents[i] = agent_new(&config, &sink, mux);
@@ -59,13 +66,17 @@ static void prober_up(void) {
         agent_prober_up(agents[i], "0.95", 1U << 4, 1, &now);
 }
 
-static void welcome(struct agent *agent) {
+static void from_broker(struct agent *agent, const char *message) {
     msgpack_sbuffer bytes;
     msgpack_sbuffer_init(&bytes);
-    wire_parse_pack(&bytes, "{'v':1,'op':'welcome','broker':'b1','epoch':1,'heartbeat_ms':1000,"
-                            "'dead_ms':5000}");
+    wire_parse_pack(&bytes, message);
     agent_message(agent, bytes.data, bytes.size, &now);
     msgpack_sbuffer_destroy(&bytes);
+}
+
+static void welcome(struct agent *agent) {
+    from_broker(agent, "{'v':1,'op':'welcome','broker':'b1','epoch':1,'heartbeat_ms':1000,"
+                       "'dead_ms':5000}");
 }
 
 static void why_it_does_not_serve(void **state) {
@@ -117,6 +128,25 @@ static void numbers(void **state) {
     has("hopmq_probes_total{verdict=\"no-reply\"} 3");
     has("hopmq_probes_total{verdict=\"other\"} 4");
     has("hopmq_probes_sent_total 5");
+}
+
+/* Traces are added up over all brokers, while they are held and when they have ended. */
+static void traces(void **state) {
+    (void)state;
+    prober_up();
+    for (int i = 0; i < 2; i++) {
+        welcome(agents[i]);
+        from_broker(agents[i], "{'v':1,'op':'trace','lease':7,'run':1,'deadline_ms':60000,"
+                               "'trace':{'target':'192.0.2.1'}}");
+    }
+    has("hopmq_held_traces 2");
+    for (int i = 0; i < 2; i++)
+        from_broker(agents[i], "{'v':1,'op':'cancel','lease':7}");
+    has("hopmq_held_traces 2");
+    has("hopmq_traces_done_total 2");
+    from_broker(agents[1], "{'v':1,'op':'done','lease':7}");
+    has("hopmq_held_traces 1");
+    has("hopmq_traces_done_total 2");
 }
 
 /* What each broker has of its own is added up, what the worker has once is not. */
@@ -175,6 +205,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(why_it_does_not_serve, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_counter_of_the_mux, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(traces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_counter_of_the_agents, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broker_that_was_given_twice, set_up, tear_down),
     };

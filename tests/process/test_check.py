@@ -363,7 +363,7 @@ def test_icmp_id_of_another(system):
     alone = ["unshare", "--pid", "--fork", "--mount-proc"]
     found = check(enter=lambda argv: net.enter([*alone, *argv]))
     assert found["ICMP id"][0] == "WARN"
-    assert found["ICMP id"][1].startswith("2 is another worker's")
+    assert found["ICMP id"][1].startswith("2 is used by another worker")
     holder.end()
     found = check(enter=lambda argv: net.enter([*alone, *argv]))
     assert found["ICMP id"] == ("ok", "2 is used by no other worker")

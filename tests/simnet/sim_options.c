@@ -38,14 +38,14 @@ enum key {
 };
 
 static const char doc[] =
-    "Answers like the Internet, behind a TUN device in a network namespace of its own, and runs "
-    "COMMAND in there. Without COMMAND it prints \"ready PID\" and runs until SIGTERM, SIGINT or "
+    "Answers probes like the Internet, behind a TUN device in a network namespace of its own, and "
+    "runs COMMAND in it. Without COMMAND it prints \"ready PID\" and runs until SIGTERM, SIGINT or "
     "the end of its standard input."
     "\v"
-    "PCT is a percentage, fractions allowed. The same seed and options give the same paths. "
+    "PCT is a percentage and can have a fraction. The same seed and options give the same paths. "
     "Exit status: that of COMMAND (128 + signal if one ended it, 126 or 127 if it could not be "
-    "run), 64 for a wrong option, 65 for a wrong line to --truth, 73 where --stats can't be "
-    "written, 77 where this machine does not "
+    "run), 64 for a wrong option, 65 for a wrong line to --truth, 73 if --stats cannot be "
+    "written, 77 if this machine does not "
     "allow a namespace or a TUN device.";
 
 static const struct argp_option options[] = {
@@ -59,7 +59,7 @@ static const struct argp_option options[] = {
     {"unreachable", KEY_UNREACHABLE, "PCT", 0,
         "targets that a router before them calls unreachable [0]", 1},
     {"unreachable-code", KEY_CODE, "N", 0,
-        "ICMPv4 code of that, 0..15 but not 4 [1: host]; ICMPv6 uses the nearest code", 1},
+        "ICMPv4 code of these targets, 0..15 but not 4 [1: host]; ICMPv6 uses the nearest code", 1},
     {"balanced", KEY_BALANCED, "PCT", 0, "hops where flows are spread over 2..4 routers [0]", 1},
     {"mpls", KEY_MPLS, "PCT", 0, "hops that quote 1..3 MPLS labels [0]", 1},
     {"tcp-open", KEY_TCP_OPEN, "PCT", 0, "targets that accept TCP connections [50]", 1},
@@ -67,10 +67,10 @@ static const struct argp_option options[] = {
     {"loss", KEY_LOSS, "PCT", 0, "round trips that are lost [0]", 2},
     {"jitter-us", KEY_JITTER, "N", 0, "each reply takes 0..N longer [0]", 2},
     {"duplicate", KEY_DUPLICATE, "PCT[:MS]", 0,
-        "replies that are sent twice, the second time up to so much later [0:0]", 2},
-    {"late", KEY_LATE, "PCT:MS", 0, "replies that are late, and how much [0:0]", 2},
+        "replies that are sent twice, the second time up to MS later [0:0]", 2},
+    {"late", KEY_LATE, "PCT:MS", 0, "replies that come MS late [0:0]", 2},
     {"icmp-limit", KEY_LIMIT, "PPS", 0,
-        "ICMP errors a second of each address; its burst is a tenth of that [0: no limit]", 2},
+        "ICMP errors a second of each address, in bursts of a tenth of that [0: no limit]", 2},
     {0, 0, 0, 0, "Instead of simulating:", 3},
     {"truth", KEY_TRUTH, 0, 0,
         "read lines \"PROTOCOL DESTINATION\" (icmp, udp or tcp) and print each path as JSON", 3},
@@ -97,7 +97,7 @@ static bool parse_number(
     const char *text, uint64_t min, uint64_t max, uint64_t *value, char **end) {
     errno = 0;
     *value = strtoull(text, end, 10);
-    /* strtoull() takes a sign and leading blanks; we do not. */
+    /* strtoull() would accept a sign and leading blanks. */
     return text[0] >= '0' && text[0] <= '9' && errno == 0 && *value >= min && *value <= max;
 }
 
@@ -211,7 +211,7 @@ static error_t parse_path(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_CODE:
         self->path.unreachable_code = (uint8_t)number(state, key, arg, MAX_CODE, "0..15");
-        /* The host's kernel would take it for a path MTU and change what it sends. */
+        /* The host's kernel would read a path MTU in it, and change what it sends. */
         if (self->path.unreachable_code == CODE_FRAGMENTATION)
             refuse(state, key, arg, "0..15, but not 4");
         return 0;

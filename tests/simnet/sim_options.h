@@ -24,7 +24,7 @@ struct sim_options {
     char **command; /* with its arguments, NULL at the end; NULL: no command */
 };
 
-/* Reads the command line; ends the program with 64 and a message where it makes no sense. */
+/* Reads the command line; ends the program with status 64 and a message if it is wrong. */
 void sim_options_parse(struct sim_options *self, int argc, char **argv);
 
 #endif

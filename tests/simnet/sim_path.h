@@ -39,7 +39,7 @@ struct sim_path_config {
 enum sim_end {
     SIM_END_REPLY,       /* the target answers */
     SIM_END_SILENT,      /* nothing comes from the target */
-    SIM_END_UNREACHABLE, /* a router before the target says that it can't be reached */
+    SIM_END_UNREACHABLE, /* a router before the target says that it cannot be reached */
 };
 
 struct sim_path {

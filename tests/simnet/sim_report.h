@@ -23,7 +23,7 @@ struct sim_report {
     uint64_t lags[SIM_REPORT_MAX_LAG_US + 1]; /* replies by whole microseconds behind due time */
 };
 
-/* Counts a reply that was written so long after its due time. */
+/* Counts a reply that was written this long after its due time. */
 void sim_report_lag(struct sim_report *self, int64_t lag_ns);
 
 /* The lag in microseconds that `permille` of a thousand replies did not exceed. */

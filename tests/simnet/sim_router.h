@@ -18,11 +18,11 @@
 /* Shares are in parts per million (sim_random.h). */
 struct sim_router_config {
     uint32_t loss;         /* share of round trips that are lost */
-    uint32_t duplicate;    /* share of replies that are sent twice, ... */
-    uint32_t duplicate_ms; /* ... the second time up to so much later, below 2^32 us */
-    uint32_t late;         /* share of replies that are late, ... */
-    uint32_t late_ms;      /* ... and by how much more */
-    uint32_t jitter_us;    /* each reply takes up to so much longer */
+    uint32_t duplicate;    /* share of replies that are sent twice */
+    uint32_t duplicate_ms; /* the second copy comes up to this much later; below 2^32 us */
+    uint32_t late;         /* share of replies that are late */
+    uint32_t late_ms;      /* by this much */
+    uint32_t jitter_us;    /* each reply takes up to this much longer */
     uint32_t icmp_limit;   /* ICMP errors a second of each address; 0 is no limit */
 };
 

@@ -18,7 +18,7 @@
 
 #include "sim_packet.h"
 
-/* Packets that wait to be read: so many that no burst of a prober is dropped. */
+/* Length of the device's queue, in packets: no burst of a prober is dropped. */
 #define QUEUE_LENGTH 10000
 
 struct reason {

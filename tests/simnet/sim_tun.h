@@ -22,7 +22,7 @@
  */
 int sim_tun_open(char *reason, size_t size);
 
-/* Packets that the device dropped because its queue was full, or 0 where that can't be read. */
+/* Packets that the device dropped because its queue was full, or 0 if that cannot be read. */
 uint64_t sim_tun_drops(void);
 
 #endif

@@ -23,15 +23,15 @@
 #include "sim_truth.h"
 #include "sim_tun.h"
 
-/* What test programs and Automake take for "skipped". */
+/* The status that test programs and Automake understand as "skipped". */
 #define EXIT_SKIP 77
 
-/* As a shell has it. */
+/* As in a shell, added to the number of the signal that ended the command. */
 #define EXIT_NOT_RUN 126
 #define EXIT_NOT_FOUND 127
 #define EXIT_SIGNAL 128
 
-/* Packets that are read before replies that became due get their turn again. */
+/* How many packets are read before replies that are due get their turn again. */
 #define BATCH 16
 
 #define NS_PER_US 1000
@@ -39,7 +39,7 @@
 
 struct simnet {
     int tun, signals;
-    bool watch_stdin; /* without a command: its end is ours */
+    bool watch_stdin; /* without a command the end of the input ends the simulation */
     pid_t command;    /* 0: none */
     bool done;
     int status;
@@ -76,7 +76,7 @@ static void write_due(struct simnet *self) {
 
 /* Returns false when nothing is left to read. */
 static bool read_batch(struct simnet *self) {
-    uint8_t packet[SIM_PACKET_MAX + 1]; /* one more shows what is too long */
+    uint8_t packet[SIM_PACKET_MAX + 1]; /* a packet that fills one byte more is too long */
     struct sim_answer *answer = &self->answer;
 
     for (int i = 0; i < BATCH; i++) {
@@ -85,7 +85,7 @@ static bool read_batch(struct simnet *self) {
         if (length < 0 && errno == EBADFD && self->tun >= 0) {
             fprintf(stderr, "simnet: " SIM_TUN_DEVICE " was deleted\n");
             close(self->tun);
-            self->tun = -1; /* poll() would find it ready for ever */
+            self->tun = -1; /* poll() would find the old descriptor ready for ever */
         }
         if (length < 0)
             return errno == EINTR;
@@ -121,7 +121,7 @@ static void read_signals(struct simnet *self) {
         } else if (self->command == 0) {
             self->done = true;
         } else if (info.ssi_code != SI_KERNEL) {
-            /* What the terminal sends, it sends to the command too. */
+            /* The terminal has sent this signal to the command, too. */
             kill(self->command, number);
         }
     }
@@ -135,7 +135,7 @@ static void read_stdin(struct simnet *self) {
         self->done = true;
 }
 
-/* Waits for a packet, a due reply, or a word from outside. */
+/* Waits for a packet, a due reply, a signal, or the end of the input. */
 static void wait_for_work(struct simnet *self, bool more) {
     const struct sim_parcel *parcel = sim_delay_peek(self->delay);
     struct timespec timeout = {0, 0};
@@ -190,7 +190,7 @@ static pid_t start_command(char **command) {
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        _exit(EXIT_SIGNAL + SIGKILL); /* it died before we could say that we want to know */
+        _exit(EXIT_SIGNAL + SIGKILL); /* the parent died before it was watched */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execvp(command[0], command);
@@ -208,11 +208,11 @@ static void write_report(const struct simnet *self, bool verbose) {
         sim_report_print(&self->report, counters, self->stats);
 }
 
-/* From here on signals come only through the descriptor that is returned. */
+/* From here on signals come only through the descriptor that this returns. */
 static int catch_signals(void) {
     sigset_t caught;
 
-    signal(SIGCHLD, SIG_DFL); /* ignored, it would take the command's exit status with it */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, the exit status of the command would be lost */
     sigemptyset(&caught);
     sigaddset(&caught, SIGINT);
     sigaddset(&caught, SIGTERM);
@@ -230,7 +230,8 @@ static int simulate(struct simnet *self, const struct sim_options *options) {
         return EX_OSERR;
     }
     if (options->stats) {
-        self->stats = fopen(options->stats, "we"); /* now, not after an hour's work */
+        self->stats = fopen(
+            options->stats, "we"); /* opened now, so that a wrong path is noticed at the start */
         if (!self->stats) {
             fprintf(stderr, "simnet: --stats %s: %s\n", options->stats, strerror(errno));
             return EX_CANTCREAT;

@@ -61,7 +61,7 @@ uint16_t sim_packet_pseudo(
     return sim_packet_sum(sum, NULL, 0);
 }
 
-/* A source or destination that one host can have on the far side of a router. */
+/* True for an address that a single host behind a router can have. */
 static bool global_unicast(const struct sim_addr *addr) {
     static const uint8_t zero[15];
     const uint8_t *bytes = addr->bytes;
@@ -184,7 +184,7 @@ bool sim_packet_intact(const struct sim_probe *probe) {
             return false;
         length = get16(at + 4);
         if (probe->src.version == 4 && get16(at + 6) == 0)
-            return true; /* IPv4 may leave it out */
+            return true; /* over IPv4 it may be left out */
     } else if (probe->kind == SIM_KIND_TCP) {
         size_t header = (size_t)(at[12] >> 4) * 4;
 
@@ -315,13 +315,13 @@ size_t sim_packet_tcp(
     if (probe->flags & SIM_TCP_ACK) {
         if (data == 0 && !(probe->flags & (SIM_TCP_SYN | SIM_TCP_FIN)))
             return 0;
-        flags = SIM_TCP_RST; /* RFC 9293, 3.10.7.1: takes its number from the segment's ACK */
+        flags = SIM_TCP_RST; /* RFC 9293, 3.10.7.1: its number is that of the segment's ACK */
         seq = get32(segment + 8);
         next = 0;
     } else if (open && probe->flags & SIM_TCP_SYN) {
         flags = SIM_TCP_SYN | SIM_TCP_ACK;
         seq = isn;
-        next = get32(segment + 4) + 1; /* data in a SYN is not taken */
+        next = get32(segment + 4) + 1; /* data in a SYN is ignored */
     }
 
     memset(tcp, 0, TCP_HEADER);

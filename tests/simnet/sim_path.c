@@ -4,7 +4,7 @@
 
 #include "sim_random.h"
 
-/* One number for each independent property, mixed into its hash. */
+/* Each property that is drawn on its own mixes one of these numbers into its hash. */
 enum salt {
     SALT_NEAR = 1,
     SALT_TARGET,
@@ -28,7 +28,7 @@ enum salt {
 #define V4_MASK ((1u << V4_BITS) - 1u)
 static const uint8_t v6_net[8] = {0xfd, 0x68, 0x6f, 0x70, 0x6d, 0x71, 0, 0};
 
-/* Numbers that one path's IPv4 routers take: a block of SIM_PATH_MAX_MEMBERS for each hop. */
+/* How many numbers the IPv4 routers of one path take: SIM_PATH_MAX_MEMBERS for each hop. */
 #define V4_WINDOW ((SIM_PATH_MAX_HOPS + 1) * SIM_PATH_MAX_MEMBERS)
 
 static uint64_t load64(const uint8_t *bytes) {
@@ -45,7 +45,7 @@ static uint64_t near_key(const struct sim_path_config *config) {
 
 static uint64_t hop_key(
     const struct sim_path *self, const struct sim_path_config *config, uint32_t ttl) {
-    /* Near routers are known by the seed only, so that they are the same for everyone. */
+    /* The first routers depend on the seed alone, so that they are the same for all targets. */
     return sim_random_mix(ttl <= config->shared_hops ? near_key(config) : self->dst_key, ttl);
 }
 
@@ -54,8 +54,8 @@ static bool hop_silent(uint64_t key, const struct sim_path_config *config) {
 }
 
 /*
- * The router that calls the destination unreachable: one of its own routers rather than a shared
- * one, and never a silent one. 0: there is no such router.
+ * The hop that says that the destination is unreachable: if possible none of the shared hops, and
+ * never a silent one. 0 if there is no such hop.
  */
 static uint32_t unreachable_hop(const struct sim_path *self, const struct sim_path_config *config) {
     uint32_t routers = self->distance - 1;
@@ -92,7 +92,7 @@ void sim_path_init(
     self->tcp_open =
         sim_random_chance(sim_random_mix(self->dst_key, SALT_TCP_OPEN), config->tcp_open);
 
-    /* One draw for both shares keeps each what was asked for. */
+    /* One draw decides about both, so that each has the share that was asked for. */
     end = sim_random_below(sim_random_mix(self->dst_key, SALT_END), SIM_RANDOM_ALL);
     self->end = SIM_END_REPLY;
     if (end < config->unreachable) {
@@ -110,8 +110,8 @@ void sim_path_init(
 }
 
 /*
- * A permutation of 24 bits that the seed keys (a four-round Feistel network), so that different
- * numbers give different addresses that look like no sequence.
+ * A permutation of 24 bits, a Feistel network of four rounds whose key is the seed. Different
+ * numbers give different addresses, which do not look like a sequence.
  */
 static uint32_t shuffle24(uint64_t seed, uint32_t number) {
     uint32_t left = number >> 12, right = number & 0xfffu;
@@ -127,9 +127,9 @@ static uint32_t shuffle24(uint64_t seed, uint32_t number) {
 }
 
 /*
- * 24 bits are few: plain hashes would make some path in ten thousand cross one address twice, a
- * loop that is not there. So a path's routers get consecutive numbers from a hashed start, clear
- * of the near routers' numbers, and the permutation spreads them.
+ * With plain hashes of 24 bits, one path in some ten thousand would have the same address twice,
+ * and so a loop that is not there. So the routers of a path get consecutive numbers from a hashed
+ * start, which are none of the first routers' numbers, and the permutation spreads them.
  */
 static void address_v4(const struct sim_path *self, const struct sim_path_config *config,
     uint32_t ttl, uint32_t member, struct sim_addr *addr) {

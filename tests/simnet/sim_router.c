@@ -10,14 +10,14 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
 
-/* The limiter forgets nothing until 4 busy routers meet in one of its 16,384 sets. */
+/* The limiter forgets a bucket only if more than LIMIT_WAYS busy routers share one of its sets. */
 #define LIMIT_SETS (1u << 14)
 #define LIMIT_WAYS 4u
 
-/* A bucket holds a tenth of a second's tokens, and one at least. */
+/* A bucket holds the tokens of a tenth of a second, and at least one. */
 #define LIMIT_BURST(pps) ((pps) / 10 > 1 ? (pps) / 10 : 1)
 
-/* Routers start their packets with the largest ttl. */
+/* The ttl of a router's own packets. */
 #define FIRST_TTL 255u
 
 enum { SALT_WEATHER = 1, SALT_LIMIT, SALT_ISN };
@@ -25,8 +25,8 @@ enum { SALT_WEATHER = 1, SALT_LIMIT, SALT_ISN };
 enum { CODE_PORT_V4 = 3, CODE_PORT_V6 = 4 };
 
 /*
- * A token bucket as one time (the generic cell rate algorithm): when the bucket will be full
- * again. A time in the past is a full bucket, just like none at all, so that it can be forgotten.
+ * A token bucket, kept as the time at which it will be full again (the generic cell rate
+ * algorithm). If that time is past, the bucket is full, as a new one is, and can be forgotten.
  */
 struct bucket {
     uint64_t key;
@@ -70,7 +70,7 @@ const struct sim_router_counters *sim_router_counters(const struct sim_router *s
     return &self->counters;
 }
 
-/* Takes a token for an ICMP error from `addr`; false: there is none. */
+/* Takes a token for an ICMP error from `addr`. Returns false if there is none. */
 static bool take_token(struct sim_router *self, const struct sim_addr *addr, int64_t now_ns) {
     int64_t cost_ns, depth_ns;
     uint64_t key = sim_random_mix(self->map.seed, SALT_LIMIT), word = 0;
@@ -104,11 +104,12 @@ static bool take_token(struct sim_router *self, const struct sim_addr *addr, int
     return true;
 }
 
-/* What is done to one round trip. Drawn in one place, so that each takes equally many draws. */
+/* What happens to one round trip. It is drawn in one place, so that each takes the same number of
+ * draws. */
 struct weather {
     bool lost, late, duplicate;
     uint32_t jitter_us[SIM_ROUTER_MAX_COPIES];
-    uint32_t again_us; /* the second copy, after the first */
+    uint32_t again_us; /* from the first copy to the second */
 };
 
 static void draw_weather(struct sim_router *self, struct weather *weather) {

@@ -26,7 +26,7 @@ struct reason {
     size_t size;
 };
 
-/* Says what failed, with errno in words; returns -1. */
+/* Writes what failed and the text of errno. Returns -1. */
 __attribute__((format(printf, 2, 3))) static int fail(
     struct reason *reason, const char *format, ...) {
     int error = errno;
@@ -79,12 +79,12 @@ static int enter_namespace(struct reason *reason) {
 struct setting {
     const char *path; /* under /proc/sys/net */
     const char *value;
-    int required; /* the simulation would be wrong without it */
+    int required; /* without it the simulation would be wrong */
 };
 
-/* Before the device is there, so that it starts with the defaults. */
+/* Set before the device is made, which starts with the defaults. */
 static const struct setting settings[] = {
-    /* Clear of mtr-packet's sequence numbers, which are its ports, from 33000 on. */
+    /* The ports of mtr-packet's TCP probes are its sequence numbers, from 33000 on. */
     {"ipv4/ip_local_port_range", "10000 32000", 1},
     {"ipv4/icmp_ratelimit", "0", 0},
     {"ipv6/icmp/ratelimit", "0", 0},
@@ -92,7 +92,8 @@ static const struct setting settings[] = {
     {"ipv4/conf/default/rp_filter", "0", 0},
     {"ipv6/conf/all/disable_ipv6", "0", 1},
     {"ipv6/conf/default/disable_ipv6", "0", 1},
-    /* Only our own address, usable at once: no duplicate detection, no link-local address. */
+    /* The device gets only our address, which can be used at once: there is no detection of
+     * duplicates, and no link-local address. */
     {"ipv6/conf/default/accept_dad", "0", 1},
     {"ipv6/conf/default/dad_transmits", "0", 0},
     {"ipv6/conf/default/addr_gen_mode", "1", 0},
@@ -155,7 +156,7 @@ static void add_attribute(struct request *request, uint16_t type, const void *va
     request->header.nlmsg_len = (uint32_t)(at + attribute->rta_len);
 }
 
-/* Sends a request and waits for the kernel's verdict; -1 with errno. */
+/* Sends a request and waits for the kernel's answer. Returns -1 with errno if it refuses. */
 static int do_request(int fd, const struct request *request) {
     struct {
         struct nlmsghdr header;
@@ -178,11 +179,11 @@ static int do_request(int fd, const struct request *request) {
     return answer.error.error == 0 ? 0 : -1;
 }
 
-/* Brings a device up; `mtu` and `queue` of 0 leave these as they are. */
+/* Brings a device up. An `mtu` or `queue` of 0 is not changed. */
 static int set_link(struct reason *reason, int fd, const char *name, uint32_t mtu, uint32_t queue) {
     struct request request;
 
-    /* The ioctl() for the queue's length wants rights that a user namespace does not give. */
+    /* The ioctl() for the length of the queue needs rights that a user namespace does not give. */
     start_request(&request, RTM_SETLINK, sizeof request.body.link);
     request.body.link.ifi_family = AF_UNSPEC;
     request.body.link.ifi_index = (int)if_nametoindex(name);

@@ -292,7 +292,7 @@ static void test_path_members(void **state) {
     assert_int_equal(seen, (1u << hop.n_addrs) - 1);
 }
 
-/* One router may be all that a short path has; silent routers can't call anything unreachable. */
+/* One router may be all that a short path has; silent routers cannot say unreachable. */
 static void test_path_unreachable_edges(void **state) {
     struct sim_path_config config = plain;
     struct sim_path path;
@@ -717,7 +717,7 @@ static void test_router_weather(void **state) {
     sim_router_destroy(&b);
 }
 
-/* Second copies come up to so much later. */
+/* Second copies come up to duplicate_ms later. */
 static void test_router_repeats_later(void **state) {
     struct sim_router_config config = {.duplicate = 100 * PERCENT, .duplicate_ms = 800};
     struct sim_router *router = sim_router_new(&plain, &config);
@@ -740,7 +740,7 @@ static void test_router_repeats_later(void **state) {
     sim_router_destroy(&router);
 }
 
-/* Routers pass on what they don't look at; the target drops what is broken. */
+/* Routers forward what they do not look at; the target drops what is broken. */
 static void test_router_bad_checksum(void **state) {
     struct sim_router *router = sim_router_new(&plain, &calm);
     uint8_t packet[SIM_PACKET_MAX];

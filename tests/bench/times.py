@@ -11,7 +11,7 @@ from contextlib import closing
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "process"))
 
-from measure import Row  # noqa: E402
+from measure import Row, ratio  # noqa: E402
 from system import System, first_turn  # noqa: E402
 from truth import destination, hop_truth, percentile, tally, traces  # noqa: E402
 
@@ -72,14 +72,20 @@ class Reported:
 
 
 def reported_rows(what, protocol, reported, rounds, p50, p99):
-    runs = [reported.measure(protocol) for _ in range(rounds)]
-    return [
+    runs, sent_pps = [], []
+    for _ in range(rounds):
+        runs.append(reported.measure(protocol))
+        sent_pps.append(reported.sent_pps)
+    found = [
         Row(f"{what}, {share}", "of the true time", best, None, "", best, bound, False)
         for share, best, bound in (
             ("median", min(run[0] for run in runs), p50),
             ("99th percentile", min(run[1] for run in runs), p99),
         )
     ]
+    # Times that are near the truth say little where probes were not sent at that rate.
+    found.append(ratio(f"{what}, sent", "probes/s", [max(sent_pps)], [reported.pps], "--pps", 0.9))
+    return found
 
 
 def silent_target(net):

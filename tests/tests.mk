@@ -36,7 +36,7 @@ $(filter $(BUILD)/unit/test_tracer%,$(UNIT_TESTS)): $(call obj,tests/unit/tracer
 $(BUILD)/unit/test_mux: $(call obj,tests/unit/world.c)
 $(BUILD)/unit/test_agent $(BUILD)/unit/test_lease: $(call obj,tests/unit/agent_rig.c)
 $(BUILD)/unit/test_core $(BUILD)/unit/test_core_kept: $(call obj,tests/unit/core_rig.c)
-$(patsubst %,$(BUILD)/unit/test_%,queue queue_model quarantine): $(call obj,tests/unit/queue_rig.c)
+$(patsubst %,$(BUILD)/unit/test_%,bounds queue queue_model quarantine): $(call obj,tests/unit/queue_rig.c)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_LINKED)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@

@@ -1,10 +1,20 @@
 #include "tests/unit/queue_rig.h"
 
 #include "broker/core/state.h"
+#include "common/mem.h"
 
 static void parse(struct rig *rig, const void *at, size_t size) {
     struct wire_error err;
     assert_true(wire_doc_read(&rig->doc, at, size, 1048576, &err));
+}
+
+/* Of an error, alone or in the place of an id. */
+static void note_error(struct rig *rig, const msgpack_object *error) {
+    const msgpack_object *reason = wire_find(error, "reason");
+    rig->errors++;
+    if (reason != NULL)
+        (void)snprintf(rig->reason, sizeof rig->reason, "%.*s", (int)reason->via.str.size,
+            reason->via.str.ptr);
 }
 
 static void to_client(
@@ -13,8 +23,11 @@ static void to_client(
     (void)peer, (void)when;
     parse(rig, at, size);
     const msgpack_object *ids = wire_find(&rig->doc.root, "ids");
+    if (wire_is(wire_find(&rig->doc.root, "op"), "error"))
+        note_error(rig, &rig->doc.root);
     for (uint32_t i = 0; ids != NULL && i < ids->via.array.size; i++)
-        rig->errors += ids->via.array.ptr[i].type == MSGPACK_OBJECT_MAP;
+        if (ids->via.array.ptr[i].type == MSGPACK_OBJECT_MAP)
+            note_error(rig, &ids->via.array.ptr[i]);
 }
 
 static void to_worker(
@@ -26,6 +39,7 @@ static void to_worker(
     (void)when;
     parse(rig, at, size);
     assert_true(session_get(&msg, &rig->doc, &err));
+    rig->rejected += msg.op == SESSION_REJECT;
     if (msg.op != SESSION_TRACE)
         return;
     assert_true(trace_get(&trace, msg.trace, "", &err));
@@ -36,6 +50,10 @@ static void to_worker(
 
 static void publish(void *context, const char *topic, const void *at, size_t size) {
     struct rig *rig = context;
+    if (strcmp(topic, "alive.") == 0) {
+        msgpack_sbuffer_clear(&rig->alive);
+        (void)msgpack_sbuffer_write(&rig->alive, at, size);
+    }
     if (strncmp(topic, "result.", 7) != 0)
         return;
     parse(rig, at, size);
@@ -57,18 +75,23 @@ static void keep_result(void *context, const struct record_result *result) {
 
 static void read(void *context, const struct record_read *read) {
     struct rig *rig = context;
-    rig->asked = read->ticket;
+    if (rig->store_waits)
+        rig->waiting++;
+    else
+        rig->asked = read->ticket;
 }
 
 static void say(void *context, enum core_level level, const char *event, const char *detail) {
     (void)context, (void)level, (void)event, (void)detail;
 }
 
-void rig_open(struct rig *rig, int64_t max_queued) {
+void rig_open(struct rig *rig, int64_t max_queued) { rig_open_keeping(rig, max_queued, 100); }
+
+void rig_open_keeping(struct rig *rig, int64_t max_queued, int64_t keep_results) {
     const struct core_config config = {.name = "b",
         .version = "t",
         .max_queued = max_queued,
-        .keep_results = 100,
+        .keep_results = keep_results,
         .epoch = 9000,
         .first_lease = 1};
     const struct core_sink sink = {
@@ -77,16 +100,21 @@ void rig_open(struct rig *rig, int64_t max_queued) {
     rig->now = (struct instant){1000000, 5000000};
     rig->core = core_new(&config, &sink, &rig->now);
     msgpack_sbuffer_init(&rig->bytes);
+    msgpack_sbuffer_init(&rig->alive);
     assert_true(wire_doc_init(&rig->doc));
 }
 
 void rig_close(struct rig *rig) {
     core_destroy(&rig->core);
     msgpack_sbuffer_destroy(&rig->bytes);
+    msgpack_sbuffer_destroy(&rig->alive);
     wire_doc_free(&rig->doc);
 }
 
-void rig_event(struct rig *rig) { rig->given_count = rig->errors = 0; }
+void rig_event(struct rig *rig) {
+    rig->given_count = rig->errors = rig->rejected = 0;
+    rig->reason[0] = '\0';
+}
 
 void rig_after_ms(struct rig *rig, int64_t ms) {
     rig_event(rig);
@@ -100,8 +128,8 @@ void rig_after_ms(struct rig *rig, int64_t ms) {
 static void put_trace(msgpack_packer *pk, int id, const struct rig_ask *ask) {
     char text[16];
     (void)snprintf(text, sizeof text, "%d", id);
-    msgpack_pack_map(
-        pk, 5U + (ask->source != NULL) + ask->flow + (ask->site != NULL) + ask->fanout);
+    msgpack_pack_map(pk, 5U + (ask->source != NULL) + ask->flow + (ask->site != NULL) +
+                             ask->fanout + ask->coalesce + (ask->stream != NULL));
     wire_put_key_text(pk, "target", ask->target != NULL ? ask->target : "192.0.2.1");
     wire_put_key_text(pk, "id", text);
     wire_put_key_text(pk, "protocol", trace_protocol_names[ask->protocol]);
@@ -109,6 +137,12 @@ static void put_trace(msgpack_packer *pk, int id, const struct rig_ask *ask) {
     wire_put_key_int(pk, "deadline_ms", ask->deadline_ms != 0 ? ask->deadline_ms : 3600000);
     if (ask->source != NULL)
         wire_put_key_text(pk, "source", ask->source);
+    if (ask->stream != NULL)
+        wire_put_key_text(pk, "stream", ask->stream);
+    if (ask->coalesce) {
+        wire_put_text(pk, "coalesce");
+        msgpack_pack_true(pk);
+    }
     if (ask->fanout)
         wire_put_key_text(pk, "fanout", "all");
     if (ask->flow)
@@ -159,18 +193,6 @@ void rig_submit_as(struct rig *rig, const char *client, int id, const struct rig
     ask_core(rig, client);
 }
 
-void rig_cancel(struct rig *rig, int id) {
-    char text[16];
-    msgpack_packer pk;
-    (void)snprintf(text, sizeof text, "%d", id);
-    output_packer(&pk, &rig->bytes);
-    request_put_head(&pk, "cancel", NULL, 1);
-    wire_put_text(&pk, "ids");
-    msgpack_pack_array(&pk, 1);
-    wire_put_text(&pk, text);
-    ask_core(rig, "z");
-}
-
 static struct job *find_job(struct rig *rig, int id) {
     char text[16];
     int size = snprintf(text, sizeof text, "%d", id);
@@ -179,13 +201,17 @@ static struct job *find_job(struct rig *rig, int id) {
 
 /* ---- workers ---------------------------------------------------------------------------- */
 
-void rig_tell(struct rig *rig, char worker, const struct session_msg *msg) {
-    const struct core_peer peer = {&worker, 1, 1, false};
+void rig_tell_as(struct rig *rig, const char *worker, const struct session_msg *msg) {
+    const struct core_peer peer = {worker, strlen(worker), 1, false};
     msgpack_packer pk;
     output_packer(&pk, &rig->bytes);
     session_put(&pk, msg);
     rig_event(rig);
     core_worker_message(rig->core, &peer, rig->bytes.data, rig->bytes.size, &rig->now);
+}
+
+void rig_tell(struct rig *rig, char worker, const struct session_msg *msg) {
+    rig_tell_as(rig, (const char[]){worker, '\0'}, msg);
 }
 
 static struct worker *find_worker(struct rig *rig, char worker) {
@@ -213,26 +239,44 @@ void rig_join(struct rig *rig, char worker, int64_t capacity, const char *site) 
     rig_tell(rig, worker, &msg);
 }
 
+void rig_join_as(struct rig *rig, const char *worker, int64_t capacity) {
+    struct session_msg msg = rig_hello('w', capacity, NULL);
+    (void)snprintf(msg.name, sizeof msg.name, "%s", worker);
+    rig_tell_as(rig, worker, &msg);
+}
+
 void rig_bye(struct rig *rig, char worker) {
     rig_tell(rig, worker, &(struct session_msg){.op = SESSION_BYE});
 }
 
-void rig_result(struct rig *rig, char worker, int64_t lease) {
+void rig_large_result(struct rig *rig, char worker, int64_t lease, size_t more) {
     const struct result_body body = {.flow = -1,
         .target = "192.0.2.1",
         .first_ttl = 1,
         .max_ttl = 30,
         .prober = "p",
         .stop = STOP_REACHED};
+    char *padding = mem_new(1, more + 1);
     msgpack_sbuffer bytes;
     msgpack_packer pk;
     msgpack_sbuffer_init(&bytes);
     msgpack_packer_init(&pk, &bytes, msgpack_sbuffer_write);
     result_put_body(&pk, &body, NULL, 0);
+    if (more > 0) {
+        bytes.data[0]++; /* one key more in its fixmap, or the low byte of its map16 */
+        wire_put_text(&pk, "x");
+        msgpack_pack_bin(&pk, more);
+        msgpack_pack_bin_body(&pk, padding, more);
+    }
     rig_tell(rig, worker,
         &(struct session_msg){
             .op = SESSION_RESULT, .lease = lease, .body = bytes.data, .body_size = bytes.size});
     msgpack_sbuffer_destroy(&bytes);
+    free(padding);
+}
+
+void rig_result(struct rig *rig, char worker, int64_t lease) {
+    rig_large_result(rig, worker, lease, 0);
 }
 
 void rig_return(struct rig *rig, char worker, int64_t lease) {
@@ -261,15 +305,61 @@ static void query(struct rig *rig) {
     answer(rig);
 }
 
-const char *rig_status(struct rig *rig, int id) {
+static void put_ids(struct rig *rig, msgpack_packer *pk, const char *op, int first, int count) {
     char text[16];
+    output_packer(pk, &rig->bytes);
+    request_put_head(pk, op, NULL, 1);
+    wire_put_text(pk, "ids");
+    msgpack_pack_array(pk, (size_t)count);
+    for (int id = first; id < first + count; id++) {
+        (void)snprintf(text, sizeof text, "%d", id);
+        wire_put_text(pk, text);
+    }
+}
+
+void rig_cancel(struct rig *rig, int id) {
     msgpack_packer pk;
-    (void)snprintf(text, sizeof text, "%d", id);
-    output_packer(&pk, &rig->bytes);
-    request_put_head(&pk, "status", NULL, 1);
-    wire_put_text(&pk, "ids");
-    msgpack_pack_array(&pk, 1);
-    wire_put_text(&pk, text);
+    put_ids(rig, &pk, "cancel", id, 1);
+    ask_core(rig, "z");
+}
+
+int rig_fetch(struct rig *rig, int first, int count, int *more) {
+    msgpack_packer pk;
+    put_ids(rig, &pk, "fetch", first, count);
+    query(rig);
+    *more = (int)wire_find(&rig->doc.root, "more")->via.array.size;
+    return (int)wire_find(&rig->doc.root, "results")->via.array.size;
+}
+
+void rig_status_padded(struct rig *rig, int id, size_t size) {
+    msgpack_packer pk;
+    put_ids(rig, &pk, "status", id, 1);
+    rig->bytes.data[0]++; /* one key more in its fixmap */
+    wire_put_text(&pk, "x");
+    size_t more = size - rig->bytes.size - 5;
+    char *padding = mem_new(1, more);
+    msgpack_pack_bin(&pk, more);
+    msgpack_pack_bin_body(&pk, padding, more);
+    free(padding);
+    assert_int_equal(rig->bytes.size, size);
+    ask_core(rig, "z");
+}
+
+static const msgpack_object *alive_streams(struct rig *rig) {
+    parse(rig, rig->alive.data, rig->alive.size);
+    return wire_find(&rig->doc.root, "streams");
+}
+
+int rig_alive_streams(struct rig *rig) { return (int)alive_streams(rig)->via.map.size; }
+
+int64_t rig_alive_seq(struct rig *rig, const char *stream) {
+    const msgpack_object *seq = wire_find(alive_streams(rig), stream);
+    return seq != NULL ? seq->via.i64 : -1;
+}
+
+const char *rig_status(struct rig *rig, int id) {
+    msgpack_packer pk;
+    put_ids(rig, &pk, "status", id, 1);
     query(rig);
     const msgpack_object *map = &wire_find(&rig->doc.root, "states")->via.array.ptr[0];
     const msgpack_object_str *state = &wire_find(map, "state")->via.str;

@@ -36,6 +36,11 @@ struct rig {
     int ended_count;
     int ended_as[RESULT_STOPS];
     char status[40];
+    int rejected;     /* workers that were, in the last event */
+    char reason[16];  /* why the broker was busy in the last event; empty: it was not */
+    bool store_waits; /* questions to it are counted in `waiting`, not answered */
+    uint64_t waiting;
+    msgpack_sbuffer alive; /* the last alive message */
 };
 
 /* What a trace asks for. */
@@ -46,7 +51,9 @@ struct rig_ask {
     bool flow;
     const char *site; /* a label; NULL: none */
     int priority;
-    bool fanout;         /* at all that fit */
+    bool fanout; /* at all that fit */
+    bool coalesce;
+    const char *stream;  /* NULL: the default */
     int64_t deadline_ms; /* 0: an hour */
 };
 
@@ -57,6 +64,9 @@ struct rig_ask {
 
 /* A broker with room for this number of traces in its queue. */
 void rig_open(struct rig *rig, int64_t max_queued);
+
+/* The same, whose store keeps this number of results, not 100. */
+void rig_open_keeping(struct rig *rig, int64_t max_queued, int64_t keep_results);
 void rig_close(struct rig *rig);
 
 /* Forgets what the last event gave; every event of the rig begins so. */
@@ -76,6 +86,16 @@ void rig_cancel(struct rig *rig, int id);
  * "unknown". It lives until the next call. */
 const char *rig_status(struct rig *rig, int id);
 
+/* Asks for results. Returns how many came; *more: how many must be asked for again. */
+int rig_fetch(struct rig *rig, int first, int count, int *more);
+
+/* Sends a request that is padded to this size. */
+void rig_status_padded(struct rig *rig, int id, size_t size);
+
+/* The number of streams in the last alive message; the seq of one, or -1. */
+int rig_alive_streams(struct rig *rig);
+int64_t rig_alive_seq(struct rig *rig, const char *stream);
+
 /* The position of a trace in the queue. */
 int rig_position(struct rig *rig, int id);
 
@@ -87,11 +107,18 @@ int64_t rig_counter(struct rig *rig, const char *name);
 
 void rig_tell(struct rig *rig, char worker, const struct session_msg *msg);
 
+/* A worker with a longer name. */
+void rig_tell_as(struct rig *rig, const char *worker, const struct session_msg *msg);
+void rig_join_as(struct rig *rig, const char *worker, int64_t capacity);
+
 /* A hello for a worker of IPv4 and ICMP, with the label site unless that is NULL. */
 struct session_msg rig_hello(char worker, int64_t capacity, const char *site);
 void rig_join(struct rig *rig, char worker, int64_t capacity, const char *site);
 void rig_bye(struct rig *rig, char worker);
 void rig_result(struct rig *rig, char worker, int64_t lease);
+
+/* A result with this number of bytes more in its body. */
+void rig_large_result(struct rig *rig, char worker, int64_t lease, size_t more);
 void rig_return(struct rig *rig, char worker, int64_t lease);
 
 /* A heartbeat that lists all that it has. */

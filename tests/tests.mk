@@ -35,11 +35,11 @@ $(filter $(BUILD)/unit/test_mux%,$(UNIT_TESTS)): $(call obj,tests/unit/mux_rig.c
 $(filter $(BUILD)/unit/test_tracer%,$(UNIT_TESTS)): $(call obj,tests/unit/tracer_rig.c)
 $(BUILD)/unit/test_mux: $(call obj,tests/unit/world.c)
 $(BUILD)/unit/test_agent $(BUILD)/unit/test_lease: $(call obj,tests/unit/agent_rig.c)
-$(BUILD)/unit/test_core $(BUILD)/unit/test_core_kept: $(call obj,tests/unit/core_rig.c)
+$(patsubst %,$(BUILD)/unit/test_%,core core_kept counters): $(call obj,tests/unit/core_rig.c)
 $(patsubst %,$(BUILD)/unit/test_%,bounds queue queue_model quarantine): $(call obj,tests/unit/queue_rig.c)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_LINKED)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter-out %.o,$^) $(ALL_LDLIBS) $(JANSSON) $(RESOLV) -lcmocka -o $@
 
 # A worker that shares nothing with its neighbours: what it finds, the real one must not.
 $(UNPROTECTED): $(call obj,worker/main.c tests/process/unprotected_slices.c) \

@@ -367,8 +367,7 @@ bool rig_said(const struct golden_block *block) {
     return false;
 }
 
-/* A number in `stats`, in the map of this name. */
-static int64_t stat(const char *map, const char *name) {
+int64_t rig_stat(const char *map, const char *name) {
     struct wire_error err;
     rig.quiet = true;
     rig_say("c", "{'v': 1, 'op': 'stats'}");
@@ -380,6 +379,4 @@ static int64_t stat(const char *map, const char *name) {
     return found->via.i64;
 }
 
-int64_t rig_counter(const char *name) { return stat("counters", name); }
-
-int64_t rig_queue(const char *name) { return stat("queue", name); }
+int64_t rig_counter(const char *name) { return rig_stat("counters", name); }

@@ -53,11 +53,9 @@ void rig_after_ms(int64_t ms);
 /* A worker sends a result with this encoded body. */
 void rig_say_result(const char *who, int64_t lease, const void *body, size_t size);
 
-/* A counter of `stats`. */
+/* A number in a map of `stats`, such as `queue`; one of the map `counters`. */
+int64_t rig_stat(const char *map, const char *name);
 int64_t rig_counter(const char *name);
-
-/* A number in the `queue` map of `stats`. */
-int64_t rig_queue(const char *name);
 
 /* Whether the broker said just these bytes to somebody, as one of its last 64 messages. */
 bool rig_said(const struct golden_block *block);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BLOCK_BYTES ((size_t)256 * 1024)
-#define SPARE_BLOCKS 16
+#define SPARE_BLOCKS (OUTBOX_SPARE_BYTES / BLOCK_BYTES - 1) /* beside the one in use */
 
 /* Of one message; behind it lie the peer's id or the topic with its NUL, and the bytes. */
 struct head {
@@ -149,5 +149,14 @@ bool outbox_take(struct outbox *o, uint64_t committed, struct outbox_message *m)
     o->bytes -= bytes;
     return true;
 }
+
+static size_t memory(const struct block *block) {
+    size_t bytes = 0;
+    for (; block != NULL; block = block->next)
+        bytes += block->room;
+    return bytes;
+}
+
+size_t outbox_memory(const struct outbox *o) { return memory(o->first) + memory(o->spare); }
 
 size_t outbox_bytes(const struct outbox *o) { return o->bytes; }

@@ -40,4 +40,9 @@ void outbox_release(struct outbox *outbox);
 /* What the messages that wait take, their heads included; 0: none waits. */
 size_t outbox_bytes(const struct outbox *outbox);
 
+/* The memory that it holds, used or spare: after a burst at most OUTBOX_SPARE_BYTES more than what
+ * messages take. */
+#define OUTBOX_SPARE_BYTES ((size_t)17 * 256 * 1024)
+size_t outbox_memory(const struct outbox *outbox);
+
 #endif

@@ -112,8 +112,13 @@ static struct kept_trace *kept_trace(int64_t number) {
     return NULL;
 }
 
+static int64_t last_lease;
+
+int64_t rig_lease(void) { return last_lease; }
+
 static void keep_run(void *context, const struct record_run *run) {
     (void)context;
+    last_lease = order_max(last_lease, run->lease);
     struct kept_trace *k = kept_trace(run->number);
     k->record.run = *run;
     (void)snprintf(k->worker, sizeof k->worker, "%s", run->worker);
@@ -295,6 +300,7 @@ int rig_setup(void **state) {
     const struct core_config config = configuration(9000, 100);
     rig = (struct rig){.core = NULL};
     said_count = 0;
+    last_lease = 0;
     msgpack_sbuffer_init(&bytes);
     rig_start(&config);
     return wire_doc_init(&doc) ? 0 : -1;

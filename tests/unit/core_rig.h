@@ -57,6 +57,9 @@ void rig_say_result(const char *who, int64_t lease, const void *body, size_t siz
 int64_t rig_stat(const char *map, const char *name);
 int64_t rig_counter(const char *name);
 
+/* The last lease that was given. */
+int64_t rig_lease(void);
+
 /* Whether the broker said just these bytes to somebody, as one of its last 64 messages. */
 bool rig_said(const struct golden_block *block);
 

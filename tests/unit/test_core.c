@@ -155,6 +155,38 @@ static void a_worker_that_comes_back_keeps_its_leases(void **state) {
            "it; give each its own --name'}\n");
 }
 
+/* The holder of a name keeps it for as long as the other one asks, and 10 s more. */
+static void a_contest_is_prolonged(void **state) {
+    (void)state;
+    rig_say("w1", HELLO("one", "2", ""));
+    rig_say("w2", HELLO("one", "2", "")); /* takes the name over */
+    rig_skip();
+    for (int i = 0; i < 4; i++) {
+        rig_after_ms(4999);
+        rig_say("w2", BEAT(""));
+        rig_after_ms(4999);
+        rig_say("w2", BEAT(""));
+        rig_skip();
+        rig_say("w1", HELLO("one", "2", ""));
+        EXPECT_PART("'code':'conflict'");
+    }
+    for (int i = 0; i < 2; i++) {
+        rig_after_ms(4999);
+        rig_say("w2", BEAT(""));
+    }
+    rig_after_ms(1);
+    rig_skip();
+    rig_say("w1", HELLO("one", "2", "")); /* 9,999 ms later */
+    EXPECT_PART("'code':'conflict'");
+    for (int i = 0; i < 4; i++) {
+        rig_after_ms(2500);
+        rig_say("w2", BEAT(""));
+    }
+    rig_skip();
+    rig_say("w1", HELLO("one", "2", "")); /* 10,000 ms later */
+    EXPECT("log worker-lost name=one running=0 why=\"its name joined anew\"\n" WELCOME("w1"));
+}
+
 static void a_lease_that_is_not_listed_is_lost(void **state) {
     (void)state;
     rig_say("w1", HELLO("one", "2", ""));
@@ -527,6 +559,7 @@ int main(void) {
         CASE(labels_decide_and_load_is_shared),
         CASE(a_lost_worker_is_replaced_three_times),
         CASE(a_worker_that_comes_back_keeps_its_leases),
+        CASE(a_contest_is_prolonged),
         CASE(a_lease_that_is_not_listed_is_lost),
         CASE(cancel_and_deadline),
         CASE(what_a_worker_must_not_say),

@@ -4,6 +4,8 @@
 #include "common/protocol/result.h"
 #include "tests/unit/wire_parse.h"
 
+#include <inttypes.h>
+
 #define LISTING(name, leases)                                                                      \
     "{'v': 1, 'op': 'hello', 'name': '" name "', 'versions': [1, 1], 'prober': 'p', "              \
     "'capacity': 4, 'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': [" leases "]}"
@@ -301,6 +303,66 @@ static void riders_share_one_probing(void **state) {
         "'target':'192.0.2.1','id':'e','coalesce':true,'max_age_ms':900"));
 }
 
+/* Only what ended with a path is worth taking later. */
+static void which_results_are_taken(void **state) {
+    static const struct {
+        const char *stop;
+        bool taken;
+    } cases[] = {{"reached", true}, {"unreachable", true}, {"gap-limit", true}, {"max-ttl", true},
+        {"loop", true}, {"deadline", false}, {"cancelled", false}, {"unresolved", false},
+        {"no-route", false}, {"denied", false}, {"prober-error", false}};
+    char text[600];
+    (void)state;
+    rig_say("w1", HELLO("one", "1", ""));
+    for (int i = 0; i < (int)(sizeof cases / sizeof cases[0]); i++) {
+        (void)snprintf(text, sizeof text, SUBMIT("", TRACE("%d", ", 'max_ttl': %d")), i, i + 1);
+        rig_say("c1", text);
+        (void)snprintf(
+            text, sizeof text, RESULT("%" PRId64, "192.0.2.1", "%s"), rig_lease(), cases[i].stop);
+        rig_say("w1", text);
+        (void)snprintf(text, sizeof text,
+            SUBMIT("", RIDER("r%d", ", 'max_ttl': %d, 'max_age_ms': 1000")), i, i + 1);
+        int64_t shared = rig_counter("shared");
+        rig_say("c1", text);
+        assert_int_equal(rig_counter("shared") - shared, cases[i].taken);
+        if (cases[i].taken)
+            continue;
+        (void)snprintf(text, sizeof text, "{'v': 1, 'op': 'cancel', 'ids': ['r%d']}", i);
+        rig_say("c1", text);
+        rig_after_ms(250);
+    }
+    rig_skip();
+}
+
+/* What cuts a trace short for reasons of its own is not its riders' end; all else is. */
+static void which_ends_are_shared(void **state) {
+    static const struct {
+        const char *stop;
+        bool shared;
+    } cases[] = {{"reached", true}, {"loop", true}, {"unresolved", true}, {"no-route", true},
+        {"denied", true}, {"prober-error", true}, {"deadline", false}, {"cancelled", false}};
+    char text[600];
+    (void)state;
+    rig_say("w1", HELLO("one", "1", ""));
+    for (int i = 0; i < (int)(sizeof cases / sizeof cases[0]); i++) {
+        (void)snprintf(text, sizeof text,
+            SUBMIT("", TRACE("%d", ", 'max_ttl': %d") ", " RIDER("r%d", ", 'max_ttl': %d")), i,
+            i + 1, i, i + 1);
+        rig_say("c1", text);
+        int64_t shared = rig_counter("shared");
+        (void)snprintf(
+            text, sizeof text, RESULT("%" PRId64, "192.0.2.1", "%s"), rig_lease(), cases[i].stop);
+        rig_say("w1", text);
+        assert_int_equal(rig_counter("shared") - shared, cases[i].shared);
+        assert_int_equal(rig_stat("queue", "running"), !cases[i].shared);
+        if (cases[i].shared)
+            continue;
+        (void)snprintf(text, sizeof text, RESULT("%" PRId64, "192.0.2.1", "reached"), rig_lease());
+        rig_say("w1", text);
+    }
+    rig_skip();
+}
+
 /* As many values as a worker may send: with the broker's own they are more. */
 static void the_largest_result_is_shared(void **state) {
     enum { VALUES = RESULT_MAX_VALUES - 26 };
@@ -522,6 +584,8 @@ int main(void) {
         CASE(a_store_that_cannot_be_read),
         CASE(repeated_with_more_results_than_fit),
         CASE(riders_share_one_probing),
+        CASE(which_results_are_taken),
+        CASE(which_ends_are_shared),
         CASE(the_largest_result_is_shared),
         CASE(a_rider_goes_on_when_its_leader_is_cancelled),
         CASE(a_rider_that_no_worker_could_have_served),

@@ -30,7 +30,10 @@ unit-programs: $(UNIT_TESTS)
 $(BUILD)/unit/test_simnet: $(call obj,tests/simnet/test_simnet.c) $(SIMNET)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lcmocka -o $@
+# Its clock is the test's.
 $(BUILD)/unit/test_reactor: $(call obj,common/runtime/reactor.c)
+$(BUILD)/unit/test_reactor: private LDFLAGS += -Wl,--wrap=clock_gettime -Wl,--wrap=clock_nanosleep \
+	-Wl,--wrap=timerfd_settime -Wl,--wrap=zmq_poll
 $(filter $(BUILD)/unit/test_mux%,$(UNIT_TESTS)): $(call obj,tests/unit/mux_rig.c)
 $(filter $(BUILD)/unit/test_tracer%,$(UNIT_TESTS)): $(call obj,tests/unit/tracer_rig.c)
 $(BUILD)/unit/test_mux: $(call obj,tests/unit/world.c)

@@ -1,5 +1,9 @@
 /* reactor: what handlers may do to each other's watches, when it ticks, and when it rests. In the
- * transcripts each pass of the loop begins with "|" and names who was called. */
+ * transcripts each pass of the loop begins with "|" and names who was called.
+ *
+ * The clock is the test's: the linker puts the functions named __wrap_ in place of those that read
+ * it, sleep, set a timer or poll (-Wl,--wrap). Time passes where the reactor sleeps or waits for
+ * its timer, and where a handler says that it takes time, so what it does is the same each time. */
 #include "tests/unit/check.h"
 
 #include "common/runtime/reactor.h"
@@ -7,10 +11,83 @@
 
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define MS INT64_C(1000)
 #define PASSES 4
+
+/* ---- the clock -------------------------------------------------------------------------- */
+
+static int64_t clock_us = 1000 * MS;
+static int64_t timer_us; /* when the reactor's timer is due; 0: it is not set */
+static int timer_fd;
+
+static struct timespec timespec_of(int64_t us) {
+    return (struct timespec){us / 1000000, us % 1000000 * 1000};
+}
+
+static int64_t us_of(const struct timespec *t) {
+    return t->tv_sec * INT64_C(1000000) + t->tv_nsec / 1000;
+}
+
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_nanosleep(
+    clockid_t clock, int flags, const struct timespec *until, struct timespec *left);
+int __wrap_timerfd_settime(
+    int fd, int flags, const struct itimerspec *when, struct itimerspec *old);
+int __wrap_zmq_poll(zmq_pollitem_t *items, int count, long timeout_ms);
+int __real_timerfd_settime(
+    int fd, int flags, const struct itimerspec *when, struct itimerspec *old);
+int __real_zmq_poll(zmq_pollitem_t *items, int count, long timeout_ms);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
+    (void)clock;
+    *now = timespec_of(clock_us);
+    return 0;
+}
+
+int __wrap_clock_nanosleep(
+    clockid_t clock, int flags, const struct timespec *until, struct timespec *left) {
+    (void)clock;
+    (void)left;
+    assert_int_equal(flags, TIMER_ABSTIME);
+    if (us_of(until) > clock_us)
+        clock_us = us_of(until);
+    return 0;
+}
+
+int __wrap_timerfd_settime(
+    int fd, int flags, const struct itimerspec *when, struct itimerspec *old) {
+    (void)old;
+    assert_int_equal(flags, TFD_TIMER_ABSTIME);
+    timer_fd = fd;
+    timer_us = us_of(&when->it_value);
+    return 0;
+}
+
+static void timer_goes_off(void) {
+    const struct itimerspec long_ago = {.it_value = {.tv_nsec = 1}};
+    assert_int_equal(__real_timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &long_ago, NULL), 0);
+    timer_us = 0;
+}
+
+/* Waits only for what comes without the timer, such as a signal. */
+int __wrap_zmq_poll(zmq_pollitem_t *items, int count, long timeout_ms) {
+    int ready;
+    assert_int_equal(timeout_ms, -1);
+    if (timer_us != 0 && timer_us <= clock_us)
+        timer_goes_off();
+    if ((ready = __real_zmq_poll(items, count, 0)) != 0 || timer_us == 0)
+        return ready != 0 ? ready : __real_zmq_poll(items, count, -1);
+    clock_us = timer_us;
+    timer_goes_off();
+    return __real_zmq_poll(items, count, -1);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+/* ---- the rig ---------------------------------------------------------------------------- */
 
 /* A descriptor that is ready until somebody reads it. */
 struct spot {
@@ -27,10 +104,10 @@ struct rig {
     struct spot beat; /* ready in each pass, and first */
     int passes;
     int ticks, asked;
-    int64_t due_us, early_us;       /* when to tick, and by how much a tick came too early */
-    int64_t burn_us;                /* how long a pass takes */
-    int64_t began_us, least_gap_us; /* between the beginnings of two passes */
-    int64_t most_gap_us;
+    int64_t due_us;   /* when to tick */
+    int64_t late_us;  /* how late ticks were, together */
+    int64_t burn_us;  /* how long a pass takes */
+    int64_t began_us; /* the last pass; the transcript has the milliseconds from one to the next */
     int signal;
 };
 
@@ -57,8 +134,6 @@ static void make_unready(const struct spot *spot) {
     uint64_t count;
     assert_int_equal(read(spot->fd, &count, sizeof count), sizeof count);
 }
-
-static int64_t now_us(void) { return reactor_now().mono_us; }
 
 /* So many passes are enough for the transcripts. */
 static void stop_after_passes(struct spot *beat) {
@@ -153,24 +228,34 @@ static int64_t next(void *context) {
 }
 
 static void note_tick(struct rig *rig) {
-    int64_t early_us = rig->due_us - now_us();
-    rig->early_us = early_us > rig->early_us ? early_us : rig->early_us;
+    assert_true(clock_us >= rig->due_us);
+    rig->late_us += clock_us - rig->due_us;
     rig->ticks++;
 }
 
 static void tick_thrice(void *context) {
     struct rig *rig = context;
     note_tick(rig);
-    rig->due_us = now_us() + MS;
+    rig->due_us = clock_us + MS;
     if (rig->ticks == 3)
         reactor_stop(rig->reactor);
 }
 
 static void tick_always(void *context) {
     struct rig *rig = context;
-    note_tick(rig);
+    rig->ticks++;
     if (rig->ticks == 100)
         reactor_stop(rig->reactor);
+}
+
+static void take_quarter(struct spot *beat) {
+    (void)beat;
+    clock_us += MS / 4;
+}
+
+static void take_three(struct spot *beat) {
+    (void)beat;
+    clock_us += 3 * MS;
 }
 
 static int64_t measured(const struct histogram *lag) {
@@ -182,7 +267,7 @@ static int64_t measured(const struct histogram *lag) {
 
 static struct rig *timed(void (*tick)(void *context)) {
     struct rig *rig = rig_new(0);
-    rig->due_us = now_us() + MS;
+    rig->due_us = clock_us + MS;
     reactor_on_tick(rig->reactor, next, tick, rig);
     return rig;
 }
@@ -193,8 +278,8 @@ static void a_timer_wakes_an_idle_loop(void **state) {
     make_unready(&rig->beat);
     reactor_run(rig->reactor);
     assert_int_equal(rig->ticks, 3);
-    assert_true(rig->early_us <= 0);
-    assert_true(rig->asked <= 2 * (rig->ticks + 1)); /* it slept in between */
+    assert_int_equal(rig->late_us, 0);
+    assert_int_equal(rig->asked, 2 + 2 * rig->ticks - 1); /* it slept in between */
     assert_int_equal(measured(reactor_lag(rig->reactor)), 3);
     rig_end(rig);
 }
@@ -202,11 +287,58 @@ static void a_timer_wakes_an_idle_loop(void **state) {
 static void a_timer_is_served_while_the_loop_is_busy(void **state) {
     (void)state;
     struct rig *rig = timed(tick_thrice);
-    rig->beat.act = NULL;
+    rig->beat.act = take_quarter;
     reactor_run(rig->reactor);
     assert_int_equal(rig->ticks, 3);
-    assert_true(rig->early_us <= 0);
-    assert_true(rig->out.used > 0);
+    assert_int_equal(rig->late_us, 0);
+    assert_true(transcript_is(&rig->out, "||||||||||||")); /* four a millisecond */
+    rig_end(rig);
+}
+
+/* A message may bring something that is due before what the timer was set for. */
+static void bring_forward(struct spot *beat) {
+    make_unready(beat);
+    beat->rig->due_us = clock_us + MS;
+}
+
+static void a_time_that_comes_nearer_is_kept(void **state) {
+    (void)state;
+    struct rig *rig = timed(tick_thrice);
+    rig->due_us = clock_us + 10 * MS;
+    rig->beat.act = bring_forward;
+    reactor_run(rig->reactor);
+    assert_int_equal(rig->ticks, 3);
+    assert_int_equal(rig->late_us, 0);
+    rig_end(rig);
+}
+
+/* What is due since before next() was asked is no lag of the loop. */
+static void put_back(struct spot *beat) {
+    take_three(beat);
+    beat->rig->due_us = 1;
+    make_unready(beat);
+}
+
+static void lag_begins_when_the_loop_could_know(void **state) {
+    (void)state;
+    struct rig *rig = timed(tick_thrice);
+    rig->due_us = clock_us + 1000 * MS;
+    rig->beat.act = put_back;
+    reactor_run(rig->reactor);
+    assert_int_equal(reactor_lag(rig->reactor)->sum_us, 3 * MS);
+    rig_end(rig);
+}
+
+/* What takes long makes ticks late, and the lag says by how much. */
+static void a_handler_that_takes_long_makes_ticks_late(void **state) {
+    (void)state;
+    struct rig *rig = timed(tick_thrice);
+    rig->beat.act = take_three;
+    reactor_run(rig->reactor);
+    assert_int_equal(rig->ticks, 3);
+    assert_int_equal(rig->late_us, 3 * 2 * MS);
+    assert_int_equal(reactor_lag(rig->reactor)->sum_us, 3 * 2 * MS);
+    assert_true(transcript_is(&rig->out, "|||"));
     rig_end(rig);
 }
 
@@ -231,16 +363,11 @@ static void work_without_end_leaves_others_their_turn(void **state) {
 
 static void burn(struct spot *beat) {
     struct rig *rig = beat->rig;
-    const int64_t start_us = now_us(), gap_us = start_us - rig->began_us;
-    if (rig->passes > 0) {
-        rig->least_gap_us =
-            rig->passes == 1 || gap_us < rig->least_gap_us ? gap_us : rig->least_gap_us;
-        rig->most_gap_us = gap_us > rig->most_gap_us ? gap_us : rig->most_gap_us;
-    }
-    rig->began_us = start_us;
-    while (now_us() - start_us < rig->burn_us)
-        continue;
-    if (rig->passes++ == 10)
+    if (rig->passes > 0)
+        transcript_add(&rig->out, "%d", (int)((clock_us - rig->began_us) / MS));
+    rig->began_us = clock_us;
+    clock_us += rig->burn_us;
+    if (rig->passes++ == PASSES)
         reactor_stop(rig->reactor);
 }
 
@@ -261,7 +388,7 @@ static void burn_two_at_first(struct spot *beat) {
 
 static void take_one(struct spot *spot) { reactor_took(spot->rig->reactor, 1); }
 
-/* Passes that take 1 ms each: a rest is 16 ms if it may be. */
+/* Passes that take 1 ms each: the next begins 16 ms after it if the reactor may rest. */
 static struct rig *worked(int64_t gather_us, void (*act)(struct spot *beat), bool another) {
     struct rig *rig = rig_new(gather_us);
     struct spot spot;
@@ -274,39 +401,31 @@ static struct rig *worked(int64_t gather_us, void (*act)(struct spot *beat), boo
     return rig;
 }
 
-static void rests(int64_t gather_us, void (*act)(struct spot *beat), bool another) {
+static void gaps_are(
+    int64_t gather_us, void (*act)(struct spot *beat), bool another, const char *expected) {
     struct rig *rig = worked(gather_us, act, another);
-    assert_true(rig->least_gap_us >= REACTOR_REST * MS);
-    rig_end(rig);
-}
-
-/* One of ten gaps at least is not longer than the pass and some other program's turn. */
-static void does_not_rest(int64_t gather_us, void (*act)(struct spot *beat)) {
-    struct rig *rig = worked(gather_us, act, false);
-    assert_true(rig->least_gap_us < REACTOR_REST / 2 * MS);
+    assert_true(transcript_is(&rig->out, expected));
     rig_end(rig);
 }
 
 static void after_several_messages_it_rests(void **state) {
     (void)state;
-    rests(1000 * MS, burn_two, false);
-    rests(1000 * MS, burn_one, true); /* of two sockets */
+    assert_int_equal(REACTOR_REST, 16);
+    gaps_are(1000 * MS, burn_two, false, "|a|16|16|16|16");
+    gaps_are(1000 * MS, burn_one, true, "|a|16a|16a|16a|16"); /* of two sockets */
 }
 
 static void it_rests_no_longer_than_it_may(void **state) {
     (void)state;
-    struct rig *rig = worked(8 * MS, burn_two, false);
-    assert_true(rig->most_gap_us >= 4 * MS);
-    assert_true(rig->least_gap_us < REACTOR_REST * MS);
-    rig_end(rig);
-    does_not_rest(0, burn_two);
+    gaps_are(8 * MS, burn_two, false, "|a|8|8|8|8");
+    gaps_are(0, burn_two, false, "|a|1|1|1|1");
 }
 
 static void without_several_messages_it_does_not_rest(void **state) {
     (void)state;
-    does_not_rest(1000 * MS, burn);
-    does_not_rest(1000 * MS, burn_one);
-    does_not_rest(1000 * MS, burn_two_at_first);
+    gaps_are(1000 * MS, burn, false, "|a|1|1|1|1");
+    gaps_are(1000 * MS, burn_one, false, "|a|1|1|1|1");
+    gaps_are(1000 * MS, burn_two_at_first, false, "|a|16|1|1|1");
 }
 
 /* ---- signals ---------------------------------------------------------------------------- */
@@ -337,6 +456,9 @@ int main(void) {
         cmocka_unit_test(a_handler_sets_one_again_that_is_due),
         cmocka_unit_test(a_timer_wakes_an_idle_loop),
         cmocka_unit_test(a_timer_is_served_while_the_loop_is_busy),
+        cmocka_unit_test(a_time_that_comes_nearer_is_kept),
+        cmocka_unit_test(lag_begins_when_the_loop_could_know),
+        cmocka_unit_test(a_handler_that_takes_long_makes_ticks_late),
         cmocka_unit_test(work_without_end_leaves_others_their_turn),
         cmocka_unit_test(after_several_messages_it_rests),
         cmocka_unit_test(it_rests_no_longer_than_it_may),

@@ -2,17 +2,17 @@
 
 #include "common/mem.h"
 
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define KEEP_BYTES ((size_t)1024 * 1024)
 
-/* What stands before the bytes of a record; the pointers in it are those of who gave it. */
+/* Stands before the bytes of a record. The pointers in `record` are those of the caller who added
+ * it; batch_next() sets them. */
 struct entry {
-    size_t size;   /* of the whole */
-    size_t run_at; /* of a trace: where its last run is; 0: none came */
-    bool is_told;  /* of a run: with its trace */
+    size_t size;     /* of the entry and the bytes behind it */
+    size_t run_at;   /* of a trace: where its last run is; 0 if none was added */
+    bool with_trace; /* of a run: it is read with the record of its trace */
     struct batch_record record;
 };
 
@@ -24,11 +24,10 @@ static char *put_bytes(char *at, const void *bytes, size_t size) {
     return at + size;
 }
 
-/* Room for the entry and `bytes` behind it, where the caller puts them. */
+/* Adds an entry with room for `bytes` bytes behind it; returns where the caller puts them. */
 static char *batch_add_entry(struct batch *b, const struct batch_record *record, size_t bytes) {
     struct entry entry = {.record = *record};
-    const size_t align = alignof(struct entry) - 1;
-    entry.size = (sizeof entry + bytes + align) & ~align;
+    entry.size = sizeof entry + bytes;
     if (b->room - b->size < entry.size) {
         b->room = b->room * 2 > b->size + entry.size ? b->room * 2 : b->size + entry.size;
         b->bytes = mem_grow(b->bytes, b->room, 1);
@@ -61,8 +60,8 @@ void batch_add_trace(struct batch *batch, const struct record_trace *trace) {
     (void)put_bytes(at, trace->trace, trace->trace_size);
 }
 
-/* The run at `run_at` need not be told by itself if its trace is here. */
-static void tell_with_trace(struct batch *b, int64_t number, size_t run_at) {
+/* Makes the run at `run_at` part of its trace's record if the batch has that. */
+static void join_trace(struct batch *b, int64_t number, size_t run_at) {
     if (b->trace_count == 0)
         return;
     int64_t nth = number - entry_at(b, b->traces[0]).record.trace.number;
@@ -72,7 +71,7 @@ static void tell_with_trace(struct batch *b, int64_t number, size_t run_at) {
     if (trace.record.trace.number != number)
         return;
     trace.run_at = run_at;
-    run.is_told = true;
+    run.with_trace = true;
     memcpy(b->bytes + b->traces[nth], &trace, sizeof trace);
     memcpy(b->bytes + run_at, &run, sizeof run);
 }
@@ -81,7 +80,7 @@ void batch_add_run(struct batch *batch, const struct record_run *run) {
     const struct batch_record record = {.kind = BATCH_RUN, .run = *run};
     size_t worker = text_size(run->worker), at = batch->size;
     (void)put_bytes(batch_add_entry(batch, &record, worker), run->worker, worker);
-    tell_with_trace(batch, run->number, at);
+    join_trace(batch, run->number, at);
 }
 
 void batch_add_result(struct batch *batch, const struct record_result *result) {
@@ -130,7 +129,7 @@ bool batch_next(const struct batch *batch, size_t *at, struct batch_record *reco
         entry = entry_at(batch, *at);
         bytes = batch->bytes + *at + sizeof entry;
         *at += entry.size;
-    } while (entry.is_told);
+    } while (entry.with_trace);
     *record = entry.record;
     switch (record->kind) {
     case BATCH_TRACE:

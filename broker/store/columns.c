@@ -31,13 +31,13 @@ static const struct key keys[] = {
 
 #define KEYS (sizeof keys / sizeof keys[0])
 
-/* Of a literal, so that the compiler needs no call. */
+/* Compares with a literal, whose size the compiler knows: it makes no call. */
 #define IS(text, literal)                                                                          \
     ((text).size == sizeof(literal) - 1 && memcmp((text).at, (literal), sizeof(literal) - 1) == 0)
 
 /* ---- hops --------------------------------------------------------------------------------- */
 
-#define STRING_BYTES 64 /* longer than any address and any verdict */
+#define STRING_BYTES 64 /* no address and no verdict is longer */
 #define PROBE_BYTES (4 * 20 + 2 * (2 * STRING_BYTES + 2) + 7)
 
 static char *put_bytes(char *to, const char *bytes, size_t size) {
@@ -123,32 +123,32 @@ static void put_probes(msgpack_sbuffer *json, int64_t ttl, struct wire_cursor *c
     }
 }
 
-/* Probes are put as they come, and again if that was too early: of a key that stands twice, the
- * last one counts, and the ttl may come behind. */
+/* Writes the probes when they are met, and writes them again if the ttl turns out to be another
+ * one: it may come after the probes, and of a key that occurs twice the last value counts. */
 static void put_hop(msgpack_sbuffer *json, struct wire_cursor *cursor) {
     struct wire_cursor probes = wire_cursor_begin(cursor->at, 0);
     const size_t before = json->size;
-    int64_t ttl = -1, put_with = -1;
+    int64_t ttl = -1, put_ttl = -1;
     for (uint32_t left = wire_cursor_map(cursor); left > 0; left--) {
         struct wire_string key = wire_cursor_text(cursor);
         if (IS(key, "ttl")) {
             ttl = wire_cursor_number(cursor);
         } else if (IS(key, "probes")) {
             probes = *cursor;
-            put_with = ttl;
+            put_ttl = ttl;
             json->size = before;
             put_probes(json, ttl, cursor);
         } else {
             wire_cursor_skip(cursor);
         }
     }
-    if (put_with != ttl) {
+    if (put_ttl != ttl) {
         json->size = before;
         put_probes(json, ttl, &probes);
     }
 }
 
-/* Of hops that stand twice, the last ones count. */
+/* If a result has the key "hops" twice, the last value counts. */
 static void put_hops(msgpack_sbuffer *json, struct wire_cursor *cursor) {
     msgpack_sbuffer_clear(json);
     for (uint32_t left = wire_cursor_array(cursor); left > 0; left--)
@@ -169,7 +169,7 @@ static struct wire_string read_code(struct wire_cursor *cursor) {
     return code;
 }
 
-/* The entry of that name, whose value comes next. */
+/* Reads the value of the entry with this name, which comes next. */
 static void read_entry(
     struct columns *columns, struct wire_string name, struct wire_cursor *cursor) {
     for (size_t k = 0; k < KEYS; k++) {
@@ -185,7 +185,7 @@ static void read_entry(
     wire_cursor_skip(cursor);
 }
 
-/* json: NULL if it is not wanted. */
+/* json may be NULL: probes are skipped then. */
 static void read_map(struct columns *columns, msgpack_sbuffer *json, struct wire_cursor cursor) {
     *columns = (struct columns){
         .accepted_us = -1, .started_us = -1, .finished_us = -1, .run = -1, .probes_sent = -1};

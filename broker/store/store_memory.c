@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One block of memory: behind it is what the result points to, but for the stream's name. */
+/* A result, in one block of memory with what it points to; the name of its stream is the stream's.
+ */
 struct kept {
     struct record_result result;
     struct memory_stream *stream;
@@ -18,11 +19,11 @@ struct kept {
 
 RB_HEAD(stream_results, kept);
 
-/* It lives while there are results of it. */
+/* A stream exists while it has results. */
 struct memory_stream {
     RB_ENTRY(memory_stream) by_name;
     struct stream_results kept;
-    struct kept *last; /* of it */
+    struct kept *last; /* in `kept` */
     char name[];
 };
 
@@ -54,10 +55,10 @@ TREE_APPEND_GENERATE(memory_seqs, kept, by_seq, compare_seq)
 TREE_APPEND_GENERATE(stream_results, kept, by_stream, compare_seq)
 
 struct store_memory {
-    int64_t keep, count, last_seq;
+    int64_t keep, count;
     struct memory_ids ids;
     struct memory_seqs seqs;
-    struct kept *last; /* of them */
+    struct kept *last; /* in `seqs` */
     struct memory_streams streams;
 };
 
@@ -120,7 +121,6 @@ void store_memory_add(struct store_memory *memory, const struct record_result *r
     (void)memory_seqs_insert(&memory->seqs, &memory->last, kept);
     while ((same = RB_INSERT(memory_ids, &memory->ids, kept)) != NULL)
         memory_forget(memory, same);
-    memory->last_seq = result->seq;
     if (++memory->count > memory->keep)
         memory_forget(memory, RB_MIN(memory_seqs, &memory->seqs));
 }
@@ -153,7 +153,7 @@ static void read_after(struct store_memory *memory, const struct record_read *re
     struct batch *rows, struct record_answer *answer) {
     struct kept *oldest = RB_MIN(memory_seqs, &memory->seqs);
     struct kept *kept = read->after < INT64_MAX ? first_after(memory, read) : NULL;
-    answer->first_seq = oldest != NULL ? oldest->result.seq : memory->last_seq + 1;
+    answer->first_seq = oldest != NULL ? oldest->result.seq : 1;
     for (; kept != NULL; kept = next_kept(read, kept)) {
         answer->more = (int64_t)rows->count == read->limit ||
                        !batch_has_room(rows, &kept->result, read->max_bytes);

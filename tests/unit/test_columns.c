@@ -4,6 +4,7 @@
 #include "broker/store/columns.h"
 #include "tests/unit/wire_parse.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct wire_doc doc;
@@ -52,7 +53,8 @@ static bool is(struct wire_string text, const char *expected) {
 static void columns(void **state) {
     (void)state;
     struct columns o;
-    read_columns(&o, "{'target': 'a.example', 'stream': 's', 'dst': null, 'src': '192.0.2.7',"
+    read_columns(&o, "{'unknown': {'target': 'x'}, 'target': 'a.example', 'stream': 's', 'dst': "
+                     "null, 'src': '192.0.2.7',"
                      " 'protocol': 'udp', 'worker': 'w', 'stop': 'unresolved',"
                      " 'error': {'code': 'not-found', 'message': 'm'}, 'accepted_us': 1,"
                      " 'started_us': 2, 'finished_us': 3, 'run': 4, 'probes_sent': 5}");
@@ -154,6 +156,20 @@ static void strings_are_quoted(void **state) {
         "[[1,null,null,null,null,\"\\\"a\\\\b\\\"\"]]");
 }
 
+/* No address and no verdict is longer than 64 bytes. */
+static void strings_that_are_too_long_are_left_out(void **state) {
+    (void)state;
+    char map[200], expected[100], text[66];
+    memset(text, 'v', 65);
+    text[65] = '\0';
+    (void)snprintf(map, sizeof map, "{'hops': [{'ttl': 1, 'probes': [{'verdict': '%s'}]}]}", text);
+    hops_are(map, "[[1,null,null,null,null,null]]");
+    text[64] = '\0';
+    (void)snprintf(map, sizeof map, "{'hops': [{'ttl': 1, 'probes': [{'verdict': '%s'}]}]}", text);
+    (void)snprintf(expected, sizeof expected, "[[1,null,null,null,null,\"%s\"]]", text);
+    hops_are(map, expected);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -165,6 +181,7 @@ int main(void) {
         TEST(of_keys_that_stand_twice_the_last_counts),
         TEST(what_is_cut_off_is_still_json),
         TEST(strings_are_quoted),
+        TEST(strings_that_are_too_long_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,17 +22,24 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* A result of 10 bytes whose content is its seq. */
+/* A result of 10 bytes whose content is its seq. What the record points to is overwritten then: the
+ * store must have copies. */
 static void add(int64_t seq, const char *id, const char *stream) {
-    char bytes[11];
-    (void)snprintf(bytes, sizeof bytes, "%010d", (int)seq);
+    struct {
+        char id[16], stream[16], trace[6], bytes[11];
+    } given;
+    (void)snprintf(given.id, sizeof given.id, "%s", id);
+    (void)snprintf(given.stream, sizeof given.stream, "%s", stream);
+    (void)snprintf(given.trace, sizeof given.trace, "trace");
+    (void)snprintf(given.bytes, sizeof given.bytes, "%010d", (int)seq);
     store_memory_add(memory, &(struct record_result){.seq = seq,
-                                 .id = id,
-                                 .stream = stream,
-                                 .trace = "trace",
+                                 .id = given.id,
+                                 .stream = given.stream,
+                                 .trace = given.trace,
                                  .trace_size = 5,
-                                 .result = bytes,
+                                 .result = given.bytes,
                                  .result_size = 10});
+    memset(&given, '#', sizeof given);
 }
 
 static void ids(const char *const *ids, size_t count, size_t max_bytes) {
@@ -162,6 +169,11 @@ static void an_id_that_comes_again_replaces_the_first(void **state) {
     ids(names, 1, 100);
     rows_are("2");
     assert_int_equal(store_memory_count(memory), 1);
+    struct batch_record record;
+    size_t at = 0;
+    assert_true(batch_next(&rows, &at, &record));
+    assert_string_equal(record.result.id, "a");
+    assert_string_equal(record.result.stream, "x");
 }
 
 /* Records come out as they went in, whatever stands between them. */

@@ -25,7 +25,9 @@ int64_t store_now_us(void) {
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-/* Says what is lost if the mark is ahead of the file, and goes on behind it. */
+/* If the mark in the lock file is ahead of the store's file, the store has lost commits. Logs how
+ * much, and sets *mark so that seq and number continue after the lost ones. True if something was
+ * lost. */
 static bool compare_with_mark(struct store *s, struct store_mark *mark) {
     const struct store_mark said = store_lock_mark(&s->lock);
     *mark = s->file.mark;
@@ -33,8 +35,8 @@ static bool compare_with_mark(struct store *s, struct store_mark *mark) {
         return false;
     log_event(LOG_LEVEL_ERROR, "store-lost",
         "store=%s batches=%" PRId64 " results=%" PRId64 " traces=%" PRId64
-        " why=\"it was further than its file is now: a copy was put back, or the disk lost what it "
-        "had written; clients see a new origin, seq goes on after %" PRId64 "\"",
+        " why=\"the file is older than its lock file says: a copy was put back, or the disk lost "
+        "what was written; clients see a new origin, and seq continues after %" PRId64 "\"",
         s->path, said.batch - mark->batch, said.seq > mark->seq ? said.seq - mark->seq : 0,
         said.number > mark->number ? said.number - mark->number : 0, said.seq);
     mark->batch = said.batch;
@@ -56,7 +58,7 @@ static int read_start(struct store *s) {
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-/* Makes this start known to the next one. */
+/* Records this start in the file. */
 static int write_start(struct store *s, const struct store_mark *mark) {
     char sql[512];
     (void)snprintf(sql, sizeof sql,
@@ -92,7 +94,7 @@ static void close_file(struct store *s) {
     store_file_free(&s->file);
 }
 
-/* What store_file_free() and store_reads_free() close also if it fails here. */
+/* After a failure close_file() frees what was opened. */
 static int open_file(struct store *s, char *error) {
     sqlite3 *db;
     int code = store_schema_connect(s->path, &db, error, STORE_ERROR_BYTES);
@@ -158,7 +160,8 @@ struct store *store_open(
     init_threads(s);
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->event_fd < 0) {
-        (void)snprintf(error, STORE_ERROR_BYTES, "the store: no file descriptor is left");
+        (void)snprintf(error, STORE_ERROR_BYTES,
+            "the store: no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE=)");
         store_close(&s);
         return NULL;
     }
@@ -167,7 +170,7 @@ struct store *store_open(
         s->start = (struct store_start){.epoch = wall_us, .origin = wall_us};
         return s;
     }
-    /* Its lock goes by its name: a link to it must not be another one. */
+    /* The lock file is named after the path, so that a symbolic link must lead to the same name. */
     s->path = realpath(config->path, NULL);
     if (s->path == NULL)
         s->path = mem_copy(config->path, strlen(config->path) + 1);
@@ -180,14 +183,14 @@ struct store_start store_start(const struct store *store) {
     return store->start;
 }
 
-/* Signals are the main thread's. */
+/* The threads block all signals: those are handled by the main thread. */
 void store_start_threads(struct store *s) {
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_create(&s->writer, NULL, store_writer_run, s) != 0 ||
         pthread_create(&s->reader, NULL, store_reader_run, s) != 0)
-        abort(); /* as mem.h says of memory */
+        abort(); /* as mem.h does when memory is used up */
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     s->running = true;
 }
@@ -211,8 +214,8 @@ static bool is_busy(struct store *s) {
     return busy;
 }
 
-/* In memory, where nothing must be waited for: whoever flushes looks what is committed. */
-static void shelve(struct store *s) {
+/* Moves the open batch into memory, where it counts as committed at once. */
+static void keep_in_memory(struct store *s) {
     struct batch_record record;
     for (size_t at = 0; batch_next(&s->open, &at, &record);)
         if (record.kind == BATCH_RESULT)
@@ -227,7 +230,7 @@ void store_flush(struct store *s) {
     if (s->open.count == 0)
         return;
     if (s->memory != NULL) {
-        shelve(s);
+        keep_in_memory(s);
         return;
     }
     if (is_busy(s))
@@ -265,7 +268,7 @@ void store_read(struct store *s, const struct record_read *read) {
     if (s->memory != NULL) {
         struct store_news *news = mem_new(1, sizeof *news);
         if (s->open.count > 0)
-            shelve(s);
+            keep_in_memory(s);
         news->kind = STORE_ANSWER;
         store_memory_read(s->memory, read, &news->rows, &news->answer);
         s->counters.reads++;
@@ -317,7 +320,7 @@ static void news_free(struct store *s) {
     s->taken_rows = NULL;
 }
 
-/* Commits come first: an answer may depend on one. */
+/* A commit is reported before other events, because an answer may depend on it. */
 static struct store_news *take_news(struct store *s, bool *committed) {
     uint64_t rings;
     (void)pthread_mutex_lock(&s->mutex);
@@ -394,7 +397,7 @@ void store_close(struct store **store) {
         stop_threads(s);
     while (store_next(s, &event))
         continue;
-    /* In good order, so that one file is left. */
+    /* After an orderly end the WAL is written back, and one file is left. */
     if (s->running && !s->dead)
         (void)sqlite3_db_config(s->file.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     close_file(s);

@@ -1,8 +1,8 @@
 /* store: where traces and results are kept: an SQLite file, or memory. Shell.
  *
- * Records go into an open batch. store_flush() hands it to the store's thread, which commits it
- * with one sync; what the core said because of these records may leave the process only after
- * that. So nobody has ever seen what a crash takes back. docs/store.md describes the file.
+ * Records go into an open batch. store_flush() hands the batch to the store's thread, which commits
+ * it with one sync. Messages that tell of these records may leave the process only after that, so
+ * that a crash loses nothing that anybody has seen. docs/store.md describes the file.
  */
 #ifndef HOPMQ_STORE_H
 #define HOPMQ_STORE_H
@@ -12,33 +12,34 @@
 
 #define STORE_ERROR_BYTES 512
 
-/* The store takes so much that is not yet committed; past it the broker accepts no traces. */
+/* When records of this size wait for their commit, the broker accepts no more traces. */
 #define STORE_MAX_PENDING_BYTES ((size_t)32 * 1024 * 1024)
 
 struct store;
 
 struct store_config {
     const char *path;     /* NULL: in memory */
-    int64_t keep_us;      /* results are kept so long, */
-    int64_t keep_results; /* and at most so many */
+    int64_t keep_us;      /* age at which results are deleted from the file */
+    int64_t keep_results; /* number of results above which the oldest are deleted */
 };
 
-/* What the last process on the same store left; all 0 in a new one. */
+/* What the last process on the same store left; seq and number are 0 in a new store. */
 struct store_start {
-    int64_t epoch;  /* of this start: microseconds since 1970, more than that of any start before */
+    int64_t epoch;  /* of this start, microseconds since 1970; greater than at any start before */
     int64_t origin; /* the epoch in which seq began to count */
-    int64_t seq, number;
+    int64_t seq, number; /* of the last result and of the last trace */
 };
 
-/* Opens or makes the file and migrates it. NULL with one line in `error` that names file, cause and
- * what to do: in use by another broker, newer than this program, damaged, no rights, ... */
+/* Opens the file, creates it if it is missing, and brings it to this version. NULL with one line in
+ * `error` that names the file, the cause and what to do: another broker has it open, it is newer
+ * than this program, it is damaged, or this user may not write it. */
 struct store *store_open(
     const struct store_config *config, int64_t wall_us, char error[STORE_ERROR_BYTES]);
 
 struct store_start store_start(const struct store *store);
 
-/* What there is to go on with, each function called for each of them, in the order: streams,
- * traces by number, and the results of those parts of a fanout whose whole has none. */
+/* Receives what the last process left: first the streams, then the traces without a result by their
+ * number, then the results of parts of those traces that are fanouts. */
 struct store_loader {
     void *context;
     void (*stream)(void *context, const char *name, int64_t seq);
@@ -49,45 +50,46 @@ struct store_loader {
 bool store_load(
     struct store *store, const struct store_loader *loader, char error[STORE_ERROR_BYTES]);
 
-/* Records for the open batch. */
+/* These add a record to the open batch. */
 void store_trace(struct store *store, const struct record_trace *trace);
 void store_run(struct store *store, const struct record_run *run);
 void store_result(struct store *store, const struct record_result *result);
 
-/* Answered by an event, after all before it has been committed. */
+/* Asks for results. STORE_ANSWER comes after all records added before have been committed. */
 void store_read(struct store *store, const struct record_read *read);
 
-/* The batch that must be committed before what the core says now may leave: the open one if it
- * has records, else the last that was handed over. They count from 1; 0: none. */
+/* The number of the batch that must be committed before a message about the records so far may
+ * leave: the open batch if it has records, else the last one that was handed over. Batches count
+ * from 1; 0 means that there was none. */
 uint64_t store_batch(const struct store *store);
 
-/* The last batch that is committed. */
+/* The number of the last batch that is committed. */
 uint64_t store_committed(const struct store *store);
 
-/* Hands the open batch over if the thread is free. Call it before waiting for events. */
+/* Hands the open batch to the store's thread if that is free. Call it before waiting for events. */
 void store_flush(struct store *store);
 
 enum store_event_kind {
     STORE_COMMITTED, /* store_committed() has grown */
     STORE_ANSWER,
-    STORE_FULL, /* no traces can be accepted: the disk is full; `why` tells */
-    STORE_ROOM, /* they can again */
-    STORE_DEAD, /* a write or sync failed: the process must end now; `why` tells */
+    STORE_FULL, /* the disk is full: accept no traces; see store_full.h */
+    STORE_ROOM, /* the disk has room again: traces can be accepted */
+    STORE_DEAD, /* a write or sync failed: the process must end now; `why` has the cause */
 };
 
 struct store_event {
     int kind; /* enum store_event_kind */
     struct record_answer answer;
-    char why[STORE_ERROR_BYTES]; /* pairs, as they were logged */
+    char why[STORE_ERROR_BYTES]; /* logfmt pairs, as they were logged */
 };
 
-/* Readable when there are events. */
+/* A descriptor that is readable when there are events. */
 int store_fd(const struct store *store);
 
-/* Takes the next event; what it points to lives until the next call. */
+/* Takes the next event; false if there is none. What it points to is valid until the next call. */
 bool store_next(struct store *store, struct store_event *event);
 
-/* Bytes of records that are not committed yet. */
+/* Bytes of the records that are not committed yet. */
 size_t store_pending_bytes(const struct store *store);
 
 /* X(name, help text): each is a member, and hopmq_store_NAME_total on the metrics page. */
@@ -116,7 +118,7 @@ struct store_counters {
 
 void store_counters(struct store *store, struct store_counters *counters);
 
-/* Commits what is open, ends the threads, closes the file. */
+/* Commits the open batch, ends the threads and closes the file. */
 void store_close(struct store **store);
 
 #endif

@@ -18,7 +18,7 @@ void store_disk_init(struct store_disk *disk, const char *path) {
     disk->reserved = stat(disk->reserve, &st) == 0 && st.st_size == STORE_RESERVE_BYTES;
 }
 
-/* Of the directory, as the reserve may not be there. */
+/* Asks for the directory, because the reserve may not exist. */
 int64_t store_disk_free_bytes(const struct store_disk *disk) {
     char directory[4096];
     struct statvfs fs;

@@ -1,33 +1,35 @@
-/* store_disk: room on the disk, and a file that keeps some of it for a bad day. Shell. */
+/* store_disk: the free room on the store's disk, and a file that holds some of it in reserve.
+ * Shell. What happens when the disk is full is in store_full.h. */
 #ifndef HOPMQ_STORE_DISK_H
 #define HOPMQ_STORE_DISK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What is set aside in PATH-reserve: when the disk is full, it is given up, so that what runs can
- * still end. Twice what the store takes without having committed it: each record may be written
- * once to the WAL and once to the file. */
+/* Size of PATH-reserve. When the disk is full this file is deleted, so that running traces can
+ * still end. It is twice STORE_MAX_PENDING_BYTES, because each record may be written to the WAL and
+ * to the file. */
 #define STORE_RESERVE_BYTES ((int64_t)64 * 1024 * 1024)
 
-/* Beyond the reserve: below the first no traces are accepted, above the second they are again. */
+/* Free bytes beside the reserve: below STORE_LOW_BYTES no traces are accepted, from
+ * STORE_ROOM_BYTES on they are accepted again. */
 #define STORE_LOW_BYTES ((int64_t)16 * 1024 * 1024)
 #define STORE_ROOM_BYTES ((int64_t)32 * 1024 * 1024)
 
 struct store_disk {
-    char *reserve; /* its path */
-    bool reserved;
+    char *reserve; /* path of the reserve */
+    bool reserved; /* the reserve is there in full size */
 };
 
 void store_disk_init(struct store_disk *disk, const char *path);
 
-/* Bytes that are free; INT64_MAX if the system does not say. */
+/* Free bytes on the disk; INT64_MAX if the system does not tell. */
 int64_t store_disk_free_bytes(const struct store_disk *disk);
 
-/* Makes the reserve if there is room for it and STORE_ROOM_BYTES. True if it is there. */
+/* Makes the reserve if there is room for it and for STORE_ROOM_BYTES more. True if it is there. */
 bool store_disk_reserve(struct store_disk *disk);
 
-/* Gives the reserve up; false if there was none. */
+/* Deletes the reserve; false if there was none. */
 bool store_disk_release(struct store_disk *disk);
 
 void store_disk_free(struct store_disk *disk);

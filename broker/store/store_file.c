@@ -30,7 +30,7 @@ static const char *const statements[SQL_STATEMENTS] = {
     [SQL_DELETE_OLD] = "DELETE FROM finished WHERE seq <= ?1",
 };
 
-/* Runs a statement that yields no row. */
+/* Runs a statement whose rows, if any, are not needed. */
 static int run(struct store_file *f, enum store_sql which) {
     int code = sqlite3_step(f->sql[which]);
     (void)sqlite3_reset(f->sql[which]);
@@ -41,6 +41,7 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text) {
     (void)sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
 }
 
+/* Binds NULL if the text is absent. */
 static void bind_shown(sqlite3_stmt *s, int at, struct wire_string text) {
     if (text.at != NULL)
         (void)sqlite3_bind_text(s, at, text.at, (int)text.size, SQLITE_STATIC);
@@ -48,6 +49,7 @@ static void bind_shown(sqlite3_stmt *s, int at, struct wire_string text) {
         (void)sqlite3_bind_null(s, at);
 }
 
+/* Binds NULL if the number is negative, which means absent. */
 static void bind_number(sqlite3_stmt *s, int at, int64_t value) {
     if (value >= 0)
         (void)sqlite3_bind_int64(s, at, value);

@@ -1,7 +1,8 @@
-/* store_file: what the writer does to the store's file: batches, retention, checkpoints. Shell.
+/* store_file: what the writer does to the store's file: it commits batches, deletes old results and
+ * writes the WAL back. Shell.
  *
- * For one thread. Each function that returns a code returns SQLite's; the file is then as it was
- * before the call. */
+ * For one thread. Functions that return a code return SQLite's result code. After a failure the
+ * file is as it was before the call. */
 #ifndef HOPMQ_STORE_FILE_H
 #define HOPMQ_STORE_FILE_H
 
@@ -35,10 +36,10 @@ struct store_file {
     sqlite3_stmt *sql[SQL_STATEMENTS];
     msgpack_sbuffer json;
     struct store_mark mark; /* of the last commit */
-    int64_t results;        /* that are in it */
-    int64_t wal_pages;      /* of the last commit; 0: all are in the file proper */
+    int64_t results;        /* in the file */
+    int64_t wal_pages;      /* pages in the WAL; 0 if all are in the file proper */
     int64_t page_bytes;
-    /* The stream of the last result, whose seq is not yet written. */
+    /* The stream of the last result. Its seq is written when another stream follows. */
     struct {
         char name[65];
         int64_t id, seq;
@@ -51,7 +52,7 @@ struct store_commit {
     int64_t replaced; /* results whose id another result had, which was deleted */
 };
 
-/* Takes db over. */
+/* Takes the connection over, also when it fails: store_file_free() closes it. */
 int store_file_init(struct store_file *file, sqlite3 *db);
 void store_file_free(struct store_file *file);
 
@@ -60,7 +61,7 @@ void store_file_free(struct store_file *file);
 int store_file_commit(struct store_file *file, const struct batch *batch,
     const struct upkeep_retention *retention, int64_t limit, struct store_commit *done);
 
-/* Puts what is in the WAL into the file proper, as far as nobody reads older states. */
+/* Writes the WAL back into the file proper, except for pages that somebody's older state needs. */
 int store_file_checkpoint(struct store_file *file);
 
 /* The errno of the last write that failed, by where it went: a commit writes into the WAL, a

@@ -1,5 +1,5 @@
-/* What the last process left, for the core to go on with. In the main thread, before the others
- * run. */
+/* Reads what the last process left, for the core to continue with. It runs in the main thread
+ * before the other threads start. */
 #include "broker/store/store_schema.h"
 #include "broker/store/store_state.h"
 #include "broker/store/store_sum.h"
@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_VALUES 10000 /* of a trace */
+#define MAX_VALUES 10000 /* msgpack values in a trace */
 
-/* The key without which a trace has no parts. A trace that has these bytes elsewhere is only
- * looked up in vain. */
+/* The key of a trace that has parts. For a trace that has these bytes elsewhere, parts are looked
+ * up and none are found. */
 #define FANOUT                                                                                     \
     "\xa6"                                                                                         \
     "fanout"
@@ -23,7 +23,7 @@ struct load {
     struct store *store;
     const struct store_loader *loader;
     struct wire_doc doc;
-    struct batch wholes; /* ids that may be those of fanouts, as runs' workers */
+    struct batch wholes; /* ids of traces that may be fanouts, each as the worker of a run */
     int64_t *damaged;    /* numbers */
     size_t damaged_count;
     int code;
@@ -83,8 +83,8 @@ static void load_traces(struct load *l) {
             l->damaged = mem_grow(l->damaged, l->damaged_count + 1, sizeof *l->damaged);
             l->damaged[l->damaged_count++] = trace.number;
             log_event(LOG_LEVEL_ERROR, "store-damaged",
-                "store=%s number=%" PRId64 " id=%s why=\"checksum does not fit; the trace is not "
-                "run, its row is in the table damaged\"",
+                "store=%s number=%" PRId64 " id=%s why=\"the row does not match its checksum; the "
+                "trace is not run, and its row is moved to the table damaged\"",
                 l->store->path, trace.number, trace.id);
             continue;
         }
@@ -111,7 +111,8 @@ static int exec(struct store *s, const char *sql) {
     return sqlite3_exec(s->file.db, sql, NULL, NULL, NULL);
 }
 
-/* So that a person can look at them, and they are not met again. */
+/* Moves damaged traces to a table of their own, where people can look at them and the next start
+ * does not find them again. */
 static void move_damaged(struct load *l) {
     if (l->code != SQLITE_OK || l->damaged_count == 0)
         return;

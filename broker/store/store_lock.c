@@ -20,7 +20,7 @@ static uint32_t sum(const char *line) { return libdeflate_crc32(0, line, strlen(
 static void write_line(const struct store_lock *lock, int line, const char *text) {
     char padded[LINE_BYTES + 1];
     (void)snprintf(padded, sizeof padded, "%-*s\n", LINE_BYTES - 1, text);
-    /* A mark that is not written is an older one, which warns later, never falsely. */
+    /* If this fails an older mark stays, which may miss a loss but never reports a false one. */
     (void)!pwrite(lock->fd, padded, LINE_BYTES, (off_t)line * LINE_BYTES);
 }
 
@@ -38,15 +38,15 @@ bool store_lock_take(struct store_lock *lock, const char *path, char *error, siz
     lock->fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (lock->fd < 0) {
         (void)snprintf(error, error_bytes,
-            "%s: cannot be opened: %s: the directory must be there, and this user must be allowed "
-            "to write into it",
+            "%s: cannot be opened: %s: the directory must exist, and this user must be allowed to "
+            "write into it",
             name, strerror(errno));
         return false;
     }
     if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
         (void)snprintf(error, error_bytes,
-            "%s: in use by the broker with pid %ld: end that one, or keep this one's store in "
-            "another file",
+            "%s: is in use by the broker with pid %ld: end that broker, or give this one another "
+            "file",
             path, holder(lock));
         store_lock_free(lock);
         return false;
@@ -63,7 +63,7 @@ static bool read_mark(const struct store_lock *lock, int line, struct store_mark
     mark->batch = strtoll(text + sizeof "mark batch=" - 1, NULL, 10);
     mark->seq = strtoll(text + sizeof "mark batch= seq=" - 1 + DIGITS, NULL, 10);
     mark->number = strtoll(text + sizeof "mark batch= seq= number=" - 1 + 2 * DIGITS, NULL, 10);
-    /* What is not as it would be written is none. */
+    /* A line that differs from what would be written for these numbers is not a mark. */
     int used = snprintf(again, sizeof again, FIELDS, mark->batch, mark->seq, mark->number);
     (void)snprintf(expected, sizeof expected, " %08" PRIx32, sum(again));
     return strncmp(text, again, (size_t)used) == 0 &&

@@ -1,9 +1,10 @@
-/* store_lock: the small file beside a store's file that keeps a second broker away and remembers
- * how far the store had come. Shell.
+/* store_lock: the small file PATH-lock, which keeps a second broker away and remembers how far the
+ * store has come. Shell.
  *
- * It is a text of three lines: `pid N`, and two marks, written in turn after each commit without a
- * sync. So a crash of the machine may lose the last ones, and what it tears does not fit its sum;
- * but a mark that is ahead of the store says that the store has lost what it had committed. */
+ * It is a text of three lines: `pid N` and two marks. After each commit the older mark is
+ * overwritten, without a sync. A crash of the machine may lose the last marks, and a mark that was
+ * torn does not match its checksum. But a mark that is ahead of the store's file proves that the
+ * file has lost commits. */
 #ifndef HOPMQ_STORE_LOCK_H
 #define HOPMQ_STORE_LOCK_H
 
@@ -11,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How far a store has come: batches of all times, and the last seq and number in them. */
+/* How far a store has come: the number of batches since it was created, and the last seq and number
+ * in them. */
 struct store_mark {
     int64_t batch, seq, number;
 };
@@ -20,10 +22,10 @@ struct store_lock {
     int fd;
 };
 
-/* Makes PATH-lock and locks it; the lock ends with the process. False with one line in error. */
+/* Creates PATH-lock and locks it; the lock ends with the process. False with one line in error. */
 bool store_lock_take(struct store_lock *lock, const char *path, char *error, size_t error_bytes);
 
-/* The newest mark in the file; zeros if it has none. */
+/* The newest mark in the file; all zero if it has none. */
 struct store_mark store_lock_mark(const struct store_lock *lock);
 
 void store_lock_set_mark(const struct store_lock *lock, const struct store_mark *mark);

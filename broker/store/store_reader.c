@@ -1,4 +1,5 @@
-/* The store's reader: one thread that answers questions, each after what was kept before it. */
+/* The store's reader: the thread that answers queries, each after the commit of what was added
+ * before it was asked. */
 #include "broker/store/store_schema.h"
 #include "broker/store/store_state.h"
 
@@ -28,7 +29,7 @@ void store_question_free(struct store_question *q) {
     free(q);
 }
 
-/* A read that fails, fails for the one who asked. */
+/* A read that fails makes this answer fail; the store goes on. */
 static struct store_news *answer_question(struct store *s, const struct store_question *q) {
     struct store_news *news = mem_new(1, sizeof *news);
     char why[STORE_ERROR_BYTES];
@@ -46,8 +47,9 @@ static struct store_news *answer_question(struct store *s, const struct store_qu
     }
     if (s->reads.damaged > damaged)
         store_say(s, STORE_SAY, LOG_LEVEL_ERROR, "store-damaged",
-            "store=%s results=%d why=\"checksums do not fit; left out of an answer\"", s->path,
-            (int)(s->reads.damaged - damaged));
+            "store=%s results=%d why=\"rows do not match their checksum and are left out of an "
+            "answer\"",
+            s->path, (int)(s->reads.damaged - damaged));
     return news;
 }
 

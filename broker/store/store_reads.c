@@ -14,7 +14,7 @@ static const char *const statements[READS_STATEMENTS] = {
     [READS_BEGIN] = "BEGIN",
     [READS_COMMIT] = "COMMIT",
     [READS_ID] = ROWS "finished.id = ?1",
-    /* '0' is the character behind '/'. */
+    /* Ids that begin with "ID/": '0' is the character after '/'. */
     [READS_PARTS] = ROWS "finished.id > ?1 || '/' AND finished.id < ?1 || '0'",
     [READS_AFTER] = ROWS "finished.seq > ?1 ORDER BY finished.seq",
     [READS_STREAM_ID] = "SELECT id FROM streams WHERE name = ?1",
@@ -29,7 +29,8 @@ static const char *text(sqlite3_stmt *s, int column) {
     return got != NULL ? (const char *)got : "";
 }
 
-/* The row that the statement stands on; false if it is damaged. It lives until the next step. */
+/* Reads the current row of the statement; false if it is damaged. It is valid until the next
+ * step. */
 static bool get_row(struct store_reads *r, sqlite3_stmt *s, struct record_result *row) {
     row->seq = sqlite3_column_int64(s, 0);
     row->id = text(s, 1);
@@ -48,13 +49,13 @@ static bool get_row(struct store_reads *r, sqlite3_stmt *s, struct record_result
     return false;
 }
 
-/* True if there is a row, or the end of them (SQLITE_DONE in *code). */
+/* True if there is a row; at the end of the rows *code is SQLITE_DONE. */
 static bool reads_step(sqlite3_stmt *s, int *code) {
     *code = sqlite3_step(s);
     return *code == SQLITE_ROW;
 }
 
-/* What the caller of a finished loop gets. */
+/* Resets the statement after a loop that ended with `code`, and returns what its caller returns. */
 static int done(sqlite3_stmt *s, int code) {
     (void)sqlite3_reset(s);
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
@@ -88,12 +89,12 @@ static int read_first_seq(struct store_reads *r, int64_t *seq) {
     return code == SQLITE_OK ? read_number(r, READS_OLDEST, seq) : code;
 }
 
-/* The pieces of the seq in which a stream is looked for. */
+/* The pieces of STORE_PIECE results in which a stream is looked for. */
 struct pieces {
     int64_t next, last;
 };
 
-/* As reads_step(), for a statement that is asked again for each piece. */
+/* Like reads_step(), for a statement that is run once for each piece. */
 static bool step_pieces(sqlite3_stmt *s, struct pieces *pieces, int *code) {
     while (!reads_step(s, code)) {
         if (*code != SQLITE_DONE || pieces->next > pieces->last)
@@ -118,8 +119,8 @@ static int look_for_stream(struct store_reads *r, const struct record_read *read
     return code;
 }
 
-/* Rows up to one that is damaged: the next question begins with that one, and is told that it is
- * lost. */
+/* Reads rows up to the first damaged one. The next query begins with that row: it skips it and
+ * reports it as lost by a first_seq after it. */
 static int read_after(struct store_reads *r, const struct record_read *read, struct batch *rows,
     struct record_answer *answer) {
     sqlite3_stmt *s = r->sql[read->stream == NULL ? READS_AFTER : READS_STREAM];

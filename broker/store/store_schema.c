@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "hopm": says whose file it is, see PRAGMA application_id. */
+/* "hopm": marks the file as a store of hopmq; see PRAGMA application_id. */
 #define APPLICATION_ID 0x686f706d
 #define BUSY_MS 2000
 
-/* Everything here holds for one connection, and only journal_mode and page_size for the file.
- * FULL: a commit is on the disk when it returns. secure_delete, ON in Debian, would write zeros
- * over each row that goes. The page cache is 4 MiB. */
+/* These settings are the connection's; only journal_mode and page_size are the file's.
+ * synchronous=FULL: a commit is on the disk when it returns. secure_delete, which Debian turns on,
+ * would overwrite each deleted row with zeros. The page cache has 4 MiB. */
 static const char setup[] = "PRAGMA page_size=8192;"
                             "PRAGMA journal_mode=WAL;"
                             "PRAGMA synchronous=FULL;"
@@ -20,13 +20,13 @@ static const char setup[] = "PRAGMA page_size=8192;"
                             "PRAGMA wal_autocheckpoint=0;"
                             "PRAGMA journal_size_limit=67108864;";
 
-/* Readable time of a column of microseconds. */
+/* A column of microseconds as readable time. */
 #define TIME(column) "strftime('%Y-%m-%dT%H:%M:%fZ', " column " / 1e6, 'unixepoch')"
 
-/* From each version to the next; a file says in user_version how many of them it has seen. Steps
- * are only ever added. */
+/* Each step brings the file from one version to the next. The file's user_version is the number of
+ * steps it has seen. A step is never changed; new ones are added at the end. */
 static const char *const steps[] = {
-    /* 1: what is kept. Columns that are looked at without the rest come before the long ones. */
+    /* 1: the tables. Columns that are read without the rest come before the long ones. */
     "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), batch INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, number INTEGER NOT NULL, origin INTEGER NOT NULL);"
     "CREATE TABLE starts(epoch INTEGER PRIMARY KEY, origin INTEGER NOT NULL, program TEXT);"
@@ -46,7 +46,7 @@ static const char *const steps[] = {
     "CREATE INDEX finished_stream ON finished(stream);"
     "CREATE TABLE damaged(found_us INTEGER NOT NULL, what TEXT NOT NULL, number INTEGER,"
     " id, trace, result);",
-    /* 2: what people ask; docs/store.md promises these names. */
+    /* 2: the views for people; docs/store.md promises their names. */
     /* clang-format off */
     "CREATE VIEW traces AS"
     " SELECT number, id, CASE worker WHEN '' THEN 'queued' ELSE 'running' END AS state, target,"
@@ -72,9 +72,9 @@ static const char *const steps[] = {
     " json_extract(probe.value, '$[5]') AS verdict"
     " FROM finished, json_each(finished.hops) AS probe;",
     /* clang-format on */
-    /* 3: the results of a stream, piece by piece of the seq: what is written is in the last piece,
-     * and what is forgotten in the first one, however many streams there are. The number is
-     * STORE_PIECE; a step stays as it was. */
+    /* 3: the index of a stream's results has a piece for each 16384 (STORE_PIECE) results. New
+     * results are in the last piece and deleted ones in the first, however many streams there
+     * are. */
     ("DROP INDEX finished_stream;"
      "CREATE INDEX finished_stream ON finished(seq / 16384, stream);"),
 };
@@ -88,16 +88,17 @@ void store_schema_explain(
     switch (code & 0xff) {
     case SQLITE_NOTADB:
         said = "is not a store of hopmq";
-        advice = ": name another file";
+        advice = ": give --store another path";
         break;
     case SQLITE_CORRUPT:
         said = "is damaged";
-        advice = ": put it aside and start with a new one, or restore a copy; docs/store.md tells "
-                 "how to get out of it what can be read";
+        advice =
+            ": move it away and start with a new one, or restore a copy; docs/store.md says how "
+            "to recover what can be read";
         break;
     case SQLITE_FULL:
         said = "the disk is full";
-        advice = ": make room";
+        advice = ": delete something from it";
         break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -169,8 +170,8 @@ int store_schema_migrate(sqlite3 *db, const char *path, char *error, size_t erro
         code = SQLITE_NOTADB;
     if (code == SQLITE_OK && version > VERSION) {
         (void)snprintf(error, error_bytes,
-            "%s: is of version %d, this program knows versions up to %d: run a newer hopmq-broker, "
-            "or name another file",
+            "%s: has version %d, but this program knows versions up to %d only: run a newer "
+            "hopmq-broker, or give --store another path",
             path, version, VERSION);
         return SQLITE_MISMATCH;
     }

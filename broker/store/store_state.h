@@ -1,7 +1,7 @@
 /* store_state: what the files of the store share. Shell.
  *
- * The main thread owns `open`; what stands under the mutex is for all; the rest belongs to the
- * thread that it is named after, from store_start_threads() on. */
+ * Each group of members of `struct store` belongs to the thread named in its comment, from
+ * store_start_threads() on. What stands below the mutex belongs to whoever holds it. */
 #ifndef HOPMQ_STORE_STATE_H
 #define HOPMQ_STORE_STATE_H
 
@@ -17,12 +17,12 @@
 #include <bsd/sys/queue.h>
 #include <pthread.h>
 
-/* Something for the main thread: an event, or a line for its log. */
+/* Something for the main thread: an event, or only a line for its log (STORE_SAY). */
 struct store_news {
     STAILQ_ENTRY(store_news) link;
     int kind; /* enum store_event_kind, or STORE_SAY */
     enum log_level level;
-    const char *event;
+    const char *event; /* of the log; NULL: nothing is logged */
     struct record_answer answer;
     struct batch rows; /* of the answer */
     char why[STORE_ERROR_BYTES];
@@ -30,12 +30,12 @@ struct store_news {
 
 #define STORE_SAY (STORE_DEAD + 1)
 
-/* A question, with copies of what it points to. */
+/* A query, with copies of what it points to. */
 struct store_question {
     STAILQ_ENTRY(store_question) link;
     struct record_read read;
     char **ids, *stream;
-    uint64_t batch; /* that must be committed before */
+    uint64_t batch; /* must be committed before the query is answered */
 };
 
 struct store_question *store_question_new(const struct record_read *read, uint64_t batch);
@@ -64,9 +64,9 @@ struct store {
     bool running;
     pthread_mutex_t mutex;
     pthread_cond_t to_writer, to_reader;
-    struct batch given; /* the writer's while handed > committed */
+    struct batch given; /* belongs to the writer while handed > committed */
     uint64_t handed, committed;
-    bool said_committed; /* the main thread knows of `committed` */
+    bool said_committed; /* STORE_COMMITTED was returned for `committed` */
     bool stop, dead;
     STAILQ_HEAD(, store_news) news;
     STAILQ_HEAD(, store_question) questions;
@@ -74,27 +74,27 @@ struct store {
     struct store_counters counters;
 };
 
-/* Monotonic. */
+/* The monotonic clock. */
 int64_t store_now_us(void);
 
-/* The threads' bodies; each takes the store. */
+/* The bodies of the threads; each takes the store. */
 void *store_writer_run(void *store);
 void *store_reader_run(void *store);
 
-/* Runs them, when store_load() is done. */
+/* Starts the threads; called at the end of store_load(). */
 void store_start_threads(struct store *store);
 
-/* Commits `given`; false if the store is dead, or stops and cannot. The writer's, or the main
- * thread's when that has ended. */
+/* Commits `given`; false if the store is dead, or is being closed and cannot commit. Called by the
+ * writer, and by the main thread when the writer has ended. */
 bool store_writer_commit(struct store *store);
 
-/* Makes store_fd() readable, under the mutex. */
+/* Makes store_fd() readable. The mutex must be held. */
 void store_ring(struct store *store);
 
-/* Gives news to the main thread. The mutex must not be held. */
+/* Gives news to the main thread, which frees it. The mutex must not be held. */
 void store_tell(struct store *store, struct store_news *news);
 
-/* The same, with pairs for the log, as log_event() takes them. */
+/* The same for an event with pairs for the log, which are formatted as by log_event(). */
 void store_say(struct store *store, int kind, enum log_level level, const char *event,
     const char *format, ...) __attribute__((format(printf, 5, 6)));
 

@@ -7,7 +7,7 @@ static uint32_t sum_bytes(uint32_t sum, const void *bytes, size_t size) {
     return libdeflate_crc32(sum, bytes, size);
 }
 
-/* With its NUL, so that "a" "bc" is not "ab" "c". */
+/* Covers the NUL too, so that "a" "bc" and "ab" "c" have different sums. */
 static uint32_t sum_text(uint32_t sum, const char *text) {
     return sum_bytes(sum, text, strlen(text) + 1);
 }

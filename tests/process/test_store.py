@@ -178,8 +178,8 @@ def test_a_second_broker_is_refused(path, drive):
     first = drive(path)
     second = drive(path)
     assert second.first == (
-        f"error {path}: in use by the broker with pid {first.popen.pid}: end that one, or keep "
-        "this one's store in another file"
+        f"error {path}: is in use by the broker with pid {first.popen.pid}: end that broker, or give "
+        "this one another file"
     )
     assert first("accept 1 1", "commit") == "committed"
 
@@ -221,12 +221,12 @@ def test_what_is_not_a_store(path, drive):
     assert drive(missing).first.startswith(f"error {missing}-lock: cannot be opened: No such file")
     with open(path, "w", encoding="ascii") as f:
         f.write("not a database\n" * 1000)
-    assert drive(path).first == f"error {path}: is not a store of hopmq: name another file"
+    assert drive(path).first == f"error {path}: is not a store of hopmq: give --store another path"
     os.remove(path)
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE theirs(a)")
     other.close()
-    assert drive(path).first == f"error {path}: is not a store of hopmq: name another file"
+    assert drive(path).first == f"error {path}: is not a store of hopmq: give --store another path"
 
 
 def test_a_newer_store_is_refused(path, drive):
@@ -235,8 +235,8 @@ def test_a_newer_store_is_refused(path, drive):
         db.execute("PRAGMA user_version=99")
     db.close()
     assert drive(path).first == (
-        f"error {path}: is of version 99, this program knows versions up to 3: run a newer "
-        "hopmq-broker, or name another file"
+        f"error {path}: has version 99, but this program knows versions up to 3 only: run a newer "
+        "hopmq-broker, or give --store another path"
     )
 
 

@@ -18,7 +18,7 @@
 #define TEXT "text/plain; charset=utf-8"
 #define PROMETHEUS "text/plain; version=0.0.4; charset=utf-8"
 
-/* One connection's buffers; a request that needs more is refused. */
+/* Memory for one connection; a request that needs more is refused. */
 #define CONNECTION_BYTES 8192
 
 #define REASON_BYTES 256
@@ -26,10 +26,10 @@
 struct http_status {
     struct MHD_Daemon *server;
     int64_t started_us;        /* wall clock */
-    atomic_llong published_us; /* 0: not yet */
-    pthread_mutex_t lock;      /* for these two: */
+    atomic_llong published_us; /* monotonic; 0: nothing yet */
+    pthread_mutex_t lock;      /* protects page and unready */
     struct exposition page;
-    char unready[REASON_BYTES]; /* empty: it serves */
+    char unready[REASON_BYTES]; /* empty if the process serves */
 };
 
 static int64_t clock_us(clockid_t clock) {
@@ -72,13 +72,13 @@ static enum MHD_Result send_page(struct http_status *h, struct MHD_Connection *t
     return send_text(to, MHD_HTTP_OK, PROMETHEUS, whole.text, whole.size);
 }
 
-/* Why it is not well, NULL if it is. */
+/* Why the process is not healthy, NULL if it is. */
 static const char *illness(struct http_status *h) {
     int64_t published_us = atomic_load(&h->published_us);
     if (published_us == 0)
         return "starting";
     return clock_us(CLOCK_MONOTONIC) - published_us > HTTP_STATUS_HEALTHY_US
-               ? "the main loop does not turn"
+               ? "the main loop does not run"
                : NULL;
 }
 
@@ -102,7 +102,7 @@ static enum MHD_Result answer_request(void *context, struct MHD_Connection *to, 
     (void)upload_size;
     (void)state;
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        return send_line(to, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
+        return send_line(to, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are allowed");
     const char *ill = illness(h);
     if (strcmp(path, "/healthz") == 0)
         return ill == NULL ? send_line(to, MHD_HTTP_OK, "healthy")
@@ -110,7 +110,7 @@ static enum MHD_Result answer_request(void *context, struct MHD_Connection *to, 
     if (strcmp(path, "/readyz") == 0)
         return send_readiness(h, to);
     if (strcmp(path, "/metrics") != 0)
-        return send_line(to, MHD_HTTP_NOT_FOUND, "not found: /metrics, /healthz and /readyz are");
+        return send_line(to, MHD_HTTP_NOT_FOUND, "not found; try /metrics, /healthz or /readyz");
     return send_page(h, to);
 }
 

@@ -1,14 +1,13 @@
 /* http_status: an HTTP server for Prometheus and health checks, in a thread of its own
  * (libmicrohttpd).
  *
- *   /metrics   what http_status_publish() was given last, and the process's own metrics
- *   /healthz   200 while http_status_publish() was called within the last HTTP_STATUS_HEALTHY_US,
- * else 503 /readyz    200 while it is healthy and the last call had no reason against it, else 503
+ *   /metrics   the page that http_status_publish() was last given, and metrics of the process
+ *   /healthz   200 if http_status_publish() was called within HTTP_STATUS_HEALTHY_US, else 503
+ *   /readyz    200 if it is healthy and the last call gave no reason against it, else 503
  *
- * The main loop never waits for it: connections are few and end when nothing moves on them, and
- * what the thread holds the lock for is one copy; while it does, http_status_publish() leaves what
- * it has for the next time.
- */
+ * The main loop never waits for the server. The thread holds the lock for one copy only, and while
+ * it does, http_status_publish() keeps its page for the next call. Connections are at most
+ * HTTP_STATUS_CONNECTIONS, and end after HTTP_STATUS_TIMEOUT_S without traffic. */
 #ifndef HOPMQ_HTTP_STATUS_H
 #define HOPMQ_HTTP_STATUS_H
 
@@ -26,8 +25,9 @@ struct http_status;
 struct http_status *http_status_new(const char *address, bool insecure);
 void http_status_destroy(struct http_status **http);
 
-/* The main loop goes round. `page` is exchanged for one that may be filled next time. `unready` is
- * why this process does not serve now, a line; NULL: it does. */
+/* To be called by the main loop to show that it runs. Takes the page, and leaves another one there
+ * to be filled next time. `unready` is one line why this process does not serve now, NULL if it
+ * does. */
 void http_status_publish(struct http_status *http, struct exposition *page, const char *unready);
 
 #endif

@@ -29,7 +29,7 @@ static bool parse_address(const char *text, union address *at) {
     host[size] = '\0';
     if (wrong != NULL)
         return false;
-    at->v4.sin_port = port; /* where IPv6 has it, too */
+    at->v4.sin_port = port; /* at the same offset as in sockaddr_in6 */
     if (inet_pton(AF_INET, host, &at->v4.sin_addr) == 1)
         return true;
     if (size < 2 || host[0] != '[' || host[size - 1] != ']')
@@ -73,8 +73,8 @@ int listen_at(const char *option, const char *text, bool insecure) {
     }
     if (!insecure && !is_loopback(&at)) {
         (void)fprintf(stderr,
-            "%s: %s %s: not a loopback address: anybody who reaches it could read it; use "
-            "127.0.0.1:PORT or [::1]:PORT, or add --insecure\n",
+            "%s: %s %s: not a loopback address, so that anybody who reaches it could read the "
+            "metrics; use 127.0.0.1:PORT or [::1]:PORT, or add --insecure\n",
             program_invocation_short_name, option, text);
         return -1;
     }

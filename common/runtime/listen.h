@@ -1,18 +1,18 @@
-/* listen: a TCP socket that listens at an address and port in numbers. */
+/* listen: a TCP socket that listens at a numeric address and port. */
 #ifndef HOPMQ_LISTEN_H
 #define HOPMQ_LISTEN_H
 
 #include <stdbool.h>
 
-/* Why text is not ADDRESS:PORT, such as 127.0.0.1:7704 or [::1]:7704; NULL if it is. Port 0 stands
- * for any that is free. */
+/* NULL if the text is ADDRESS:PORT, such as 127.0.0.1:7704 or [::1]:7704; otherwise what it must
+ * be. With port 0 the kernel chooses a free port. */
 const char *listen_wrong(const char *text);
 
 /* The descriptor, or -1 with a message on standard error that starts with `option`. Without
  * `insecure` the address must be a loopback one. */
 int listen_at(const char *option, const char *text, bool insecure);
 
-/* The port that the kernel has chosen; -1 if it cannot be told. */
+/* The port that the socket listens at; -1 if the kernel does not tell. */
 int listen_port(int fd);
 
 #endif

@@ -14,14 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A pipe that takes anything takes so much at once. */
+/* A pipe that is ready for writing takes PIPE_BUF bytes at once. */
 #define LINE_BYTES PIPE_BUF
 
-/* Of one event, so many lines a second; a peer must not fill the disk. Who asks for level debug
- * gets all of it. */
+/* Lines a second for one event, so that no peer can fill the disk. Level debug has no limit. */
 #define PER_SECOND 20
 
-/* Events that are told apart; all further ones share the last place. */
+/* Events that are limited one by one; all others share the last entry. */
 #define EVENTS 64
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -39,7 +38,7 @@ bool log_level_set(const char *name) {
 
 bool log_enabled(enum log_level level) { return level <= threshold; }
 
-/* True if the journal reads our standard error; sd-daemon(3) tells how lines begin there. */
+/* True if the journal reads our standard error; sd-daemon(3) describes the prefix of its lines. */
 static bool to_journal(void) {
     static int answer = -1;
     struct stat at;
@@ -54,7 +53,8 @@ static bool to_journal(void) {
     return answer == 1;
 }
 
-/* How often this event may be said now; *left_out is what was not said since it last was. */
+/* Whether a line of this event may be written now; *left_out is the number of lines left out since
+ * the last one. */
 static bool allowed(const char *event, int64_t *left_out) {
     static struct said {
         const char *event;
@@ -80,8 +80,9 @@ static bool allowed(const char *event, int64_t *left_out) {
     return true;
 }
 
-/* A pipe that nobody reads, or a terminal that was stopped, must not stop the daemon: where a line
- * cannot be written at once, it is left out, and counted with the next that can. */
+/* A pipe that nobody reads, or a terminal that was stopped, must not block the daemon. A line that
+ * cannot be written at once is dropped, and the number of such lines is written with the next one.
+ */
 static void log_put(const char *line, size_t size) {
     static int64_t unwritten;
     struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};

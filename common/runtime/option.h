@@ -1,5 +1,5 @@
-/* option: values of command-line options, for argp parsers. A wrong one ends the process with
- * EX_USAGE and a message such as `hopmq-worker: --pps 0: must be 1..1000000`. */
+/* option: reads values of command-line options, for argp parsers. A wrong value ends the process
+ * with EX_USAGE and a message such as `hopmq-worker: --pps 0: must be 1..1000000`. */
 #ifndef HOPMQ_OPTION_H
 #define HOPMQ_OPTION_H
 
@@ -10,11 +10,11 @@
 int64_t option_number(
     struct argp_state *state, const char *option, const char *arg, int64_t min, int64_t max);
 
-/* Seconds: a number, with or without s behind it. */
+/* Seconds: a number, with or without an s at its end. */
 int64_t option_seconds(
     struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s);
 
-/* An age in seconds: a number and s, m, h or d. The limits are whole days, or under a minute. */
+/* An age in seconds: a number and s, m, h or d. max_s must be whole days. */
 int64_t option_age(
     struct argp_state *state, const char *option, const char *arg, int64_t min_s, int64_t max_s);
 
@@ -25,7 +25,8 @@ void option_name(
 /* Checks that arg is an endpoint, and returns it. */
 const char *option_endpoint(struct argp_state *state, const char *option, const char *arg);
 
-/* This host's name, as a name: what may not stand there becomes '-', what is too long is cut. */
+/* This host's name as a name for option_name(): other characters become '-', and it is cut to size.
+ */
 void option_host_name(char *out, size_t size);
 
 /* Sets the level of log_event(). */

@@ -34,7 +34,8 @@ static void put_descriptors(struct exposition *e) {
             open++;
         (void)closedir(d);
         exposition_value(e, EXPOSITION_GAUGE, "process_open_fds",
-            "Number of open file descriptors.", open - 3); /* `.', `..', and this directory */
+            "Number of open file descriptors.",
+            open - 3); /* without `.', `..' and this directory */
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         exposition_value(e, EXPOSITION_GAUGE, "process_max_fds",

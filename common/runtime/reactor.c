@@ -12,13 +12,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* Two clocks read within this time are read together; so often it is tried. */
+/* Two clocks count as read together if that took at most READ_TOGETHER_US; reactor_now() tries
+ * READ_TRIES times. */
 #define READ_TOGETHER_US 100
 #define READ_TRIES 4
 
 struct watch {
-    zsock_t *socket; /* or NULL, then: */
-    int fd;          /* -1: ended */
+    zsock_t *socket; /* NULL: a descriptor is watched */
+    int fd;          /* -1: no longer watched */
     void (*on_socket)(void *context);
     void (*on_fd)(void *context, int fd, short events);
     void *context;
@@ -26,7 +27,7 @@ struct watch {
 
 struct reactor {
     struct watch *watches;
-    zmq_pollitem_t *items; /* of the same */
+    zmq_pollitem_t *items; /* one for each watch */
     int count;
     int signal_fd, timer_fd;
     sigset_t original_mask;
@@ -35,11 +36,11 @@ struct reactor {
     int64_t (*next)(void *context);
     void (*tick)(void *context);
     void *tick_context;
-    int64_t armed_us; /* 0: not armed */
-    int64_t asked_us; /* when next() was asked last */
+    int64_t armed_us; /* when the timer expires; 0: never */
+    int64_t asked_us; /* when next() was last called */
     int64_t woken_us; /* when the last pass began */
     int64_t gather_us;
-    int taken; /* messages of this pass */
+    int taken; /* messages in this pass */
     struct histogram lag;
     bool stopped;
 };
@@ -52,8 +53,8 @@ static int64_t clock_us(clockid_t clock) {
 
 struct instant reactor_now(void) {
     struct instant t;
-    /* Their distance is used to see that the clock was set: it must not show that we were stopped
-     * between the two. */
+    /* Callers compare the two clocks to see whether the wall clock was set. A pause of this process
+     * between the two readings must not look like that. */
     for (int tries = 0; tries < READ_TRIES; tries++) {
         t = (struct instant){clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
         if (clock_us(CLOCK_MONOTONIC) - t.mono_us <= READ_TOGETHER_US)
@@ -62,8 +63,8 @@ struct instant reactor_now(void) {
     return t;
 }
 
-/* A timer that goes off earlier is left as it is: what is due next moves on with each message, and
- * waking up in vain once is cheaper than setting it each time. */
+/* Leaves a timer that expires earlier as it is. What is due next changes with each message, and one
+ * wake-up without work is cheaper than setting the timer each time. */
 static void arm(struct reactor *r, int64_t due_us) {
     if (due_us == INT64_MAX || (r->armed_us != 0 && r->armed_us <= due_us))
         return;
@@ -72,8 +73,8 @@ static void arm(struct reactor *r, int64_t due_us) {
     r->armed_us = due_us;
 }
 
-/* Ticks if it is time, and sets the timer for the next. A tick that leaves work due at once (a
- * rate without limit) waits for the timer all the same, so that sockets get their turn. */
+/* Calls tick() if it is due, and sets the timer for the next tick. If that is due at once, as at a
+ * rate without limit, the loop still waits for the timer, so that sockets get their turn. */
 static void settle(struct reactor *r) {
     if (r->stopped || r->next == NULL)
         return;
@@ -167,7 +168,8 @@ void reactor_fd(struct reactor *r, int fd, short events,
     reactor_add(r, &(struct watch){.fd = fd, .on_fd = handler, .context = context}, events);
 }
 
-/* Its place is freed between two passes, so that no handler moves what the pass goes over. */
+/* Only marks the watch as ended. It is removed between two passes, because the current pass
+ * iterates over the array. */
 static void reactor_end(struct reactor *r, const zsock_t *socket, int fd) {
     for (int i = 0; i < r->count; i++)
         if (r->watches[i].socket == socket && (socket != NULL || r->watches[i].fd == fd)) {
@@ -176,7 +178,7 @@ static void reactor_end(struct reactor *r, const zsock_t *socket, int fd) {
         }
 }
 
-static void forget_ended(struct reactor *r) {
+static void remove_ended(struct reactor *r) {
     int kept = 0;
     for (int i = 0; i < r->count; i++)
         if (r->watches[i].fd >= 0) {
@@ -207,9 +209,9 @@ const struct histogram *reactor_lag(const struct reactor *r) { return &r->lag; }
 
 /* ---- the loop --------------------------------------------------------------------------- */
 
-/* A wake-up for each message costs more than most messages do. So where one pass found several,
- * the next one waits for more, REACTOR_REST times as long as the last one took. What comes now and
- * then, or only after our answer, is served at once. */
+/* A wake-up costs more than handling most messages. So after a pass with several messages the loop
+ * waits for more, as REACTOR_REST says. Messages that come one at a time, or only after our answer,
+ * are handled at once. */
 static void gather(struct reactor *r) {
     if (r->taken <= 1)
         return;
@@ -222,7 +224,7 @@ static void gather(struct reactor *r) {
 void reactor_took(struct reactor *r, int messages) { r->taken += messages; }
 
 static void pass(struct reactor *r) {
-    int count = r->count; /* what handlers add has no events yet */
+    int count = r->count; /* watches that handlers add have no events yet */
     r->taken = 0;
     for (int i = 0; i < count && !r->stopped; i++) {
         const struct watch w = r->watches[i];
@@ -239,7 +241,7 @@ void reactor_run(struct reactor *r) {
     r->asked_us = clock_us(CLOCK_MONOTONIC);
     settle(r);
     while (!r->stopped) {
-        forget_ended(r);
+        remove_ended(r);
         if (zmq_poll(r->items, r->count, -1) < 0) {
             if (errno != EINTR)
                 fatal("zmq_poll");

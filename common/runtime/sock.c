@@ -34,7 +34,7 @@ zsock_t *sock_new_bound(int type, int64_t max_bytes) {
     return s;
 }
 
-/* Loopback or ipc: what is open by default. */
+/* Endpoints that need no --insecure: loopback and ipc. */
 static bool is_local(const char *endpoint) {
     return strncmp(endpoint, "ipc://", 6) == 0 || strncmp(endpoint, "tcp://127.", 10) == 0 ||
            strncmp(endpoint, "tcp://[::1]:", 12) == 0 ||
@@ -53,8 +53,8 @@ const char *sock_wrong_endpoint(const char *text) {
     return wrong == NULL ? NULL : "the port must be 1..65535";
 }
 
-/* libzmq unlinks the path of an ipc endpoint before it binds, and so takes it from whoever listens
- * there. One that nobody listens at is left over, and free. */
+/* libzmq unlinks the path of an ipc endpoint before it binds, and so takes the endpoint away from a
+ * process that listens there. A path at which nobody listens is left over and may be used. */
 static bool ipc_in_use(const char *endpoint) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     if (strncmp(endpoint, "ipc://", 6) != 0 || endpoint[6] == '@')
@@ -70,9 +70,8 @@ static bool ipc_in_use(const char *endpoint) {
 bool sock_bind(zsock_t *s, const char *option, const char *endpoint, bool insecure) {
     if (!insecure && !is_local(endpoint)) {
         (void)fprintf(stderr,
-            "%s: %s %s: not a loopback or ipc endpoint: anybody who reaches it could send traces; "
-            "use "
-            "tcp://127.0.0.1:PORT or ipc://PATH, or add --insecure\n",
+            "%s: %s %s: not a loopback or ipc endpoint, so that anybody who reaches it could send "
+            "traces; use tcp://127.0.0.1:PORT or ipc://PATH, or add --insecure\n",
             program_invocation_short_name, option, endpoint);
         return false;
     }
@@ -91,8 +90,8 @@ zsock_t *sock_new_connected(int type, const char *endpoint) {
         return NULL;
     common_options(s);
     zsock_set_rcvhwm(s, 0);
-    /* A SUB with it aborts when its connection is cut between two frames (libzmq #3663, measured: 7
-     * of 10 runs with cuts, none without). */
+    /* Not for a SUB: with ZMQ_IMMEDIATE it aborts when its connection is cut between two frames
+     * (libzmq #3663; measured: 7 of 10 runs aborted, none without the option). */
     zsock_set_immediate(s, type != ZMQ_SUB);
     zsock_set_reconnect_ivl(s, 100);
     zsock_set_reconnect_ivl_max(s, 5000);
@@ -118,7 +117,8 @@ zsock_t *sock_watch(zsock_t *socket) {
     return monitor;
 }
 
-/* In this order: libzmq's thread would wait for ever to tell a monitor that is gone. */
+/* The monitor must be disabled before it is closed, or libzmq's thread waits for ever to write to
+ * it. */
 void sock_unwatch(zsock_t *socket, zsock_t **monitor) {
     (void)zmq_socket_monitor(zsock_resolve(socket), NULL, 0);
     sock_destroy(monitor, 0);
@@ -140,12 +140,13 @@ bool sock_handshake(zsock_t *monitor, char why[SOCK_WHY_BYTES]) {
     sock_message_close(&message);
     why[0] = '\0';
     if (end.event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-        /* Its value is that of the last errno, which changes from one try to the next. */
-        (void)snprintf(why, SOCK_WHY_BYTES, "%s", "the peer ended the connection, or said nothing");
+        /* The event's value is left out: it is the last errno, which changes from try to try. */
+        (void)snprintf(why, SOCK_WHY_BYTES, "%s", "the peer closed the connection or sent nothing");
     else if (end.event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
-        (void)snprintf(why, SOCK_WHY_BYTES, "not the protocol, or not the key (0x%x)", end.value);
+        (void)snprintf(why, SOCK_WHY_BYTES,
+            "the peer does not speak ZMTP, or has another key (0x%x)", end.value);
     else if (end.event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-        (void)snprintf(why, SOCK_WHY_BYTES, "refused with status %u", end.value);
+        (void)snprintf(why, SOCK_WHY_BYTES, "the peer refused with status %u", end.value);
     return true;
 }
 
@@ -180,7 +181,7 @@ void sock_message_close(struct sock_message *message) {
 bool sock_send(zsock_t *socket, const struct sock_frame *frames, unsigned count) {
     void *raw = zsock_resolve(socket);
     for (unsigned i = 0; i < count; i++)
-        /* After the first frame libzmq has taken the message on and does not refuse the rest. */
+        /* Once libzmq has accepted the first frame it does not refuse the others. */
         if (zmq_send(raw, frames[i].bytes, frames[i].size,
                 ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0)) < 0)
             return false;

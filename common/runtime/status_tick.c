@@ -15,22 +15,22 @@
 struct status_tick {
     struct reactor *reactor;
     struct status_tick_sink sink;
-    struct http_status *http; /* NULL: nobody asks */
-    struct systemd *systemd;  /* NULL: nobody asks */
+    struct http_status *http; /* NULL: there is no HTTP server */
+    struct systemd *systemd;  /* NULL: no service manager listens */
     struct exposition page;
-    int timer; /* -1: none */
+    int timer; /* -1: neither is there */
     int64_t watchdog_us, watched_us;
-    char status[STATUS_BYTES]; /* that was told last */
-    bool ready;                /* was told */
+    char status[STATUS_BYTES]; /* last sent to the service manager */
+    bool ready;                /* READY=1 was sent */
 };
 
 static void put_page(struct status_tick *t) {
     exposition_clear(&t->page);
     exposition_family(
-        &t->page, EXPOSITION_GAUGE, "hopmq_build_info", "Always 1; the label tells the version.");
+        &t->page, EXPOSITION_GAUGE, "hopmq_build_info", "Always 1; the label has the version.");
     exposition_sample(&t->page, "version", HOPMQ_VERSION, 1);
     exposition_histogram(&t->page, "hopmq_loop_lag_seconds",
-        "How late the main loop did what was due.", reactor_lag(t->reactor));
+        "Delay with which the main loop did what was due.", reactor_lag(t->reactor));
     t->sink.put_metrics(t->sink.context, &t->page);
 }
 
@@ -62,7 +62,8 @@ static void on_timer(void *context, int fd, short events) {
         tell(context);
 }
 
-/* The first time at once; so often that the watchdog is never missed. */
+/* The timer expires at once and then every STATUS_TICK_US, or more often if the watchdog needs it.
+ */
 static void start_timer(struct status_tick *t) {
     int64_t every_us = t->watchdog_us > 0 && t->watchdog_us / 4 < STATUS_TICK_US
                            ? t->watchdog_us / 4
@@ -109,7 +110,7 @@ void status_tick_destroy(struct status_tick **status_tick) {
 }
 
 void status_tick_stopping(struct status_tick *t) {
-    t->ready = true; /* or past it */
+    t->ready = true; /* READY=1 must not follow */
     systemd_send(t->systemd, "STOPPING=1");
     if (t->timer >= 0)
         tell(t);

@@ -67,7 +67,7 @@ void systemd_send(struct systemd *n, const char *format, ...) {
     size_t length = (size_t)size < sizeof message ? (size_t)size : sizeof message - 1;
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)message[i] < 0x20)
-            message[i] = ' '; /* or a reason in a status could pose as another line */
+            message[i] = ' '; /* a newline in a reason would begin another assignment */
     (void)sendto(n->fd, message, length, MSG_NOSIGNAL, (const struct sockaddr *)&n->to, n->to_size);
 }
 

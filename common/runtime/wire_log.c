@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* What a line has room for beside peer and event. */
+/* Room for the message in a line that also has the event, the peer and the size. */
 #define MESSAGE_BYTES (LOG_PAIRS_BYTES - 600)
 
 static void line(const char *event, const char *whom, const void *bytes, size_t size) {

@@ -227,9 +227,9 @@ def test_a_loop_that_stands_still_is_not_healthy(system):
     try:
         while manager.waiting():
             manager.expect("WATCHDOG=1")
-        until_status(broker, "/healthz", 503, "the main loop does not turn")
+        until_status(broker, "/healthz", 503, "the main loop does not run")
         assert not manager.waiting()
-        assert get(broker, "/readyz") == (503, "the main loop does not turn\n")
+        assert get(broker, "/readyz") == (503, "the main loop does not run\n")
         assert get(broker, "/metrics")[0] == 200
     finally:
         held.release()

@@ -22,22 +22,23 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* What the last results get to leave the process. */
+/* How long the last messages may take to leave the process. */
 #define LINGER_MS 3000
 
-/* And the store, to commit what they depend on. */
+/* How long the store may take at the end to commit what these messages wait for: after one signal,
+ * and after a second one. */
 #define FLUSH_US INT64_C(10000000)
-#define HURRY_US INT64_C(1000000) /* after a second signal */
+#define HURRY_US INT64_C(1000000)
 
-/* A busy broker takes what comes in batches of this time. */
+/* A busy broker gathers messages for up to this time before the next pass. */
 #define GATHER_US 2000
 
-/* Messages of workers that are taken before any is answered: so that there are several answers for
- * one worker also where there are many workers. */
+/* Messages of workers that one pass takes before it answers. With many workers there are then still
+ * several answers for each, which are sent together. */
 #define DRAIN_WORKERS 2048
 
-/* But nobody is answered before they are all taken, and it may take 50 ms to refuse one: what is
- * still there after this time waits for the next pass. */
+/* Nobody is answered before the pass has taken its messages, and refusing a large one may take 50
+ * ms: after this time the rest waits for the next pass. */
 #define DRAIN_US 20000
 
 struct daemon {
@@ -49,7 +50,7 @@ struct daemon {
     bool hurry;             /* a second signal came */
 };
 
-/* ---- what happens ----------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------------------- */
 
 static const void *data(struct sock_message *m, unsigned i) { return zmq_msg_data(&m->at[i]); }
 
@@ -91,7 +92,8 @@ static void take_all(struct daemon *d, zsock_t *socket, int most,
     }
 }
 
-/* Of both kinds, and then what is to be said: it may be for the same peers. */
+/* Takes messages of clients and workers before it sends, because answers to both may be for the
+ * same peers. */
 static void on_peers(void *context) {
     struct daemon *d = context;
     take_all(d, listeners_submit(d->delivery.listeners), REACTOR_DRAIN, take_client);
@@ -103,8 +105,8 @@ static void on_connection(void *context, bool began) {
     core_connection(((struct daemon *)context)->delivery.core, began);
 }
 
-/* A failed sync may have taken data back that later ones would not miss: what is in memory is worth
- * nothing then, and the next start goes on with what is on disk. The store has logged it. */
+/* After a failed sync the data may be lost although a later sync succeeds. So the process ends at
+ * once, and the next start continues with what is on disk. The store has logged the cause. */
 static void on_store(void *context, int fd, short events) {
     (void)fd;
     (void)events;
@@ -122,7 +124,7 @@ static void on_store(void *context, int fd, short events) {
     delivery_settle(&d->delivery);
 }
 
-/* The first signal drains, the second ends at once. */
+/* The first signal begins to drain, the second one ends the process at once. */
 static void on_signal(void *context, int signal) {
     struct daemon *d = context;
     if (signal == SIGHUP)
@@ -183,8 +185,8 @@ static int64_t next_due(void *context) {
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-/* A descriptor for each peer, up to what the administrator allows: libzmq ends the process when an
- * ipc listener finds none. */
+/* Each peer takes a descriptor, so the limit is raised as far as the administrator allows: libzmq
+ * ends the process when an ipc listener gets none. */
 static void raise_descriptor_limit(void) {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
@@ -227,7 +229,7 @@ static void restore_member(void *core, const struct record_result *result) {
     core_restore_member(core, result);
 }
 
-/* The core goes on where the store's last one stopped; an exit status. */
+/* Opens the store and gives the core what it holds; returns an exit status. */
 static int open_store(struct daemon *d) {
     char error[STORE_ERROR_BYTES];
     const struct broker_config *config = d->config;
@@ -274,12 +276,13 @@ static int daemon_start(struct daemon *d) {
     return EX_OK;
 }
 
-/* What is on its way to the disk gets there, and who waits for that is told. Traces that wait stay
- * in the store for the next start, unless it ends with this process. */
+/* Commits what is on its way to the disk, and sends the messages that wait for it. Traces without a
+ * result stay in the store for the next start; a store in memory ends with this process, so the
+ * core ends its traces. */
 static void finish(struct daemon *d) {
     struct instant t = reactor_now();
     int64_t until_us = t.mono_us + (d->hurry ? HURRY_US : FLUSH_US);
-    /* From here on another signal ends the process at once. */
+    /* Another signal ends the process at once now. */
     (void)sigprocmask(SIG_SETMASK, reactor_original_mask(d->reactor), NULL);
     struct pollfd wait = {.fd = store_fd(d->delivery.store), .events = POLLIN};
     if (d->config->store == NULL)

@@ -12,10 +12,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Messages that wait for the disk; past it nothing is taken on that would add to them. */
+/* When messages of this size wait for the disk, the broker accepts no more traces. */
 #define OUTBOX_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
-/* ---- what the core says ----------------------------------------------------------------- */
+/* ---- what the core asks for -------------------------------------------------------------- */
 
 static bool send_now(struct delivery *delivery, const struct outbox_message *m) {
     const struct sock_frame id = {m->peer.id, m->peer.size}, body = {m->bytes, m->size};
@@ -30,10 +30,10 @@ static bool send_now(struct delivery *delivery, const struct outbox_message *m) 
     return sock_send(socket, (const struct sock_frame[]){id, body}, 2);
 }
 
-/* Sends at once what may leave, and puts the rest behind its records. What cannot be sent to a
- * worker goes there as well: it is tried again when the core may be told of it. That it waits there
- * for the disk is no reason to have no bound: peers can ask, and not read, for as long as that
- * takes. */
+/* Sends the message now if it need not wait for its records, and puts it into the outbox otherwise.
+ * A message that a worker's full queue refuses goes into the outbox as well, so that deliver()
+ * tries it again and tells the core. The outbox needs a bound for these too: while the disk is
+ * slow, peers may go on asking without reading. */
 static void post(struct delivery *delivery, const struct outbox_message *m, enum core_when when) {
     uint64_t batch = store_batch(delivery->store);
     size_t waiting = outbox_bytes(delivery->outbox);
@@ -103,8 +103,8 @@ static void say(void *context, enum core_level level, const char *event, const c
 
 /* ---- after each event ------------------------------------------------------------------- */
 
-/* True if it did not leave and the core was told. EHOSTUNREACH tells that the peer is gone
- * (ROUTER_MANDATORY), all else that it is full. */
+/* True if the message could not be sent, which the core is told. EHOSTUNREACH says that the peer is
+ * gone (ROUTER_MANDATORY); any other error, that its queue is full. */
 static bool send_one(struct delivery *delivery, const struct outbox_message *m) {
     if (send_now(delivery, m))
         return false;
@@ -121,10 +121,10 @@ static int compare_peer(const void *a, const void *b) {
     return order_compare_bytes(x->id, x->size, y->id, y->size);
 }
 
-/* Sends what is committed; true if the core was called (what it says then is sent by the next call,
- * and so behind what was taken here). Each worker's messages one right behind the
- * other, in their order: libzmq wakes up for a connection that was idle, and the kernel takes what
- * is there then at once. */
+/* Sends the messages whose records are committed. True if the core was called: what it says then is
+ * sent by the next call, after the messages of this one. Messages are sent worker by worker, in
+ * their order, because libzmq wakes up for a connection that was idle and the kernel then takes all
+ * of its messages at once. */
 static bool deliver(struct delivery *delivery) {
     struct outbox_message m;
     size_t count = 0;
@@ -149,7 +149,6 @@ static bool deliver(struct delivery *delivery) {
     return called;
 }
 
-/* New traces are taken while the disk keeps up, and has room for them. */
 void delivery_admit(struct delivery *delivery) {
     static const char disk[] = "disk", store[] = "store";
     size_t part = delivery->refusal == store ? 2 : 1;
@@ -160,12 +159,12 @@ void delivery_admit(struct delivery *delivery) {
         return;
     delivery->refusal = refusal;
     core_refuse(delivery->core, refusal,
-        behind ? "the broker's disk is slow, and too much waits for it; send again later"
+        behind ? "the broker's disk is slow and too much waits for it; send again later"
                : "the broker's disk is full; send again later");
 }
 
-/* What is on disk now: the seq of the last mark, which was made when all before it had been handed
- * over. */
+/* Tells the core up to which seq results are on disk. A mark is the last seq handed to the store
+ * with the batch that has it; when that batch is committed the next mark is made. */
 static void note_seq(struct delivery *delivery) {
     for (int i = 0; i < 2 && delivery->marked <= store_committed(delivery->store); i++) {
         core_shell(delivery->core)->kept_seq = delivery->marked_seq;
@@ -174,7 +173,8 @@ static void note_seq(struct delivery *delivery) {
     }
 }
 
-/* Before what is committed now is delivered. */
+/* Notes for the core when messages have been held back for CORE_HELD_US because of the disk. To be
+ * called before messages are delivered. */
 static void note_held(struct delivery *delivery) {
     int64_t now_us = reactor_now().mono_us;
     bool waits = outbox_bytes(delivery->outbox) > 0;

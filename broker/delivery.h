@@ -1,7 +1,7 @@
-/* delivery: what the core says and keeps, carried out. Shell.
+/* delivery: carries out what the core asks for: it keeps records and sends messages. Shell.
  *
- * Records go to the store at once, messages leave when the records that they tell of are on disk.
- */
+ * Records go to the store at once. A message waits in the outbox until the records that it tells of
+ * are on disk. */
 #ifndef HOPMQ_DELIVERY_H
 #define HOPMQ_DELIVERY_H
 
@@ -11,32 +11,33 @@
 #include "broker/publisher.h"
 #include "broker/store/store.h"
 
-/* The daemon fills in the pointers, and says when the disk is full. */
+/* The daemon sets the pointers and disk_full. */
 struct delivery {
     struct core *core;
     struct store *store;
     struct outbox *outbox;
-    struct outbox_message *to_workers; /* while they are sent */
-    size_t room;                       /* of it */
+    struct outbox_message *to_workers; /* the messages being sent, sorted by worker */
+    size_t room;                       /* messages that to_workers has room for */
     struct listeners *listeners;
     struct publisher publisher;
     bool disk_full;
-    const char *refusal;  /* why no traces are taken; NULL: they are */
-    uint64_t committed;   /* the last batch, */
-    int64_t committed_us; /* and when it was seen, or when nothing waited for the next */
-    uint64_t delivered;   /* what waited for this batch has left */
-    uint64_t marked;      /* when this batch is committed, */
-    int64_t marked_seq;   /* all results up to this one are */
-    int64_t dropped[2];   /* messages to either side, not counted yet */
+    const char *refusal;  /* reason for refusing traces; NULL while they are accepted */
+    uint64_t committed;   /* the last batch seen committed */
+    int64_t committed_us; /* when that was, or when no message waited for the next batch */
+    uint64_t delivered;   /* messages that waited for this batch have been sent */
+    uint64_t marked;      /* once this batch is committed ... */
+    int64_t marked_seq;   /* ... so are all results up to this seq */
+    int64_t dropped[2];   /* messages dropped, by enum core_side, that the core does not know of */
 };
 
 struct core_sink delivery_sink(struct delivery *delivery);
 
-/* After each event of the core: hands records to the store, sends what may leave, tells the core
- * what could not be sent. */
+/* To be called after each event of the core: hands records to the store, sends the messages that
+ * may leave, and tells the core which could not be sent. */
 void delivery_settle(struct delivery *delivery);
 
-/* Before each message of a client: new traces are taken while the disk keeps up, and has room. */
+/* To be called before each message of a client: has the core accept new traces while the disk keeps
+ * up and has room, and refuse them as `busy` otherwise (reason `disk` or `store`). */
 void delivery_admit(struct delivery *delivery);
 
 #endif

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Frames over this end their connection at the submit endpoint; up to it, one that is over
- * REQUEST_MAX_BYTES is answered. */
+/* A larger frame ends its connection to the submit endpoint. A frame up to this size that exceeds
+ * REQUEST_MAX_BYTES is answered with an error instead. */
 #define SUBMIT_CUT_BYTES (2 * REQUEST_MAX_BYTES)
 
-/* The longest topic has 137 bytes; a subscriber that sends more is cut. */
+/* A subscriber that sends a larger frame is disconnected. The longest topic has 137 bytes. */
 #define RESULTS_CUT_BYTES 256
 
 enum { SUBMIT, RESULTS, WORKERS, SOCKETS };
@@ -40,7 +40,7 @@ static zsock_t *listen_at(int type, int64_t max_bytes, const char *option,
     return s;
 }
 
-/* Subscriptions; libzmq acts on them, we only take them off. */
+/* Takes subscriptions off the socket; libzmq has acted on them. */
 static void on_subscriber(void *context) {
     struct listeners *l = context;
     struct sock_message m;
@@ -62,7 +62,7 @@ static void on_monitor(void *context) {
     }
 }
 
-/* libzmq tells connections apart only through a monitor; so a peer that it cut is counted. */
+/* Only a monitor tells when libzmq accepts or ends a connection. */
 static bool watch(struct listeners *l, int which, struct reactor *reactor) {
     char endpoint[40];
     struct monitor *monitor = &l->monitors[which];

@@ -1,4 +1,4 @@
-/* listeners: the broker's three endpoints, and the connections that begin and end there. Shell. */
+/* listeners: the broker's three endpoints, and which connections open and close there. Shell. */
 #ifndef HOPMQ_LISTENERS_H
 #define HOPMQ_LISTENERS_H
 
@@ -13,8 +13,8 @@ struct listeners_events {
     void (*connection)(void *context, bool began);
 };
 
-/* Binds them all, and has the reactor tell of what comes; NULL with a message on standard error if
- * one of them cannot be had. */
+/* Binds all endpoints, and has the reactor call the events. NULL with a message on standard error
+ * if one cannot be bound. */
 struct listeners *listeners_new(const struct broker_config *config, struct reactor *reactor,
     const struct listeners_events *events);
 
@@ -22,7 +22,7 @@ zsock_t *listeners_submit(const struct listeners *listeners);
 zsock_t *listeners_results(const struct listeners *listeners);
 zsock_t *listeners_workers(const struct listeners *listeners);
 
-/* Closes them; the last messages get up to linger_ms to leave the process. */
+/* Closes the endpoints; the last messages may take linger_ms to leave the process. */
 void listeners_destroy(struct listeners **listeners, int linger_ms);
 
 #endif

@@ -1,4 +1,4 @@
-/* hopmq-broker: keeps traces, hands them to workers, publishes results. */
+/* hopmq-broker: accepts traces, gives them to workers and publishes their results. */
 #include "broker/daemon.h"
 #include "broker/store_path.h"
 #include "common/runtime/listen.h"
@@ -40,48 +40,52 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {"submit", OPT_SUBMIT, "ENDPOINT", 0, "Where clients dial [" DEFAULT_SUBMIT "]", 0},
-    {"results", OPT_RESULTS, "ENDPOINT", 0, "Where subscribers dial [" DEFAULT_RESULTS "]", 0},
+    {"submit", OPT_SUBMIT, "ENDPOINT", 0, "Listen for clients here [" DEFAULT_SUBMIT "]", 0},
+    {"results", OPT_RESULTS, "ENDPOINT", 0, "Listen for subscribers here [" DEFAULT_RESULTS "]", 0},
     {"workers", OPT_WORKERS, "ENDPOINT", 0,
-        "Where workers dial [" DEFAULT_WORKERS "]; these three may be repeated, and take "
-        "tcp://HOST:PORT or ipc://PATH",
+        "Listen for workers here [" DEFAULT_WORKERS
+        "]. --submit, --results and --workers may each be "
+        "given up to 8 times; an ENDPOINT is tcp://HOST:PORT or ipc://PATH",
         0},
     {"insecure", OPT_INSECURE, NULL, 0,
-        "Listen on other addresses than loopback; whoever reaches them can send traces", 0},
-    {"name", OPT_NAME, "NAME", 0, "How replies call this broker, 1..64 of A-Za-z0-9._:- [host]", 0},
+        "Allow endpoints beyond loopback. Whoever reaches them can send traces", 0},
+    {"name", OPT_NAME, "NAME", 0,
+        "Name of this broker in its replies, 1..64 of A-Za-z0-9._:- [the host's name]", 0},
     {"max-queued", OPT_MAX_QUEUED, "N", 0,
-        "Traces waiting for a worker; beyond it the answer is busy, 1..100000000 [1000000]", 0},
+        "Traces that may wait for a worker; more are refused as busy, 1..100000000 [1000000]", 0},
     {"store", OPT_STORE, "PATH", 0,
-        "The file that traces and results are kept in, or `memory', which ends with the process "
-        "[~/.local/state/hopmq/tcp-127.0.0.1-7701.db: named after the first --submit, in "
-        "$STATE_DIRECTORY or $XDG_STATE_HOME/hopmq if set]",
+        "Keep traces and results in this file, or with `memory' in the process, which loses them "
+        "when it ends [~/.local/state/hopmq/tcp-127.0.0.1-7701.db: named after the first --submit, "
+        "in $STATE_DIRECTORY or $XDG_STATE_HOME/hopmq if one is set]",
         0},
     {"keep", OPT_KEEP, "AGE", 0,
-        "How long results are kept in the file, 1s..3650d, such as 90s, 15m, 12h [7d]", 0},
+        "Delete results from the file at this age, 1s..3650d, such as 90s, 15m or 12h [7d]", 0},
     {"keep-results", OPT_KEEP_RESULTS, "N", 0,
-        "How many results are kept at most, 0..100000000 [1000000; in memory 10000]", 0},
+        "Keep at most N results, 0..100000000 [1000000; 10000 in memory]", 0},
     {"drain", OPT_DRAIN, "SECONDS", 0,
-        "On SIGTERM or Ctrl-C, give running traces so long to finish, 0..3600 [30]", 0},
+        "After SIGTERM or Ctrl-C, wait up to this time for running traces, 0..3600 [30]", 0},
     {"metrics", OPT_METRICS, "ADDR:PORT", 0,
-        "Serve metrics for Prometheus there, and /healthz and /readyz, such as 127.0.0.1:7704 "
-        "[off]",
+        "Serve metrics for Prometheus, /healthz and /readyz at this address, such as "
+        "127.0.0.1:7704 [off]",
         0},
-    {"log", OPT_LOG, "LEVEL", 0, "error, warn, info or debug [info]", 0},
+    {"log", OPT_LOG, "LEVEL", 0,
+        "Log events of this level and above: error, warn, info or debug [info]", 0},
     {0},
 };
 
 static const char doc[] =
-    "Run a hopmq broker: take traces from clients, hand them to workers, publish their results."
-    "\vWithout options it listens on loopback only; hopmq-worker and hopmq find it there.\n\n"
+    "Run a hopmq broker: accept traces from clients, give them to workers and publish the results."
+    "\vWithout options the broker listens on loopback only, where hopmq-worker and hopmq look for "
+    "it.\n\n"
     "Example: hopmq-broker --submit ipc:///run/hopmq/submit --results ipc:///run/hopmq/results "
     "--workers ipc:///run/hopmq/workers\n\n"
-    "Exit status: 0 after a drain, 64 wrong usage, 69 an endpoint is in use or cannot be had, 71 "
-    "the system refused something, 73 the store cannot be opened, 74 it cannot be read, or a write "
-    "to it failed.";
+    "Exit status: 0 after a drain; 64 wrong usage; 69 an endpoint cannot be bound; 71 the system "
+    "refused something; 73 the store cannot be opened; 74 the store cannot be read, or a write to "
+    "it failed.";
 
 struct options {
     struct broker_config config;
-    const char *store; /* as given; NULL: not */
+    const char *store; /* the value of --store; NULL if it was not given */
 };
 
 static void add_endpoint(
@@ -117,7 +121,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state) {
         break;
     case OPT_STORE:
         if (arg[0] == '\0')
-            argp_failure(state, EX_USAGE, 0, "--store: must be a path, or memory");
+            argp_failure(state, EX_USAGE, 0, "--store: must be a path or memory, not empty");
         given->store = arg;
         break;
     case OPT_KEEP:
@@ -151,7 +155,7 @@ static void default_endpoint(struct broker_endpoints *list, const char *endpoint
         list->at[list->count++] = endpoint;
 }
 
-/* Where the store is; ends the process if there is no place for it. */
+/* The path of the store; NULL for memory. Ends the process if there is no path. */
 static const char *store_file(
     const char *given, const struct broker_config *config, char *out, size_t size) {
     if (given != NULL)

@@ -8,24 +8,27 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define TELL_US INT64_C(60000000)
+/* Overruns are logged at most once per LOG_US. */
+#define LOG_US INT64_C(60000000)
 
-/* An XPUB without drop refuses what a subscriber has no room for, before anybody gets it. */
+/* With xpub_nodrop, sending fails with EAGAIN when a subscriber's queue is full, before anybody
+ * gets the message. */
 void publisher_init(struct publisher *p, zsock_t *socket) {
     *p = (struct publisher){.socket = socket};
     zsock_set_xpub_nodrop(socket, 1);
 }
 
-/* A message that is dropped for one subscriber takes that one off libzmq's list until it has read
- * half of its queue: so this is not called for each message that it loses. */
+/* Counts and logs that a subscriber loses messages. It is not called for each of them: libzmq takes
+ * the subscriber off its list with the first message that it drops, until half of the queue is
+ * read. */
 static void overrun(struct publisher *p) {
     int64_t now_us = reactor_now().mono_us;
     p->overruns++;
-    if (p->told_us != 0 && now_us - p->told_us < TELL_US)
+    if (p->logged_us != 0 && now_us - p->logged_us < LOG_US)
         return;
-    p->told_us = now_us;
+    p->logged_us = now_us;
     log_event(LOG_LEVEL_WARN, "subscriber-full",
-        "why=\"it does not read as fast as results come, and loses some\" times=%" PRId64,
+        "why=\"a subscriber reads more slowly than results come, and loses some\" times=%" PRId64,
         p->overruns);
 }
 

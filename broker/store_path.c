@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define ADVICE "give --store PATH, or --store memory"
+#define ADVICE "give --store PATH or --store memory"
 
 static const char *absolute(const char *variable) {
     const char *path = getenv(variable);
@@ -26,7 +26,8 @@ static bool find_directory(char *out, size_t size) {
     return given != NULL || state != NULL || home != NULL;
 }
 
-/* With its parents; for its owner only, as the XDG base directory specification has it. */
+/* Creates the directory and its parents, for its owner only, as the XDG base directory
+ * specification requires. */
 static bool make_directory(char *path) {
     for (char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
         *at = '\0';
@@ -38,7 +39,8 @@ static bool make_directory(char *path) {
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-/* Each run of other characters than letters, digits and "._" becomes a "-". */
+/* Appends the endpoint as a file name: each run of characters other than letters, digits, "." and
+ * "_" becomes a "-". */
 static void add_name(char *out, size_t size, const char *endpoint) {
     size_t at = strlen(out);
     out[at++] = '/';
@@ -52,14 +54,15 @@ static void add_name(char *out, size_t size, const char *endpoint) {
 
 bool store_path_default(const char *endpoint, char *out, size_t size) {
     if (!find_directory(out, size)) {
-        (void)snprintf(
-            out, size, "no directory for it in STATE_DIRECTORY, XDG_STATE_HOME or HOME; " ADVICE);
+        (void)snprintf(out, size,
+            "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME names a directory for it; " ADVICE);
         return false;
     }
     if (!make_directory(out)) {
         int why = errno;
         size_t length = strlen(out);
-        (void)snprintf(out + length, size - length, ": cannot be made: %s; " ADVICE, strerror(why));
+        (void)snprintf(
+            out + length, size - length, ": cannot be created: %s; " ADVICE, strerror(why));
         return false;
     }
     add_name(out, size, endpoint);

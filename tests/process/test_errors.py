@@ -258,7 +258,7 @@ USAGE = [
     ("hopmq-worker", ["--pps"], "requires an argument"),
     ("hopmq-broker", ["--max-queued", "0"], "--max-queued 0: must be 1..100000000"),
     ("hopmq-broker", ["--keep-results", "-1"], "--keep-results -1: must be 0..100000000"),
-    ("hopmq-broker", ["--store", ""], "--store: must be a path, or memory"),
+    ("hopmq-broker", ["--store", ""], "--store: must be a path or memory, not empty"),
     ("hopmq-broker", ["--keep", "0s"], "--keep 0s: must be 1s..3650d, such as 90s, 15m, 12h or 7d"),
     ("hopmq-broker", ["--keep", "3651d"], "--keep 3651d: must be 1s..3650d"),
     ("hopmq-broker", ["--keep", "99999999999999999999s"], "must be 1s..3650d"),

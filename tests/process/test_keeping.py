@@ -83,8 +83,8 @@ def test_no_place(system, home):
     env = environment(**({} if home is None else {"HOME": home}))
     status, says = refused(*endpoints(system), env=env)
     assert status == 73 and says.startswith("hopmq-broker: --store: ")
-    assert says.endswith("; give --store PATH, or --store memory\n")
-    assert home != "/proc/nowhere" or "/proc/nowhere/.local/state/hopmq: cannot be made: " in says
+    assert says.endswith("; give --store PATH or --store memory\n")
+    assert home != "/proc/nowhere" or "/proc/nowhere/.local/state/hopmq: cannot be created: " in says
 
 
 def test_a_store_that_cannot_be_had(system):

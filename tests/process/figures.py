@@ -2,6 +2,8 @@
 
 import http.client
 import re
+import subprocess
+import sys
 
 from system import PATIENCE, until
 
@@ -27,12 +29,23 @@ def get(process, path, host="127.0.0.1", method="GET"):
         connection.close()
 
 
-def figures(process):
-    """Each sample's value."""
+PRINT = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+
+
+def page(process, net=None):
+    """The page of a process here, or in a network namespace of its own."""
+    if net is not None:
+        argv = net.enter([sys.executable, "-c", PRINT, f"http://127.0.0.1:{port(process)}/metrics"])
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.rstrip("\n")
     status, text = get(process, "/metrics")
     assert status == 200
+    return text
+
+
+def figures(process, net=None):
+    """Each sample's value."""
     found = {}
-    for line in text.splitlines():
+    for line in page(process, net).splitlines():
         if line.startswith("#"):
             continue
         match = SAMPLE.fullmatch(line.replace('le="+Inf"', 'le="Inf"'))
@@ -41,18 +54,18 @@ def figures(process):
     return found
 
 
-def until_figures(process, **expected):
+def until_figures(process, net=None, **expected):
     """Waits until these have these values; they are rendered once a second."""
     expected = {f"hopmq_{name}": value for name, value in expected.items()}
 
     def reached():
-        now = figures(process)
+        now = figures(process, net)
         return {k: now.get(k) for k in expected} == expected
 
     try:
         until(reached, "figures")
     except AssertionError:
-        now = figures(process)
+        now = figures(process, net)
         raise AssertionError({k: (now.get(k), v) for k, v in expected.items()}) from None
 
 

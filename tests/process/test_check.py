@@ -98,8 +98,14 @@ def test_a_worker_that_starts_tells_what_is_not_right(system):
     subprocess.run(net.enter(setting("ipv4/ip_local_port_range", "32768 60999")), check=True)
     found = check(enter=net.enter)
     worker = system.worker(net)
+
+    def lines():
+        return re.findall(r'level=(\w+) event=check name="(.+)" text="([^"]+)"\n', worker.log())
+
     until(lambda: "event=prober-up" in worker.log(), "no prober")
-    told = re.findall(r'level=(\w+) event=check name="(.+)" text="([^"]+)"\n', worker.log())
+    until(lambda: len(lines()) >= 3, "no word of what is not right")
+    worker.stop()
+    told = lines()
     levels = {"WARN": "warn", "FAIL": "error"}
     names = ["ports", "IPv4 route", "IPv6 route"]
     assert told == [(levels[found[name][0]], name, found[name][1]) for name in names]

@@ -74,6 +74,7 @@ def test_a_watch_that_slept_through_a_restart_misses_nothing(system, fake):
     submit(system, 1, first=6)
     finish(worker, 1)
     assert seqs(watcher.read_json(1)) == [6]
+    watcher.stop(signal.SIGINT)
     assert "again" not in watcher.log() and "kept" not in watcher.log(), watcher.log()
 
 

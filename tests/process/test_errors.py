@@ -226,8 +226,8 @@ def test_prober_without_raw_sockets(system):
                 "no word of the rights",
             )
             assert f"setcap cap_net_raw+ep {copy}" in worker.log()
-            assert "event=prober-up" not in worker.log()
             worker.stop()
+            assert "event=prober-up" not in worker.log()
         finally:
             island.stop()
 

@@ -37,7 +37,8 @@ def test_running_traces_survive_the_broker(system):
     """Some have ended, some end while it is away, some were queued; none is probed twice."""
     broker = start_broker(system)
     env = system.fakemtr(SLOW)
-    worker = system.worker(None, "--capacity", "10", "--metrics", HERE, env=env)
+    net = system.island()
+    worker = system.worker(net, "--capacity", "10", "--metrics", HERE, env=env)
     client = system.client()
     client.wait_until(joined("w1"))
     ids = [f"t{i}" for i in range(30)]
@@ -50,8 +51,8 @@ def test_running_traces_survive_the_broker(system):
         if message["op"] == "hop":
             seen.add(message["id"])
     broker.kill()
-    until_figures(worker, held_traces=10, probes_in_flight=0)
-    before = figures(worker)["hopmq_traces_done_total"] - 10
+    until_figures(worker, net, held_traces=10, probes_in_flight=0)
+    before = figures(worker, net)["hopmq_traces_done_total"] - 10
     start_broker(system)
     again = system.client()
     again.wait_until(joined("w1"))

@@ -1,7 +1,7 @@
 /* mux_rig: a mux on a clock of its own. The transcript shows what the mux does, a line each:
  *
  *   1000000 #0 to .1 icmp ttl 1 timeout 2      probe 0 goes to 192.0.2.1
- *   1000150 A hop 1: ttl-expired 100           a hop of trace A is told
+ *   1000150 A hop 1: ttl-expired 100           the sink gets a hop of trace A
  *   1000300 A ends: reached, ...
  *   5000000 stuck                              the prober is to be replaced
  *
@@ -34,9 +34,9 @@ struct rig {
     bool tcp[MAX_SENT];
     unsigned sent, stuck, skipped, asked;
     bool hangs;
-    bool quiet;     /* sends are counted, not shown */
-    bool hears;     /* sequence checks are possible */
-    unsigned flags; /* of the last probe of the hop that was told last */
+    bool quiet;     /* the transcript has no commands, which are counted all the same */
+    bool hears;     /* sink.seq_check() says yes */
+    unsigned flags; /* of the last probe that sink.hop() got */
 };
 
 struct addr addr(const char *text);

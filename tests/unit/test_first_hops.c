@@ -39,7 +39,7 @@ static void send_one(struct road *r, int ttl) {
     r->answered += answer;
 }
 
-/* There is always somebody who wants to send, `want_pps` a second at most. */
+/* Sends whenever that is allowed, but no more than want_pps a second. */
 static void drive(struct road *r, int64_t want_pps, int64_t for_us) {
     int64_t until_us = r->now_us + for_us, step_us = SECOND / want_pps;
     r->sent = r->answered = 0;
@@ -304,7 +304,7 @@ static void a_limit_is_learnt_from_bursts(void **state) {
 
 /* ---- turns that are not waited for ------------------------------------------------------ */
 
-/* Who has waited too long goes anyway. That must not make those after them wait for ever longer. */
+/* Probes that have waited too long are sent anyway. Those behind them do not wait longer for it. */
 static void forced_turns_are_no_debt(void **state) {
     (void)state;
     struct road r;
@@ -318,7 +318,7 @@ static void forced_turns_are_no_debt(void **state) {
     assert_true(next(&r, 4, 1) - r.now_us <= SECOND);
 }
 
-/* Time goes on while nothing is sent; nothing of it is saved up but a burst. */
+/* After a pause a burst may be sent at once, and no more. */
 static void a_pause(void **state) {
     (void)state;
     struct road r;

@@ -252,7 +252,7 @@ static void every_word_of_every_version(void **state) {
     }
 }
 
-/* Nothing but an answer with an address and a time makes a hop; whatever else is said is told by
+/* Nothing but an answer with an address and a time makes a hop; anything else is
  * a word that is no verdict of ours, or is silence. */
 static void only_an_answer_is_an_answer(void **state) {
     (void)state;

@@ -49,7 +49,7 @@ static void a_trace_from_beginning_to_end(void **state) {
     rig_end(rig);
 }
 
-/* Who wants neither progress nor names hears of the end alone. */
+/* The sink gets hops only of traces that want progress or names. */
 static void hops_are_told_to_those_who_want_them(void **state) {
     (void)state;
     for (unsigned wants = 0; wants < 4; wants++) {
@@ -170,7 +170,7 @@ static void destroyed_with_everything_in_flight(void **state) {
 
 /* ---- times ------------------------------------------------------------------------------ */
 
-/* The trace's patience ends before the prober's: the probe is silent, its slot is not free. */
+/* The trace stops waiting before the prober does: the probe is silent, and its slot is not free. */
 static void own_timeout_before_the_line(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
@@ -233,7 +233,7 @@ static void a_prober_that_hangs_on_tcp(void **state) {
     rig_end(rig);
 }
 
-/* It says nothing at all: that makes no hop silent, and what was out is sent again. */
+/* The prober says nothing at all: no hop becomes silent, and what was out is sent again. */
 static void a_prober_that_is_mute(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
@@ -320,7 +320,7 @@ static void evenly_spaced(void **state) {
     rig_end(rig);
 }
 
-/* However long the pause, it is caught up with by no more than a burst. */
+/* After a pause of any length no more than a burst is sent at once. */
 static void a_pause_is_not_caught_up_with(void **state) {
     (void)state;
     struct rig *rig = rig_new(10000);
@@ -400,7 +400,7 @@ static void tcp_slots(void **state) {
     rig_end(rig);
 }
 
-/* All numbers that tests of numbers have, and the probe of each answered by 10.0.0.1. */
+/* In tests of sequence numbers they come round after this many. */
 #define NUMBERS 100
 
 static struct trace one_number(void) {
@@ -409,7 +409,7 @@ static struct trace one_number(void) {
     return t;
 }
 
-/* Sends until no more is sent, and answers all at once. */
+/* Sends probes until no number is left. 10.0.0.1 answers each of them at once. */
 static void use_up_numbers(struct rig *rig) {
     struct trace t = one_number();
     unsigned before;
@@ -515,7 +515,7 @@ static void repeated_answers_are_not_taken_late(void **state) {
     rig_end(rig);
 }
 
-/* A hop with many probes has doubts now and then: they are not added up. */
+/* Doubts about a hop with many probes are not added up, only those in a row are. */
 static void doubts_count_in_a_row(void **state) {
     (void)state;
     struct rig *rig = rig_with_numbers(NUMBERS);
@@ -535,7 +535,7 @@ static void doubts_count_in_a_row(void **state) {
     rig_end(rig);
 }
 
-/* A router that answers to many is doubted more often: it has lost none of them. More than
+/* A router that answers to many probes is doubted often, and has lost none of them. More than
  * FIRST_HOPS_LOST_PCT of the answers of each second are doubted here. */
 static void doubts_are_no_loss(void **state) {
     (void)state;

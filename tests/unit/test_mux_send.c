@@ -1,4 +1,4 @@
-/* mux_send: whose probes go first, which ports they have, and who waits at a router near by. */
+/* mux_send: whose probes go first, which ports they have, and who waits at the first hops. */
 #include "tests/unit/mux_rig.h"
 
 #include "worker/probing/first_hops.h"
@@ -92,7 +92,7 @@ static void slots_by_version(void **state) {
     }
 }
 
-/* It is woken to send more when nothing was heard, at the time that the trace gave. */
+/* When nothing answers, a trace sends more at the time that tracer_more_us() gave. */
 static void silence_wakes_a_trace(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
@@ -132,7 +132,7 @@ static void a_silent_target_is_soon_over(void **state) {
     rig_end(rig);
 }
 
-/* Long timeouts hold slots for long: they leave half of them to others. */
+/* Probes with long timeouts leave half of the slots to others. */
 static void slow_probes_leave_room(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
@@ -326,7 +326,7 @@ static void ends_of_one_that_waits_for_a_port(void **state) {
     }
 }
 
-/* All of many come to an end, each with a port. */
+/* All of 200 traces end, and each has had a port. */
 static void many_traces_of_one_flow(void **state) {
     (void)state;
     struct rig *rig = rig_new(0);
@@ -347,7 +347,7 @@ static void many_traces_of_one_flow(void **state) {
     rig_end(rig);
 }
 
-/* ---- routers near by -------------------------------------------------------------------- */
+/* ---- first hops -------------------------------------------------------------------- */
 
 /* A network behind the prober: hop n answers after n ms; the first router answers `limit` probes
  * a second, 0: all. Four routers are everybody's. */
@@ -451,7 +451,7 @@ static void add_many(struct net *n, int number) {
         add_to(n->rig, (uint8_t)(i % 250 + 1), A, &t);
 }
 
-/* A worker at its full rate takes no router near by over half of it. */
+/* A worker at its full rate sends no first hop more than half of it. */
 static void first_hops_are_spread(void **state) {
     (void)state;
     struct net *n = net_new(1000, 2);
@@ -598,7 +598,7 @@ static void ends_of_those_who_wait_at_a_router(void **state) {
     }
 }
 
-/* Nobody waits at a router for longer than its timeout, however full it is. */
+/* Nobody waits at a router for longer than MUX_FIRST_HOPS_PATIENCE timeouts. */
 static void patience_at_a_router_ends(void **state) {
     (void)state;
     struct net *n = net_new(2000, 6);

@@ -54,7 +54,7 @@ static void a_late_answer_is_taken(void **state) {
     rig_end(rig);
 }
 
-/* A late line that says nothing, and one whose time is impossible, change nothing. */
+/* A late line without an answer, and one with an impossible time, change nothing. */
 static void late_lines_of_no_use(void **state) {
     (void)state;
     struct trace t = one_hop();
@@ -135,7 +135,7 @@ static void the_clock_was_set(void **state) {
     rig_end(rig);
 }
 
-/* A clock that is set again and again: the address is told, the time is not. */
+/* The clock is set again and again: the hop has its address and no time. */
 static void a_clock_that_does_not_settle(void **state) {
     (void)state;
     struct trace t = one_hop();
@@ -214,7 +214,7 @@ static void a_step_while_a_confirmation_is_out(void **state) {
 
 /* ---- words of the prober ---------------------------------------------------------------- */
 
-/* A word that nobody asked for settles nothing. */
+/* An answer to a question that nobody asked settles nothing. */
 static void a_word_that_nobody_asked_for(void **state) {
     (void)state;
     struct trace t = one_hop();
@@ -231,7 +231,7 @@ static void a_word_that_nobody_asked_for(void **state) {
     rig_end(rig);
 }
 
-/* A dead prober's question is not the next one's. */
+/* A question to a prober that died is not answered by the next one. */
 static void a_question_dies_with_its_prober(void **state) {
     (void)state;
     struct trace t = one_hop();

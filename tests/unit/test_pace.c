@@ -6,7 +6,7 @@
 
 #define SECOND INT64_C(1000000)
 
-/* Takes all that may go now. */
+/* Takes all probes that may be sent now. */
 static int64_t take_all(struct pace *pace, int64_t now_us, int64_t most) {
     int64_t taken = 0;
     for (; taken < most && pace_ready(pace, now_us); taken++)
@@ -39,7 +39,7 @@ static void no_limit(void **state) {
     assert_true(pace_next_us(&pace) == INT64_MIN);
 }
 
-/* When it says that the next may go is exactly when it may, and not a microsecond before. */
+/* A probe may be sent at pace_next_us(), and not a microsecond before. */
 static void it_says_when(void **state) {
     (void)state;
     static const int64_t rates[] = {1, 3, 7, 999, 1000, 7919, 300000, 999999, 1000000};
@@ -58,7 +58,7 @@ static void it_says_when(void **state) {
     }
 }
 
-/* Woken whenever it says, it keeps its rate to the last probe, and never sends two at once. */
+/* Woken at pace_next_us() each time, it keeps its rate exactly and never sends two at once. */
 static void even(void **state) {
     (void)state;
     struct pace pace;

@@ -38,7 +38,7 @@ static void lag(void **state) {
     /* a word that nobody asked for says nothing */
     prober_health_answered(&p, 900000);
     assert_int_equal(prober_health_lag_us(&p, 900000), 100);
-    /* another prober starts anew */
+    /* a new prober has no lag yet */
     prober_health_start(&p, 900000);
     assert_int_equal(prober_health_lag_us(&p, 900000), 0);
 }

@@ -91,7 +91,7 @@ static void tokens_wrap(void **state) {
     assert_int_equal(tokens[2], 1 << SLOTS_TOKEN_BITS);
 }
 
-/* A slot that is taken is as new. */
+/* A slot that is taken again remembers nothing. */
 static void nothing_is_left_of_the_last_use(void **state) {
     (void)state;
     slots_init(&slots);

@@ -77,7 +77,7 @@ static void voyage_event(struct voyage *v, const struct event *event) {
         tracer_timeout(v->tracer, event->index);
 }
 
-/* Runs to the end; returns when that is. It must always have something to wait for. */
+/* Runs to the end, and returns when that is. There must always be something to wait for. */
 static int64_t voyage_run(struct voyage *v) {
     while (!tracer_ended(v->tracer)) {
         voyage_send(v);

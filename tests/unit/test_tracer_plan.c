@@ -2,7 +2,7 @@
  *
  * A script is a row of words:
  *   needed, ahead   asks for probes until there is none, without and with what may not be needed
- *   @MS             it is so many ms after the start; the trace is not asked
+ *   @MS             now it is MS after the start; the trace is not asked
  *   hold TTL,...    these ttls are held from now on; `hold -` ends that
  *   more?           shows when the trace wants to be asked again
  *   NUMBER WHAT     what came of a probe: e a router answered, r the target, u unreachable,
@@ -336,7 +336,7 @@ static void a_twin_is_no_extra_attempt(void **state) {
     transcript_free(&p.out);
 }
 
-/* ---- near routers that are held --------------------------------------------------------- */
+/* ---- first hops that are held --------------------------------------------------------- */
 
 static void what_is_held_does_not_hold_up_the_rest(void **state) {
     (void)state;

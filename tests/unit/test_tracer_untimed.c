@@ -279,7 +279,7 @@ static void untimed_answers(void **state) {
     transcript_free(&sent);
 }
 
-/* Silence that was told too early is not believed either. */
+/* Silence that came too early is not believed either. */
 static void untimed_silence(void **state) {
     (void)state;
     struct trace t = two_hops();
@@ -385,7 +385,7 @@ static void which_end_is_told(void **state) {
     assert_string_equal(ends(&t, "AB*A**!!"), "loop at 4");
 }
 
-/* A hop's first answer tells who is there, whatever other routers answer its other probes. */
+/* The first answer of a hop decides whether it loops, not those of other routers at its ttl. */
 static void a_hop_of_several_routers(void **state) {
     (void)state;
     struct trace t = options();

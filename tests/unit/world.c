@@ -11,7 +11,7 @@
 
 #define WORLD_TRACES 48
 
-/* So many traces have one target. */
+/* This many traces have the same target. */
 #define WORLD_SAME_TARGET 24
 
 #define WORLD_ANSWERS (1 << 12)
@@ -61,7 +61,7 @@ struct world {
     uint64_t serial;
     int64_t wall_offset_us;
     bool up, stuck, hung;
-    bool limited; /* near routers do not answer all */
+    bool limited; /* first hops do not answer all */
     unsigned slots;
     uint32_t number, checked; /* the prober's sequence number, and the last sequence check's */
     struct world_trace traces[WORLD_TRACES];
@@ -169,7 +169,7 @@ static void world_check_probe(
     WORLD_CHECK(probe->sent_us >= 0);
 }
 
-/* The next hop of a trace, told when it settled or found in its result. */
+/* The next hop of a trace, which the sink got or which is in its result. */
 static void world_check_hop(
     struct world_trace *trace, const struct hop_probe *probes, size_t count) {
     WORLD_CHECK(count >= 1);
@@ -190,7 +190,7 @@ static void world_on_hop(void *context, void *owner, const struct hop_probe *pro
     world_check_hop(trace, probes, count);
 }
 
-/* Nobody heard of the hops before the end: the result alone has them. */
+/* The sink got no hops before the end: the result has all of them. */
 static void world_check_untold(
     struct world_trace *trace, const struct hop_probe *probes, size_t count) {
     WORLD_CHECK(trace->probes_reported == 0);
@@ -378,7 +378,7 @@ static void world_prober(struct world *w, bool up) {
     mux_prober(w->mux, up ? newer ? "0.96" : "0.95" : NULL, w->now_us);
 }
 
-/* What sends nothing is answered at once, but in turn: a sink must not call back. */
+/* Commands that send nothing are answered after the mux has returned: a sink must not call it. */
 static void world_answer_questions(struct world *w) {
     for (int kind = 0; kind < 2; kind++)
         while (w->questions[kind] > 0) {
@@ -390,7 +390,7 @@ static void world_answer_questions(struct world *w) {
         }
 }
 
-/* With nothing out, a trace waits at most for a turn at a router near by, for its timeout_ms, and
+/* With nothing out, a trace waits at most for a turn at a first hop, for its timeout_ms, and
  * for a sequence number, as long and a second; the deadlines may come before that. */
 static void world_check_alive(struct world *w) {
     int64_t patient_us = w->now_us + 61 * INT64_C(1000000), deadline_us = INT64_MAX;

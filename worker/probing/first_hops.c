@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-/* A responder dominates with so many votes, and the count ends somewhere, so that it can change. */
+/* A majority vote (Boyer and Moore): each answer of the candidate is a vote for it, each of another
+ * responder is one against it. With VOTES_ENOUGH it is taken for the router that answers for all.
+ * VOTES_MAX bounds how long another router needs to take its place. */
 #define VOTES_ENOUGH 3
 #define VOTES_MAX 64
 
@@ -34,7 +36,8 @@ void first_hops_init(struct first_hops *n, int64_t pps) {
 static void slow_down(
     struct first_hop *hop, const struct first_hops_window *w, int lost_pct, int64_t now_us) {
     bool first = hop->limit_pps == 0;
-    /* Those who had waited too long may have gone beyond the limit: then it was not tried. */
+    /* Probes that had waited too long may have been sent beyond the limit. Then the window does not
+     * say what the router loses at the limit. */
     bool kept = w->sent <= hop->limit_pps + hop->limit_pps / 4;
     bool hopeless =
         first ? lost_pct > 100 - FIRST_HOPS_WORTH_PCT : kept && lost_pct * 4 > hop->lost_pct * 3;
@@ -56,19 +59,19 @@ static void judge(struct first_hops *n, struct first_hop *hop, const struct firs
     if (!current || now_us < hop->lossy_until_us)
         return;
     if (w->answered == 0)
-        hop->limit_pps = 0; /* it is gone or silent: no rate would help */
+        hop->limit_pps = 0; /* no rate would help against a silent router */
     else if (w->sent >= FIRST_HOPS_MIN_PROBES &&
              lost_pct > (hop->limit_pps > 0 ? FIRST_HOPS_FINE_PCT : FIRST_HOPS_LOST_PCT))
         slow_down(hop, w, lost_pct, now_us);
     else if (hop->limit_pps > 0 && lost_pct <= FIRST_HOPS_FINE_PCT)
         hop->limit_pps += hop->limit_pps / 16 + 1;
-    /* Beyond what the worker would send anyway it is no limit. */
+    /* A limit above what the worker sends anyway is none. */
     if (hop->limit_pps > (n->spread_pps > 0 ? n->spread_pps : PACE_MAX_PPS))
         hop->limit_pps = 0;
     set_pace(n, hop);
 }
 
-/* The windows whose answers have had a second to come, each once. */
+/* Judges each window once, when its answers have had FIRST_HOPS_WINDOW_US to come. */
 static void look_back(struct first_hops *n, struct first_hop *hop, int64_t now_us) {
     for (int i = 0; i < 3; i++) {
         struct first_hops_window *w = &hop->windows[i];

@@ -1,9 +1,10 @@
 /* flows: local ports that keep the five-tuple of a trace constant, and its own. Pure.
  *
- * Routers choose among paths by the five-tuple, so a trace whose probes all have the same one
- * stays on one path (Paris traceroute, Augustin et al. 2006). mtr-packet does that for UDP with
- * both ports given; its sequence number then stands in the checksum. Ports stay below the range
- * that it takes its own from.
+ * Routers choose among paths by the five-tuple, so a trace whose probes all have the same one stays
+ * on one path (Paris traceroute, Augustin et al. 2006). With both ports given, mtr-packet keeps the
+ * five-tuple of UDP probes and puts its sequence number into the checksum. These ports are below
+ * 33000, where mtr-packet's own begin: a probe to or from one of those could be taken for
+ * another's.
  */
 #ifndef HOPMQ_FLOWS_H
 #define HOPMQ_FLOWS_H
@@ -12,8 +13,8 @@
 
 #include <bsd/sys/tree.h>
 
-/* `flow` is 0..FLOWS - 1 and means port FLOWS_FIRST_PORT + flow; traces to one target that run at
- * the same time take further ports, in steps of FLOWS, FLOWS_AT_ONCE of them. */
+/* `flow` is 0..FLOWS - 1 and means the port FLOWS_FIRST_PORT + flow. Of traces with one flow to one
+ * target, FLOWS_AT_ONCE may run at the same time: each has a port of its own, in steps of FLOWS. */
 #define FLOWS 1024
 #define FLOWS_FIRST_PORT 10000
 #define FLOWS_AT_ONCE 22

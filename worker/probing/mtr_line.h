@@ -1,8 +1,8 @@
 /* mtr_line: the line protocol of mtr-packet, both directions. Pure.
  *
- * Facts from mtr's source (packet/cmdparse.c, command.c, probe.c) and from measurements of
- * versions 0.88 to 0.96. mtr-packet validates next to nothing, so every number that goes into a
- * line has been range-checked before and every address was parsed and is printed again here.
+ * The facts are from mtr's source (packet/cmdparse.c, command.c, probe.c) and from measurements of
+ * the versions 0.88 to 0.96. mtr-packet checks next to nothing. So callers have checked the range
+ * of every number that goes into a line, and every address is printed from its bytes.
  */
 #ifndef HOPMQ_MTR_LINE_H
 #define HOPMQ_MTR_LINE_H
@@ -29,8 +29,8 @@ struct mtr_probe {
 /* Writes the command, with its newline, and returns its length. */
 size_t mtr_line_probe(char line[MTR_LINE_BYTES], const struct mtr_probe *probe);
 
-/* The same in two steps: addresses and protocol, which a trace's probes have in common, as text,
- * and the command of one of them. */
+/* The same in two steps: first the part that all probes of a trace have in common (addresses and
+ * protocol), then the whole command of one probe. */
 void mtr_line_way(char way[MTR_WAY_BYTES], const struct mtr_probe *probe);
 size_t mtr_line_on_way(char line[MTR_LINE_BYTES], const char *way, const struct mtr_probe *probe);
 

@@ -67,7 +67,7 @@ int64_t mux_slice_free_us(const struct mux *m, unsigned slice) {
 
 /* ---- jobs ------------------------------------------------------------------------------- */
 
-/* A trace with a flow has a port of its own, and waits while there is none. */
+/* A trace with a flow needs a port of its own. False if all are taken: it waits for one. */
 static bool take_port(struct mux *m, struct mux_job *job) {
     if (job->flow < 0)
         return true;
@@ -140,7 +140,7 @@ static void slot_stop_asking(struct mux *m, struct slot *slot) {
     slot->wait = WAITS_FOR_LINE;
 }
 
-/* Its trace no longer waits for it; the prober still has it. */
+/* Its trace no longer waits for the probe, and the prober still holds it. */
 static void slot_settle(struct mux *m, struct slot *slot) {
     slot_stop_asking(m, slot);
     slot->settled = true;
@@ -155,7 +155,7 @@ static void slot_release(struct mux *m, struct slot *slot) {
     slots_release(&m->slots, slot);
 }
 
-/* It is no suspect any more, or gone. */
+/* The job is no suspect any more, or it has ended. */
 static void acquit(struct mux *m, struct mux_job *job) {
     m->suspects -= job->suspect;
     job->suspect = false;
@@ -198,7 +198,8 @@ static void mux_finish(struct mux *m, struct mux_job *job, int64_t now_us) {
     mux_forget(m, job);
 }
 
-/* After anything that happened to a trace: tell what settled, and end it if it has ended. */
+/* Call it after anything that happened to a trace: it passes on what settled, and frees what has
+ * ended. */
 static void follow_up(struct mux *m, struct mux_job *job, int64_t now_us) {
     size_t count;
     const struct hop_probe *probes;
@@ -255,7 +256,7 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
         return;
     }
     m->deaths++;
-    sequence_begin(&m->sequence, 0); /* what the last one used is known */
+    sequence_begin(&m->sequence, 0); /* which numbers the last one used is known */
     first_hops_lost(&m->first_hops);
     while (!TAILQ_EMPTY(&m->slots.in_use))
         lose(m, TAILQ_FIRST(&m->slots.in_use));
@@ -265,14 +266,15 @@ void mux_prober(struct mux *m, const char *version, int64_t now_us) {
         if (job->deaths == MUX_MAX_DEATHS || job == culprit)
             tracer_end(job->tracer, STOP_PROBER_ERROR, "internal",
                 "mtr-packet died again and again while it had probes of this trace");
-        /* The culprit's own probe may have been answered before it took effect. */
+        /* The culprit may have no probe out: it can have been answered before the prober died of
+         * it. */
         if (job->death == m->deaths || tracer_ended(job->tracer))
             follow_up(m, job, now_us);
     }
 }
 
-/* The prober is asked when there is reason to, and now and then while probes are out, one question
- * at a time. */
+/* Asks the prober whether it is alive: when a slot's time is over, every PROBER_HEALTH_EVERY_US
+ * while probes are out, and after each probe of a suspect. One question is out at a time. */
 static void mux_ask(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     struct slot *slot;
@@ -288,7 +290,7 @@ static void mux_ask(struct mux *m, int64_t now_us) {
     m->sink.send(m->sink.context, line, mtr_line_feature(line, MTR_TOKEN_HEALTH, "version"));
 }
 
-/* The prober has said a word: what it had not answered before that is over. */
+/* The prober is alive: probes that it had not answered when it was asked are unanswered. */
 static void mux_answered(struct mux *m, int64_t now_us) {
     struct slot *slot;
     prober_health_answered(&m->health, now_us);
@@ -297,7 +299,7 @@ static void mux_answered(struct mux *m, int64_t now_us) {
     while ((slot = TAILQ_FIRST(&m->asked)) != NULL) {
         if (slot->settled) {
             slot_stop_asking(m, slot);
-            stuck(m); /* its own timeout is long over, and it has forgotten the probe */
+            stuck(m); /* it lives, and has not said a word about a probe for MUX_GRACE_US */
             continue;
         }
         slot_settle(m, slot);
@@ -307,15 +309,15 @@ static void mux_answered(struct mux *m, int64_t now_us) {
     mux_ask(m, now_us);
 }
 
-/* A slot's time is over, its trace's or (when nobody waits for it any more) the prober's. We may
- * have been stopped ourselves for any time, so the prober is asked before it is judged. */
+/* The time of a slot is over: its trace's or, once it is settled, the prober's. This process may
+ * have been stopped for any time, so the prober is asked first. */
 static void slot_due(struct mux *m, struct slot *slot) {
     slot->wait = WAITS_TO_ASK;
     TAILQ_INSERT_TAIL(&m->to_ask, slot, overdue);
 }
 
-/* The job's time for its oldest probe may be over. Its probes all have equally long, and it has
- * them in the order of sending; nothing is set anew with each answer. */
+/* The time of the job's oldest probe may be over. All of its probes have the same timeout and are
+ * listed in the order of sending, so one timer a job is enough, and an answer does not move it. */
 static void job_due(struct mux *m, struct mux_job *job, int64_t now_us) {
     struct slot *slot;
     TAILQ_FOREACH(slot, &job->slots, sibling) {
@@ -345,11 +347,11 @@ void mux_seq_checked(struct mux *m, uint16_t port, int64_t now_us) {
 
 /* ---- what comes back -------------------------------------------------------------------- */
 
-/* True if the mux asked for it. */
+/* The answer to a command of the mux itself; false if none is out. */
 static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
     if (token == MTR_TOKEN_SEQ_CHECK && m->seq_checks_out > 0) {
         m->seq_checks_out--;
-        return true; /* the connection says more, or that it does not come */
+        return true; /* its connection shows the number, not this line */
     }
     if (token == MTR_TOKEN_SKIP && m->skips_out > 0) {
         m->skips_out--;
@@ -362,20 +364,19 @@ static bool own_reply(struct mux *m, int32_t token, int64_t now_us) {
     return false;
 }
 
-/* The kernel may have sent the probe again: this answers one of the two, and the other's answer can
- * still come, as late as that to a probe that got none. */
+/* The kernel may have sent the probe twice. The line answers one of the two, and the answer to the
+ * other can still come, as late as to a probe that was not answered at all. */
 static bool sent_again(const struct slot *slot, int64_t now_us) {
     return slot->kind == SLOT_TCP_LIKE && now_us - slot->sent_us >= TRACER_SYN_AGAIN_US;
 }
 
-/* Flags of an answer that is reported just now. */
+/* The flags of an answer that the prober reports now. */
 static unsigned lag_flags(const struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
     bool lags = prober_health_lag_us(&m->health, now_us) > PROBER_HEALTH_LAG_US;
     return lags && reply->addr.af != 0 ? HOP_PROBER_LAG : 0;
 }
 
-/* A suspected duplicate is believed once its hop has been asked again for that as often as it may.
- */
+/* A suspected duplicate is believed when the hop has been asked again TRACER_MAX_DOUBTS times. */
 static enum answer_trust trust_of(const struct mux *m, const struct slot *slot,
     const struct mtr_reply *reply, bool repeats, int64_t now_us) {
     if (repeats && !slot->settled)
@@ -387,7 +388,8 @@ static enum answer_trust trust_of(const struct mux *m, const struct slot *slot,
         .clock_step_us = m->wall_offset_us - slot->wall_offset_us});
 }
 
-/* The prober's line for a probe that its trace waits for. */
+/* The prober's line for a probe that its trace waits for. An answer that is not sound is asked for
+ * again. */
 static void answer_in_time(struct mux *m, const struct slot *slot, const struct mtr_reply *reply,
     enum answer_trust trust, int64_t now_us) {
     struct tracer *tracer = slot->job->tracer;
@@ -406,7 +408,8 @@ static void answer_in_time(struct mux *m, const struct slot *slot, const struct 
     }
 }
 
-/* The same after the trace's own time for the probe: only a sound answer can still be of use. */
+/* The same when the trace no longer waits for it: only a sound answer is of use, to a hop that
+ * needs one. */
 static void answer_too_late(struct mux *m, const struct slot *slot, const struct mtr_reply *reply,
     enum answer_trust trust, int64_t now_us) {
     bool has_answer = reply->addr.af != 0;
@@ -448,7 +451,7 @@ bool mux_reply(struct mux *m, const struct mtr_reply *reply, int64_t now_us) {
         sequence_went_round(&m->sequence);
     m->counters.replies += has_answer;
     m->counters.no_replies += !has_answer;
-    if (has_answer) /* even if it is a suspected duplicate: that is no loss */
+    if (has_answer) /* a suspected duplicate is an answer too, and no loss */
         first_hops_answered(&m->first_hops, reply->addr.af, was.ttl, &reply->addr, was.sent_us);
     if (was.job != NULL)
         job_reply(m, &was, reply, repeats, now_us);

@@ -42,7 +42,7 @@ static bool waits(const struct mux *m, enum mux_turn turn) {
     return false;
 }
 
-/* While there are suspects, one probe goes at a time, and the prober is asked after it. */
+/* True while a suspect's probe is out and the prober has not yet said that it is alive. */
 static bool in_trial(const struct mux *m) {
     return m->trial != NULL || (m->suspects > 0 && m->health.out);
 }
@@ -52,8 +52,8 @@ static bool may_send(const struct mux *m) {
            (waits(m, TURN_NEEDED) || (room_ahead(m) && waits(m, TURN_AHEAD)));
 }
 
-/* The next job that may send: what is needed before what may not be, the kinds in turn, and in
- * turn within each. */
+/* The next job that may send. Probes that are needed come before those that may not be; kinds take
+ * turns, and so do the jobs of a kind. */
 static struct mux_job *next_job(struct mux *m) {
     enum mux_turn turn = waits(m, TURN_NEEDED) ? TURN_NEEDED : TURN_AHEAD;
     for (int tried = 0; tried < SLOT_KINDS; tried++) {
@@ -65,7 +65,7 @@ static struct mux_job *next_job(struct mux *m) {
     return NULL;
 }
 
-/* The next suspect; those who have nothing to send now are none any more. */
+/* The next suspect. One that has nothing to send is acquitted. */
 static struct mux_job *next_suspect(struct mux *m) {
     struct mux_job *job;
     TAILQ_FOREACH(job, &m->jobs, link) {
@@ -81,7 +81,8 @@ static struct mux_job *next_suspect(struct mux *m) {
 
 /* ---- routers near by -------------------------------------------------------------------- */
 
-/* Whoever comes while others wait for a turn waits behind them. */
+/* The first hops to which the job may not send now, a bit each: others wait there, or the router's
+ * limit is reached. */
 static uint32_t first_hops_held(struct mux *m, const struct mux_job *job, int64_t now_us) {
     uint32_t held = 0;
     for (int ttl = 1; ttl <= FIRST_HOPS_TTLS; ttl++)
@@ -100,8 +101,8 @@ static void wait_for_turn(struct mux *m, struct mux_job *job, int ttl, int64_t n
     m->counters.first_hop_waits++;
 }
 
-/* When the first of those who wait at a router has its turn: when the router can answer, but not
- * later than some probes may take, so that a router's limit costs hops rather than traces. */
+/* When the first job that waits at a router has its turn: when the router can answer, and after
+ * MUX_FIRST_HOPS_PATIENCE timeouts in any case: a router's limit costs hops and no traces. */
 static int64_t hop_turn_us(struct mux *m, int family, int ttl, int64_t now_us) {
     const struct mux_job *first = TAILQ_FIRST(&m->hop_queues[family][ttl - 1]);
     if (first == NULL)
@@ -126,8 +127,8 @@ static void give_turns(struct mux *m, int64_t now_us) {
 
 /* ---- sending ---------------------------------------------------------------------------- */
 
-/* Uses up numbers that are not ours, or not free yet, some at a time: each is answered with a
- * line. False if no probe may be sent now. */
+/* Skips numbers that are other workers' or unusable, MUX_MAX_SKIPS at a time, as each command is
+ * answered with a line. True if the next number may be used for a probe now. */
 static bool number_free(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     uint32_t skip;
@@ -148,7 +149,7 @@ static bool number_free(struct mux *m, int64_t now_us) {
     return true;
 }
 
-/* One probe that shows its number to ourselves; see sequence.h. */
+/* A sequence check; see sequence.h. */
 static void send_seq_check(struct mux *m, int64_t now_us) {
     char line[MTR_LINE_BYTES];
     struct mtr_probe probe = {.token = MTR_TOKEN_SEQ_CHECK,
@@ -207,8 +208,8 @@ static bool try_send(struct mux *m, struct mux_job *job, bool ahead, int64_t now
     return true;
 }
 
-/* It has sent what it needs: when it will need more, if nothing is heard. A wake that comes early,
- * as something was heard meanwhile, costs less than to move it each time. */
+/* The job has sent what it needs; if nothing answers, it will need more. A wake-up that is too
+ * early, as an answer came meanwhile, costs less than moving it with each answer. */
 static void set_wake(struct mux *m, struct mux_job *job, int64_t now_us) {
     int64_t more_us = tracer_more_us(job->tracer, now_us - job->started_us);
     if (more_us == INT64_MAX)

@@ -1,8 +1,8 @@
-/* pace: when the next probe may go. Pure.
+/* pace: when the next probe may be sent. Pure.
  *
- * A rate is spread evenly: bursts ruin round-trip times, since answers then wait in the prober
- * (measured: bursts of 100 raise the median by 0.3 ms). What a pause saves up is a small burst,
- * and what a late wake-up missed is caught up with within one.
+ * Probes are sent evenly: in a burst, answers wait in the prober, and round-trip times are too long
+ * (measured: bursts of 100 raise the median by 0.3 ms). After a pause or a late wake-up, a small
+ * burst is allowed.
  */
 #ifndef HOPMQ_PACE_H
 #define HOPMQ_PACE_H
@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A burst is what PACE_IDLE_US of pause save up, at most PACE_BURST probes; or, for high rates,
- * those of PACE_QUANTUM_US, at most PACE_BURST_MAX. */
+/* A burst is the probes of PACE_IDLE_US, but no more than PACE_BURST. At high rates it is those of
+ * PACE_QUANTUM_US, but no more than PACE_BURST_MAX. */
 #define PACE_IDLE_US 8000
 #define PACE_BURST 8
 #define PACE_QUANTUM_US 1000
@@ -29,16 +29,16 @@ struct pace {
 /* pps: 1..1000000, or 0 for no limit. */
 void pace_init(struct pace *pace, int64_t pps);
 
-/* How many may go at once. */
+/* The probes of a burst at this rate; at least 1. */
 int64_t pace_burst(int64_t pps);
 
-/* True if one may go now. */
+/* True if a probe may be sent now. */
 bool pace_ready(const struct pace *pace, int64_t now_us);
 
-/* One goes now. */
+/* A probe is sent now. */
 void pace_take(struct pace *pace, int64_t now_us);
 
-/* When the next one may go, or INT64_MIN where there is no limit. */
+/* When the next probe may be sent; INT64_MIN: at any time. */
 int64_t pace_next_us(const struct pace *pace);
 
 #endif

@@ -8,7 +8,7 @@
 
 #define LAST_PORT 65535
 
-/* So many numbers, from this one on, are not free before. */
+/* `count` numbers from this one on are not free before free_us. */
 static void sequence_keep(struct sequence *s, uint32_t number, uint32_t count, int64_t free_us) {
     for (; count > 0; count--) {
         if (s->numbers[number].free_us < free_us)
@@ -17,8 +17,8 @@ static void sequence_keep(struct sequence *s, uint32_t number, uint32_t count, i
     }
 }
 
-/* The probes at positions from..to had numbers up to `ahead` after or `behind` before those that we
- * counted: what is kept for one is kept for all that it may have been. */
+/* The probes of the positions from..to had numbers that were up to `ahead` after or `behind` before
+ * those that we counted. What makes one number unusable does so to all that it may be. */
 static void blur(struct sequence *s, uint64_t from, uint64_t to, uint32_t ahead, uint32_t behind,
     int64_t now_us) {
     uint32_t count = s->count;
@@ -71,7 +71,7 @@ static unsigned slice_of(const struct sequence *s, uint32_t number) {
     return number < before ? 0 : (number - before) * SEQUENCE_SLICES / s->common;
 }
 
-/* The first number that is of the slice, or behind all. */
+/* The first number of a slice; of the slice after the last one, the count of all numbers. */
 static uint32_t slice_start(const struct sequence *s, unsigned slice) {
     uint32_t before = s->count - s->common;
     uint32_t start = (slice * s->common + SEQUENCE_SLICES - 1) / SEQUENCE_SLICES;
@@ -82,7 +82,7 @@ static bool owns(const struct sequence *s, unsigned slice) {
     return (s->owned >> slice % SEQUENCE_SLICES & 1) != 0;
 }
 
-/* How many numbers from here on are others', or in the guard before them. */
+/* How many numbers from this one on are other workers', or in the guard before them. */
 static uint32_t foreign(const struct sequence *s, uint32_t at) {
     uint32_t skip = 0;
     while (skip < s->count) {
@@ -143,8 +143,8 @@ static uint32_t responder_hash(const struct addr *responder) {
     return responder->af == 0 ? 0 : (uint32_t)(hash >> 32) | 1;
 }
 
-/* True if the responder answered to an earlier probe of the number so lately that this may be that
- * answer once more. */
+/* Remembers the answer. True if the responder answered to an earlier probe with this number less
+ * than SEQUENCE_DOUBT_US ago: this may be that answer, repeated. */
 static bool note_answer(struct sequence_number *n, uint32_t responder, int64_t now_us) {
     uint32_t now_ms = (uint32_t)(now_us / 1000);
     bool repeated = false;
@@ -178,7 +178,7 @@ bool sequence_answered(
     if (position < s->exact)
         sequence_keep(s, number, s->reach + 1, free_us);
     if (position < s->exact || n->free_us <= now_us)
-        s->clear = 0; /* what was taken for free is not */
+        s->clear = 0; /* numbers that were found free may not be */
     if (position >= s->exact)
         n->free_us = free_us;
     return !repeated;
@@ -202,7 +202,7 @@ void sequence_check(struct sequence *s, int64_t forget_us) {
     s->check_position = sequence_use(s, forget_us, true);
 }
 
-/* What a sequence check has found tells what the next one may find. */
+/* The prober may drift by the next sequence check as far as it did by this one. */
 static void expect_drift(struct sequence *s, uint32_t ahead) {
     uint32_t reach = ahead > 0 ? 2 * ahead + SEQUENCE_SLACK : 0;
     s->reach -= (s->reach + 7) / 8;
@@ -238,7 +238,6 @@ int64_t sequence_checked(struct sequence *s, uint16_t port, int64_t now_us) {
     return drift;
 }
 
-/* Whoever gets it knows nothing of the answers that its numbers had. */
 int64_t sequence_slice_free_us(const struct sequence *s, unsigned slice) {
     int64_t free_us = 0;
     uint32_t start = slice_start(s, slice) + s->count - s->guard;

@@ -1,16 +1,24 @@
 /* sequence: which of the prober's sequence numbers may be used, and when. Pure.
  *
- * mtr-packet gives each command the next number of a range and starts again at its end without
- * looking (probe_unix.c): a number may be out twice, and an ICMP error that quotes a TCP probe
- * matches any probe of that number, of any protocol, in any mtr-packet of the network namespace.
- * So a number is not used again while its last probe can still be answered, and workers of one
- * namespace share the range in slices. A command that cannot be sent uses up its number all the
- * same (measured, 0.88 to 0.96): with such commands numbers are skipped.
+ * mtr-packet gives each command the next number of a range, and begins again at the end of the
+ * range without looking (probe_unix.c). So a number may be out twice, and an answer to the first
+ * probe may be taken for one to the second. Worse, an ICMP error that quotes a TCP probe matches
+ * any probe with that number, of any protocol, in any mtr-packet of the network namespace. These
+ * are the guards:
  *
- * A TCP or SCTP probe binds a socket to its number as port, and where that port or its connection
- * is in use mtr-packet silently takes the next numbers: it drifts ahead of what we count. So now
- * and then one probe shows its number (see seq_check.h), and what was counted since the last such
- * probe is corrected. In between the prober may be ahead by what was found lately.
+ * - An answer that comes late: a number without an answer is unusable for SEQUENCE_SILENT_US.
+ * - An answer that is repeated: a number with an answer is unusable for SEQUENCE_ANSWERED_US,
+ *   and its responder is doubted for SEQUENCE_DOUBT_US.
+ * - Another worker's answers: workers of one namespace divide the range into SEQUENCE_SLICES
+ *   slices, and leave SEQUENCE_GUARD numbers unused before another's slice.
+ * - A prober that drifts: a TCP or SCTP probe binds a socket to its number as port. If that port
+ *   or its connection is in use, mtr-packet takes the next number without a word. So at
+ *   intervals a sequence check, one probe to ourselves, shows its number (see seq_check.h), and
+ *   what was counted since the last one is corrected. Until the next one the prober may drift as
+ *   far as it did before.
+ *
+ * A command that mtr-packet cannot carry out uses up its number (measured, 0.88 to 0.96): numbers
+ * are skipped with such commands.
  */
 #ifndef HOPMQ_SEQUENCE_H
 #define HOPMQ_SEQUENCE_H
@@ -23,44 +31,47 @@
 #define SEQUENCE_SLICES 8
 #define SEQUENCE_ALL ((1U << SEQUENCE_SLICES) - 1)
 
-/* Numbers that are left out at the end of a slice where another's begins: the prober may drift so
- * far from one sequence check to the next. Where it drifts more they grow to twice that and
- * SEQUENCE_SLACK, up to the second number, and become fewer again slowly. */
+/* This many numbers are not used at the end of a slice if the next slice is another worker's: the
+ * prober may drift into them between two sequence checks. Where it has drifted by N, the guard
+ * becomes 2 N + SEQUENCE_SLACK, but no more than SEQUENCE_GUARD_MAX, and shrinks again slowly. */
 #define SEQUENCE_GUARD 64
 #define SEQUENCE_GUARD_MAX 1024
 #define SEQUENCE_SLACK 16
 
-/* A sequence check is due after so many TCP-like probes, or so many numbers with a TCP-like probe.
- */
+/* A sequence check is due after SEQUENCE_CHECK_TCP_LIKE TCP-like probes, or after
+ * SEQUENCE_CHECK_NUMBERS numbers if one of them was a TCP-like probe's. */
 #define SEQUENCE_CHECK_TCP_LIKE 256
 #define SEQUENCE_CHECK_NUMBERS 1024
 
-/* An answer that comes once more within SEQUENCE_REPEAT_US must not be taken for that to a newer
- * probe under its number. It comes from the same responder as before: so of each number the last
- * SEQUENCE_ANSWERS responders are known, and it rests after its answer so long that there have
- * been no more in that time. An answer from one of them is doubted for a while longer, since either
- * may have waited in a pipe. */
+/* An answer that the network repeats within SEQUENCE_REPEAT_US must not be taken for the answer to
+ * a newer probe with the same number. It comes from the same responder. So the last
+ * SEQUENCE_ANSWERS responders of each number are remembered, and a number is unusable for
+ * SEQUENCE_ANSWERED_US after an answer: no more than SEQUENCE_ANSWERS probes had it within
+ * SEQUENCE_REPEAT_US. An answer from a remembered responder is doubted for SEQUENCE_DOUBT_US, a
+ * quarter of a second more, since either of the two may have waited in a pipe. */
 #define SEQUENCE_REPEAT_US 1000000
 #define SEQUENCE_ANSWERS 2
 #define SEQUENCE_ANSWERED_US (SEQUENCE_REPEAT_US / (SEQUENCE_ANSWERS + 1))
 #define SEQUENCE_DOUBT_US (SEQUENCE_REPEAT_US + 250000)
 
-/* Numbers rest for all of that after a doubted answer, as the true one may still come; after an
- * answer without an address; where a probe's number is not known exactly; and where one of so many
- * answers is doubted, as one responder answers to most of what is asked. That share is of as many
- * answers as it takes to see what shorter rests have done. */
+/* A number is unusable for SEQUENCE_DOUBT_US instead of SEQUENCE_ANSWERED_US after a doubted
+ * answer, as the true one may still come; after an answer without an address; if the number of the
+ * probe is not known exactly; and if more than one in SEQUENCE_DOUBTED_OF answers is doubted, which
+ * happens where one responder answers to most probes. */
 #define SEQUENCE_DOUBTED_OF 10
 #define SEQUENCE_ALL_DOUBTED (UINT64_C(1) << 32)
 
-/* Without an answer it rests so long after its timeout, since one may still come late. */
+/* After its timeout, a number without an answer is unusable for this time: the answer may come
+ * late. */
 #define SEQUENCE_SILENT_US 10000000
 
-/* A number that is free so soon is waited for: at full rate numbers become free about in the order
- * in which they are used, and to skip one costs as much as a probe. What is not free for longer is
- * skipped where others are free. */
+/* A number that becomes free within this time is waited for, as skipping one costs as much as a
+ * probe. At full rate numbers become free about in the order in which they were used. One that is
+ * unusable for longer is skipped if there is a free one behind it. */
 #define SEQUENCE_SOON_US 50000
 
-/* Numbers looked at for one that is free before it is better to wait. */
+/* This many numbers are looked at for a free one. If there is none, the one that becomes free
+ * first is waited for. */
 #define SEQUENCE_LOOK 64
 
 /* Numbers that all versions have: those of the ports 33434..65535. Slices are parts of these, so
@@ -91,10 +102,10 @@ struct sequence {
     uint32_t tcp_like; /* TCP-like probes since the last sequence check was sent, and that one */
     uint32_t rounds;   /* probes since then for which the prober tried all numbers in vain */
     uint32_t guard;
-    uint32_t reach;  /* so many numbers from a probe's own must be free; 0 while nothing drifts */
+    uint32_t reach;  /* numbers behind a probe's own that must be free too; 0: no drift */
     bool checked;    /* this prober */
     unsigned owned;  /* slices, a bit each */
-    uint64_t doubts; /* share of the last 65,536 answers or so, of SEQUENCE_ALL_DOUBTED */
+    uint64_t doubts; /* a moving average over some 65,536 answers; SEQUENCE_ALL_DOUBTED is 1 */
     struct sequence_number numbers[SEQUENCE_MAX];
 };
 
@@ -108,28 +119,28 @@ void sequence_own(struct sequence *sequence, unsigned slices);
 /* For a prober of this version that has just been started. What is not free yet stays so. */
 void sequence_start(struct sequence *sequence, const char *version);
 
-/* The next prober, or this one if it has sent nothing, begins at this number modulo their count. */
+/* The next prober, or this one if it has sent nothing, begins at `number` modulo the range. */
 void sequence_begin(struct sequence *sequence, uint32_t number);
 
 /* True if a probe may be sent after *skip skipping commands; otherwise not before *wait_us. */
 bool sequence_plan(struct sequence *sequence, int64_t now_us, uint32_t *skip, int64_t *wait_us);
 
-/* A probe takes the next number; the prober forgets it at forget_us. `tcp_like`: TCP or SCTP.
- * Returns its position, for the two below. */
+/* A probe takes the next number, and the prober forgets the probe at forget_us. Returns the
+ * position of the number, for sequence_answered(). */
 uint64_t sequence_use(struct sequence *sequence, int64_t forget_us, bool tcp_like);
 
-/* The probe of this position was answered by the responder (of no family: it was not sent), and
- * nothing else that the prober sent for it can be: no `no-reply`, and no TCP-like probe that was
- * out for so long that it was sent again. False if it may have been the answer to an earlier probe
- * of its number, repeated; the true one is lost then. */
+/* The probe of this position was answered by `responder`, or was not sent at all (af is 0). Do not
+ * call it for `no-reply`, nor for a TCP-like probe that the kernel may have sent twice: another
+ * answer can still come to those. Returns false if this may be an answer to an earlier probe with
+ * the same number, repeated by the network. */
 bool sequence_answered(
     struct sequence *sequence, uint64_t position, const struct addr *responder, int64_t now_us);
 
 /* A TCP-like probe was answered address-in-use or address-not-available: the prober has tried the
- * whole range for it, and its next number is the same as before. */
+ * whole range for it, and its next number is the same as before it. */
 void sequence_went_round(struct sequence *sequence);
 
-/* So many commands took numbers without sending anything. */
+/* `commands` took a number each without sending anything. */
 void sequence_skipped(struct sequence *sequence, uint32_t commands);
 
 /* True if a sequence check should be sent. */
@@ -142,7 +153,8 @@ void sequence_check(struct sequence *sequence, int64_t forget_us);
  * (behind if negative), or INT64_MIN if mtr-packet never uses this port: then nothing changes. */
 int64_t sequence_checked(struct sequence *sequence, uint16_t port, int64_t now_us);
 
-/* When the numbers of a slice are all free: it can be given to another worker then. */
+/* When all numbers of a slice are free, and its guard: another worker can have it from then on. It
+ * knows nothing of the answers that the numbers had, so it must wait for longer than we would. */
 int64_t sequence_slice_free_us(const struct sequence *sequence, unsigned slice);
 
 #endif

@@ -50,7 +50,7 @@ static const struct addr *responder_at(struct tracer *t, int ttl) {
     return responder > 0 ? &t->records[responder - 1].addr : NULL;
 }
 
-/* True if the responder at ttl has answered before, and another one since. */
+/* True if the responder at ttl has answered at a lower ttl, and another one in between. */
 static bool loops_back(struct tracer *t, int ttl) {
     const struct addr *responder = responder_at(t, ttl);
     bool another = false;
@@ -97,7 +97,7 @@ static void make_void(struct tracer *t, struct record *record) {
         hop->first_sent_us = -1;
 }
 
-/* A probe whose outcome in the record counts as an answer. */
+/* The record is an answer that counts. */
 static void believe(struct tracer *t, struct record *record) {
     struct hop *hop = hop_of(t, record->ttl);
     record->state = RECORD_DONE;
@@ -218,7 +218,7 @@ static void tracer_heard(struct tracer *t, unsigned index, enum hop_verdict verd
     advance(t);
 }
 
-/* Has it sent again without counting an attempt, as often as is allowed. */
+/* Has the hop asked again without counting an attempt. False if it was TRACER_MAX_REPEATS times. */
 static bool send_again(struct tracer *t, unsigned index) {
     struct hop *hop = hop_of(t, t->records[index].ttl);
     if (hop->repeats == TRACER_MAX_REPEATS)
@@ -241,8 +241,8 @@ static void hopeless(struct tracer *t, unsigned index, enum result_stop stop, co
     tracer_silent(t, index, HOP_OTHER, reply->word);
 }
 
-/* As often as is allowed; then it is the prober's own word that is reported, or, if the host cannot
- * send and nobody has ever answered, the end. */
+/* The hop is asked again. If it was TRACER_MAX_REPEATS times, the prober's word is reported; but if
+ * the host cannot send and nothing has ever answered, the trace ends. */
 static void repeat(struct tracer *t, unsigned index, const struct mtr_reply *reply) {
     bool heard = t->seen >= t->first_ttl || t->end_ttl < NO_END || t->held_ttl < NO_END;
     if (send_again(t, index))
@@ -325,7 +325,7 @@ void tracer_doubted(struct tracer *t, unsigned index) {
 bool tracer_late(struct tracer *t, unsigned index, const struct mtr_reply *reply, unsigned flags) {
     struct record *record = &t->records[index];
     enum hop_verdict verdict = verdict_of(reply->class);
-    /* An answer to TCP would have to be asked for once more, which is not worth it. */
+    /* An answer to TCP would have to be confirmed, which is not worth it. */
     if (t->ended || t->tcp_like || verdict == HOP_NO_REPLY || record->ttl < t->floor ||
         record->state != RECORD_DONE || record->verdict != HOP_NO_REPLY ||
         hop_of(t, record->ttl)->answered >= t->probes)

@@ -3,11 +3,11 @@
 #include "common/mem.h"
 #include "common/order.h"
 
-/* What is sent ahead beyond the last router that answered, where the target is not where it was
- * thought to be. */
+/* If the target is not where it was thought to be, this many ttls behind the last router that
+ * answered are sent ahead. */
 #define AHEAD_OF_SEEN 4
 
-/* Shares TRACER_PATIENCE_ALL_US where no gap limit does. */
+/* Divides TRACER_PATIENCE_ALL_US if there is no gap_limit. */
 #define USUAL_GAP 5
 
 static const struct hop *hop_at(const struct tracer *t, int ttl) {
@@ -45,7 +45,7 @@ static int gap_end(const struct tracer *t) {
     return (int)order_min(end, t->max_ttl);
 }
 
-/* The last ttl that is surely needed. What is held does not hold up what is behind it. */
+/* The last ttl that is surely needed. A ttl that is held does not stop those behind it. */
 static int needed_ttl(const struct tracer *t, const struct tracer_may *may) {
     int64_t long_ago_us = may->at_us - patience_us(t);
     int ttl = t->seen + 1;
@@ -67,7 +67,7 @@ static int ahead_ttl(const struct tracer *t) {
                            : (int)order_max(t->first_ttl + TRACER_AHEAD - 1, beyond_seen);
 }
 
-/* With `window`: so many hops are in flight, the first ones that are not settled. */
+/* With `window`: the first `window` hops that are not settled may have probes out. */
 static int pick_in_window(const struct tracer *t, const struct tracer_may *may) {
     int in_flight = 0;
     for (int ttl = t->floor; ttl <= tracer_last_ttl(t) && in_flight < t->window; ttl++) {
@@ -79,8 +79,8 @@ static int pick_in_window(const struct tracer *t, const struct tracer_may *may) 
     return 0;
 }
 
-/* Where a TCP-like trace's target is thought to be, its answer will have to be confirmed: an idle
- * worker need not wait for that answer. */
+/* At the ttl where a TCP-like trace's target is thought to be, its answer will have to be
+ * confirmed. An idle worker sends the second probe at once, which saves a round trip. */
 static bool wants_pair(const struct tracer *t) {
     if (!t->tcp_like || t->distance < t->floor || t->distance > tracer_last_ttl(t))
         return false;
@@ -89,7 +89,7 @@ static bool wants_pair(const struct tracer *t) {
            hop->repeats == 0 && hop->confirmation == CONFIRM_OPEN;
 }
 
-/* The ttl to send next, or 0. Ahead, a hop is asked once: what it needs besides can wait. */
+/* The ttl to send next, or 0. Ahead of what is needed, a hop gets one probe only. */
 static int pick(const struct tracer *t, const struct tracer_may *may) {
     if (t->ended)
         return 0;

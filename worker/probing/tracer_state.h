@@ -1,5 +1,5 @@
-/* tracer_state: what tracer.c (what came of probes) and tracer_plan.c (what to send next) share;
- * nobody else includes it. Pure. */
+/* tracer_state: what tracer.c (what came of probes) and tracer_plan.c (what to send next) share. No
+ * other file includes it. Pure. */
 #ifndef HOPMQ_TRACER_STATE_H
 #define HOPMQ_TRACER_STATE_H
 
@@ -17,11 +17,11 @@ enum confirmation {
     CONFIRM_SURE,   /* the target does answer at this ttl */
 };
 
-/* One ttl. It is open once a probe was sent, and settled when nothing more can change it. */
+/* One ttl. It is settled when nothing can change it any more: see tracer_hop_settled(). */
 struct hop {
     int64_t first_sent_us; /* since the trace's start; -1: not yet */
     unsigned held;         /* the index of the record that CONFIRM_HELD is about */
-    unsigned responder;    /* that of the first answer of a router, and 1; 0: none */
+    unsigned responder;    /* 1 + the index of a router's first answer; 0: none */
     uint8_t sent, answered, outstanding, repeats;
     uint8_t confirmation; /* enum confirmation */
     uint8_t unconfirmed;  /* probes sent to confirm `held` that got no answer */
@@ -33,10 +33,10 @@ enum record_state {
     RECORD_OUT,  /* sent, nothing known yet */
     RECORD_HELD, /* answered, but not believed yet */
     RECORD_DONE, /* its outcome stands in the probe */
-    RECORD_VOID, /* sent in vain, through no fault of the network; never reported */
+    RECORD_VOID, /* it does not count, and is never reported */
 };
 
-/* Small, as a worker may have thousands of traces: see hop_probe for what most of it means. */
+/* Small, since a worker may have thousands of traces. struct hop_probe explains most members. */
 struct record {
     int64_t sent_us;
     void *more; /* the labels, mpls_count of them, or of HOP_OTHER the word */
@@ -72,7 +72,7 @@ struct tracer {
     struct hop hops[]; /* by ttl - first_ttl */
 };
 
-/* Beyond an answer of the target, be it confirmed or not, no probe is sent. */
+/* No probe is sent beyond this ttl: an answer of the target, confirmed or not, or max_ttl. */
 int tracer_last_ttl(const struct tracer *tracer);
 
 bool tracer_hop_settled(const struct tracer *tracer, const struct hop *hop);

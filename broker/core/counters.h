@@ -28,9 +28,9 @@
     X(deferred, "Requests that waited for the store.")                                             \
     X(replays, "Requests for results by sequence number.")                                         \
     X(restored, "Traces without a result that the store held at the start.")                       \
-    X(adopted, "Leases that continued across a restart or a reconnect.")                           \
+    X(adopted, "Leases that continued across a restart of the broker.")                            \
     X(workers_joined, "Workers that joined.")                                                      \
-    X(workers_lost, "Workers lost: silent for too long, or their connection closed.")              \
+    X(workers_lost, "Workers lost: silent for too long, or replaced under their name.")            \
     X(leases_lost, "Leases that ended because their worker was lost or did not know them.")        \
     X(worker_messages, "Messages received from workers.")                                          \
     X(bad_worker_messages, "Messages from workers that were wrong.")                               \

@@ -13,7 +13,7 @@ static const void *probing_of(const struct job *job) {
     return (const char *)job->trace + job->probing_at;
 }
 
-/* Identical traces stand side by side, in the order of their acceptance. */
+/* Sorts traces that probe the same next to each other, in the order of their acceptance. */
 static int compare_probing(const struct job *a, const struct job *b) {
     int order = order_compare_bytes(probing_of(a), a->probing_size, probing_of(b), b->probing_size);
     return order != 0 ? order : order_compare(a->ticket, b->ticket);
@@ -38,7 +38,7 @@ void coalesce_remove(struct core *c, struct job *job) {
     job->probing_indexed = false;
 }
 
-/* The last accepted of those that ask for the same. */
+/* The one accepted last of those that probe the same; NULL if there is none. */
 static struct job *last_identical(struct core *c, struct job *job) {
     struct job *last = c->coalesce.last, *behind;
     if (last != NULL && compare_probing(last, job) > 0 &&
@@ -59,7 +59,7 @@ bool coalesce_shares_end(int stop) {
     return stop != STOP_CANCELLED && stop != STOP_DEADLINE && stop != STOP_NO_WORKER;
 }
 
-/* False if the result cannot be read, though we made it. */
+/* Reads the result of an ended job. False if it cannot be read, although the broker made it. */
 static bool read_source(struct core *c, const struct job *from, struct coalesce_source *source) {
     struct wire_error err;
     msgpack_packer pk;

@@ -31,7 +31,7 @@ void core_client_frames(
     requests_send_error(c, peer, NULL, &err);
 }
 
-/* A message that is none is counted; a peer without a session is told why. */
+/* Counts and logs what is not a message of the protocol. A peer without a session is told so. */
 static void bad_worker_message(
     struct core *c, const struct core_peer *peer, const char *code, const char *message) {
     const struct worker *worker = worker_find(c, peer);
@@ -94,7 +94,7 @@ void core_undelivered(struct core *c, enum core_side side, const struct core_pee
         return;
     if (!wire_doc_read(&c->scratch.message, bytes, size, SESSION_MAX_VALUES, &err) ||
         !session_get(&msg, &c->scratch.message, &err))
-        abort(); /* we wrote it */
+        abort(); /* the core wrote it */
     sessions_undelivered(c, worker, &msg, sent);
     lifecycle_dispatch(c);
 }
@@ -107,7 +107,7 @@ void core_dropped(struct core *c, enum core_side side, int64_t count) {
 void core_refuse(struct core *c, const char *reason, const char *message) {
     c->stalled = reason != NULL && strcmp(reason, "store") == 0;
     if (c->draining)
-        return; /* which is the last word */
+        return; /* the broker accepts nothing any more, whatever else is true */
     c->refusal = reason;
     if (reason != NULL)
         (void)snprintf(c->refusal_text, sizeof c->refusal_text, "%s", message);

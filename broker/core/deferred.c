@@ -39,8 +39,8 @@ static void deferred_forget(struct core *c, struct deferred *deferred) {
     free(deferred);
 }
 
-/* An id that was asked for twice has two rows, and perhaps no room for the second result: first
- * the one that has it. */
+/* By id. An id that was asked for twice has two rows, of which the second may lack the result: the
+ * one with the result comes first. */
 static int compare_rows(const void *a, const void *b) {
     const struct record_result *const *x = a, *const *y = b;
     int order = strcmp((*x)->id, (*y)->id);

@@ -41,7 +41,7 @@ struct job *job_find(struct core *c, const char *id, size_t size) {
     memcpy(key.job.id, id, size);
     key.job.id[size] = '\0';
     if (c->jobs.last != NULL && compare_id(c->jobs.last, &key.job) < 0)
-        return NULL; /* as are most that are new and numbered */
+        return NULL; /* ids that are numbered, and new, come last */
     return RB_FIND(job_id_tree, &c->jobs.by_id, &key.job);
 }
 
@@ -102,7 +102,7 @@ void job_trace(struct core *c, const struct job *job, struct trace *trace) {
     struct wire_error err;
     if (!wire_doc_read(&c->scratch.inner, job->trace, job->trace_size, REQUEST_MAX_VALUES, &err) ||
         !trace_get(trace, &c->scratch.inner.root, "", &err))
-        abort(); /* we encoded it ourselves */
+        abort(); /* the broker encoded it */
 }
 
 const char *job_part_worker(const char *id) {

@@ -137,7 +137,7 @@ void leases_adopt(
 
 void leases_disown(struct core *c, const struct worker *w, const struct session_msg *msg) {
     if (c->stalled)
-        return; /* it will list them again; too many answers wait already */
+        return; /* too many answers wait already, and the worker will list them again */
     for (size_t i = 0; i < msg->lease_count; i++)
         if (leases_find_held(c, w, msg->leases[i]) == NULL)
             output_to_worker(
@@ -152,7 +152,7 @@ static void leases_take(struct core *c, struct job *job, struct job_list *lost) 
 
 void leases_take_unlisted(struct core *c, struct worker *w, int64_t age_us, struct job_list *lost) {
     struct job *job = TAILQ_LAST(&w->jobs, job_list), *before;
-    /* What the store holds back has not come to the worker: its time begins when it leaves. */
+    /* A trace that the store held back reached the worker late: its time begins when it left. */
     int64_t left_us = c->shell.held_us;
     for (; job != NULL; job = before) {
         before = TAILQ_PREV(job, job_list, link);

@@ -10,7 +10,7 @@
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
-/* Takes the job from where it is, for good. */
+/* Takes the job out of whatever it is in, for good. */
 static void detach(struct core *c, struct job *job) {
     job_unset_timer(c, job);
     if (job->state == JOB_QUEUED)
@@ -59,7 +59,7 @@ static void keep_result(struct core *c, const struct job *job) {
     output_keep_result(c, &record);
 }
 
-/* Ends this job only: what ends with it is the caller's. */
+/* Ends this job only. The caller ends what ends with it. */
 static void end_one(struct core *c, struct job *job, const struct ending *e) {
     detach(c, job);
     streams_count(c, job->stream);
@@ -121,7 +121,8 @@ void lifecycle_end_fanout(struct core *c, struct job *whole) {
             .worker = ""});
 }
 
-/* A job has riders, or is a part, or neither: riders have no riders, and a fanout is no part. */
+/* This needs no recursion: riders have no riders, parts have none either, and a fanout is no part.
+ */
 void lifecycle_finish(struct core *c, struct job *job, const struct ending *e) {
     end_one(c, job, e);
     end_riders(c, job, e);
@@ -277,8 +278,9 @@ void lifecycle_requeue_all(struct core *c, struct job_list *jobs) {
     }
 }
 
-/* This may be asked once more, after a restart, while the worker is not back. The worker gets
- * CORE_CANCEL_US to answer, but not beyond the deadline. */
+/* Tells the worker, which gets CORE_CANCEL_US to answer, but no more than the deadline leaves. A
+ * job that was cancelled before a restart may be cancelled again while its worker is still absent.
+ */
 static void cancel_running(struct core *c, struct job *job) {
     int64_t until_us = c->now.mono_us + CORE_CANCEL_US;
     if (job->timer.due_us > until_us)
@@ -359,7 +361,8 @@ void lifecycle_free_all(struct core *c) {
     RB_FOREACH(job, job_id_tree, &c->jobs.by_id)
     if (job->state == JOB_RIDING)
         coalesce_leave(c, job);
-    /* All before the first is freed: parts are sorted by what their fanout says. */
+    /* All are detached before one is freed, since parts are sorted by the ticket of their fanout.
+     */
     RB_FOREACH(job, job_id_tree, &c->jobs.by_id)
     if (job->state != JOB_DONE)
         detach(c, job);

@@ -9,7 +9,8 @@
 #define BLOCK_BYTES ((size_t)256 * 1024)
 #define SPARE_BLOCKS (OUTBOX_SPARE_BYTES / BLOCK_BYTES - 1) /* beside the one in use */
 
-/* Of one message; behind it lie the peer's id or the topic with its NUL, and the bytes. */
+/* What lies before each message. Behind it are the peer's id or the topic with its NUL, then the
+ * bytes. */
 struct head {
     uint64_t batch;
     size_t size;
@@ -27,8 +28,9 @@ struct block {
 };
 
 struct outbox {
-    struct block *first;     /* the oldest with a message that may be in use */
-    struct block *at, *last; /* taken from and put into */
+    struct block *first; /* the oldest block with a message that may be in use */
+    struct block *at;    /* the next message is taken from it */
+    struct block *last;  /* the next message is put into it */
     struct block *spare;
     unsigned spares;
     size_t bytes;
@@ -66,7 +68,7 @@ void outbox_destroy(struct outbox **outbox) {
     *outbox = NULL;
 }
 
-/* Where the next message of so many bytes goes. */
+/* The block that a message of this size goes into. */
 static struct block *block_for(struct outbox *o, size_t bytes) {
     if (o->last->room - o->last->put >= bytes)
         return o->last;
@@ -121,7 +123,7 @@ void outbox_release(struct outbox *o) {
         o->at->put = o->at->taken = 0;
 }
 
-/* The block with the next message; NULL: there is none. */
+/* The block that the next message is in; NULL if there is none. */
 static struct block *next_block(struct outbox *o) {
     while (o->at->taken == o->at->put && o->at->next != NULL)
         o->at = o->at->next;

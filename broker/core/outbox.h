@@ -1,7 +1,8 @@
-/* outbox: messages that may leave when what they tell of is on disk. Pure.
+/* outbox: messages that wait until the records that they depend on are on disk. Pure.
  *
- * A message waits for its batch of records (store_batch()). Order is kept. Messages lie one behind
- * the other in blocks that are used again: no allocation a message.
+ * Each message waits for one batch of records (see store_batch()). Messages leave in the order in
+ * which they were put. They lie one behind the other in blocks that are used again, so that a
+ * message costs no allocation.
  */
 #ifndef HOPMQ_OUTBOX_H
 #define HOPMQ_OUTBOX_H
@@ -27,21 +28,20 @@ struct outbox_message {
 struct outbox *outbox_new(void);
 void outbox_destroy(struct outbox **outbox);
 
-/* Copies the message; batches never get smaller. */
+/* Copies the message. `batch` must not be smaller than that of the message before. */
 void outbox_put(struct outbox *outbox, uint64_t batch, const struct outbox_message *message);
 
-/* The next message, if its batch is `committed` or an earlier one. What it points to lives until
- * outbox_release(); messages may be put meanwhile. */
+/* Takes the next message if its batch is `committed` or an earlier one. What the message points to
+ * lives until outbox_release(), also while others are put. */
 bool outbox_take(struct outbox *outbox, uint64_t committed, struct outbox_message *message);
 
-/* What was taken is in use no more. */
+/* No message that was taken is in use any more. */
 void outbox_release(struct outbox *outbox);
 
-/* What the messages that wait take, their heads included; 0: none waits. */
+/* The bytes of the messages that wait, with what the outbox adds to each; 0 if none waits. */
 size_t outbox_bytes(const struct outbox *outbox);
 
-/* The memory that it holds, used or spare: after a burst at most OUTBOX_SPARE_BYTES more than what
- * messages take. */
+/* The memory of its blocks, used or spare. Of what a burst took, OUTBOX_SPARE_BYTES are kept. */
 #define OUTBOX_SPARE_BYTES ((size_t)17 * 256 * 1024)
 size_t outbox_memory(const struct outbox *outbox);
 

@@ -10,21 +10,21 @@
 /* An id and, of one part of a fanout, "/" and the worker's name. */
 #define RECORD_ID_BYTES 129
 
-/* How far a trace without result has come. */
+/* How far a trace without a result has come. */
 struct record_run {
     int64_t number;     /* of the trace */
-    int64_t lease;      /* the last one given; 0: none was */
-    const char *worker; /* that it was given to; empty: none */
-    int64_t run;        /* starts */
-    int64_t returns;    /* times that it was handed back */
-    bool cancelling;    /* a client has cancelled it, its worker has not answered yet */
+    int64_t lease;      /* the last lease of it; 0: there was none */
+    const char *worker; /* whom that was given to; empty: nobody */
+    int64_t run;        /* how often it was started */
+    int64_t returns;    /* how often a worker handed it back */
+    bool cancelling;    /* a client has cancelled it, and its worker has not answered yet */
 };
 
 /* A trace that was accepted and has no result yet. */
 struct record_trace {
     int64_t number;        /* counts acceptances, from 1 */
     const char *id;        /* 1..RECORD_ID_BYTES */
-    const char *submitter; /* whose turn in the fair queue it takes, printable */
+    const char *submitter; /* whom fair queueing counts it for; printable */
     int64_t accepted_us;   /* wall clock */
     const void *trace;     /* canonical encoding, see trace_put_map() */
     size_t trace_size;
@@ -37,7 +37,7 @@ struct record_result {
     int64_t number; /* of the trace */
     const char *id;
     const char *stream;
-    int64_t finished_us; /* wall clock of the broker when it counted it */
+    int64_t finished_us; /* the broker's wall clock when it numbered the result */
     const void *trace;   /* canonical encoding */
     size_t trace_size;
     const void *result; /* the published map; NULL in an answer that leaves it out */
@@ -49,14 +49,14 @@ enum record_query {
     RECORD_AFTER, /* the results from `after` + 1 on, in order of seq */
 };
 
-/* A question to the store. It sees all that was kept before it was asked. */
+/* A question to the store. The answer includes everything that was kept before the question. */
 struct record_read {
-    uint64_t ticket; /* the answer has it too */
+    uint64_t ticket; /* its answer has the same */
     int query;       /* enum record_query */
     const char *const *ids;
     size_t id_count; /* 1..1000 */
     int64_t after;
-    const char *stream; /* only this one's; NULL: all */
+    const char *stream; /* results of this stream only; NULL: of all */
     int64_t limit;      /* 1..1000 */
     size_t max_bytes;   /* of results in the answer; at least one result comes in any case */
 };
@@ -66,8 +66,8 @@ struct record_answer {
     const struct record_result *rows;
     size_t count;
     bool more;         /* AFTER: there are rows behind the last one */
-    bool failed;       /* it could not be read: nobody knows what is there */
-    int64_t first_seq; /* AFTER: none before this one can be had; the next seq if none at all */
+    bool failed;       /* the store could not be read, so that nothing is known */
+    int64_t first_seq; /* AFTER: the oldest seq that is still kept; the next seq if none is */
 };
 
 #endif

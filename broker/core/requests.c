@@ -59,7 +59,8 @@ static void put_id(msgpack_packer *pk, const msgpack_object *id) {
 
 /* ---- trace, submit ---------------------------------------------------------------------- */
 
-/* Accepts it, or finds what it was before. */
+/* Accepts the trace, or finds what is known under its id. False with *err if neither is possible.
+ */
 static bool take(struct core *c, const struct core_peer *peer, struct trace *trace,
     struct known *known, struct wire_error *err) {
     *known = find(c, trace->id, strlen(trace->id));
@@ -73,11 +74,12 @@ static bool take(struct core *c, const struct core_peer *peer, struct trace *tra
     return known->job != NULL;
 }
 
-/* When the rest of the results, that one answer of the store has no room for, can be asked for. */
+/* When a client may ask for the results that the store's answer had no room for. */
 #define RETRY_REST_MS 100
 
-/* The client gets the result of a trace that has not ended; of one that has, later, or if the store
- * has left it out of its answer, when it asks again. */
+/* Lets the client wait for the result of a trace that has not ended. Of one that has, the caller
+ * sends the result, unless the store's answer had no room for it: then the client is told to ask
+ * again, and this is false with *err. */
 static bool notify(struct core *c, const struct core_peer *peer, const struct request *request,
     struct known known, struct wire_error *err) {
     size_t size;
@@ -91,7 +93,7 @@ static bool notify(struct core *c, const struct core_peer *peer, const struct re
     return false;
 }
 
-/* Now, or when the job has ended. */
+/* Sends the result at once if there is one; if not, when the job ends. */
 static bool answer(struct core *c, const struct core_peer *peer, const struct request *request,
     struct known known, struct wire_error *err) {
     size_t size;
@@ -113,7 +115,7 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     lifecycle_dispatch(c);
 }
 
-/* The path is written only for what is refused. */
+/* Reads the trace once more for the error with its path, which is rarely needed. */
 static bool get_trace(
     struct trace *trace, const struct request *request, uint32_t i, struct wire_error *err) {
     char path[24];
@@ -203,8 +205,8 @@ static void status(struct core *c, const struct core_peer *peer, const struct re
     reply(c, peer, CORE_KEPT);
 }
 
-/* That they are cancelled is kept first: so the answer leaves with the batch that has their ends
- * too, and no crash takes back what it tells. */
+/* The store is told first that the traces are cancelled. So the answer leaves with the batch that
+ * has their ends too, and no crash takes back what it says. */
 static void cancel(struct core *c, const struct core_peer *peer, const struct request *request) {
     const msgpack_object_array *ids = &request->ids->via.array;
     for (uint32_t i = 0; i < ids->size; i++) {
@@ -334,8 +336,9 @@ static void add_text(struct core *c, const msgpack_object *id, bool ended, uint3
     ++*count;
 }
 
-/* Collects the ids that only the store may know, in c->scratch.texts, each ended by NUL; with
- * `ended` also those that memory knows, but may have forgotten before the store has answered. */
+/* Collects in c->scratch.texts, each ended by NUL, the ids that only the store may know. With
+ * `ended` it adds those of ended jobs, which may be forgotten here before the store has answered.
+ */
 static uint32_t unknown_ids(struct core *c, const struct request *request, bool ended) {
     uint32_t count = 0;
     msgpack_sbuffer_clear(&c->scratch.texts);

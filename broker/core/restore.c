@@ -8,13 +8,14 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What is left of its deadline by the wall clock, which may have been set meanwhile. */
+/* The time to the deadline by the wall clock. That may have been set meanwhile, so the result is at
+ * least 0 and at most the whole time. */
 static int64_t left_us(const struct core *c, const struct trace *trace, int64_t accepted_us) {
     int64_t all_us = trace->deadline_ms * 1000, left = accepted_us + all_us - c->now.wall_us;
     return left < 0 ? 0 : left > all_us ? all_us : left;
 }
 
-/* The fanout that this is the id of a part of; NULL if it has ended, or the id is not of a part. */
+/* If this is the id of a part: its fanout, unless that has ended. Otherwise NULL. */
 static struct job *whole_of(struct core *c, const char *id) {
     const char *worker = job_part_worker(id);
     struct job *whole = NULL;
@@ -23,13 +24,13 @@ static struct job *whole_of(struct core *c, const char *id) {
     return whole != NULL && whole->fanout_limit != 0 && whole->state != JOB_DONE ? whole : NULL;
 }
 
-/* A fanout is queued when it is restored; if it has parts it was fanned out. */
+/* A fanout is queued when it is restored. If parts of it follow, it had been fanned out already. */
 static void leave_queue(struct core *c, struct job *whole) {
     if (whole->state == JOB_QUEUED)
         queue_remove(c, whole);
 }
 
-/* Its worker may still run it. */
+/* If the job had a lease, its worker may still run it: the worker holds it, and is absent. */
 static bool restore_lease(struct core *c, struct job *job, const struct record_run *run) {
     if (run->lease <= 0 || run->worker[0] == '\0' || leases_find(c, run->lease) != NULL)
         return false;
@@ -81,7 +82,7 @@ void restore_member(struct core *c, const struct record_result *result) {
 
 void restore_end(struct core *c) {
     struct job *job, *next;
-    sessions_restored(c); /* loading may have taken its time */
+    sessions_restored(c); /* loading may have taken long */
     RB_FOREACH_SAFE(job, job_id_tree, &c->jobs.by_id, next)
     if (job->state == JOB_FANNED_OUT && fanout_is_complete(job))
         lifecycle_end_fanout(c, job);

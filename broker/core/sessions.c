@@ -23,7 +23,8 @@ static void update(struct core *c, struct worker *w) {
 
 /* ---- the end of a session --------------------------------------------------------------- */
 
-/* Its leases go to others, the last one first: each then goes in front of the queue at once. */
+/* Requeues what the worker held. The last lease comes first, so that each job goes to the front of
+ * its queue. */
 static void close_session(struct core *c, struct worker *w) {
     struct job_list lost = TAILQ_HEAD_INITIALIZER(lost);
     worker_remove(c, w);
@@ -129,8 +130,7 @@ static void set_trouble(struct core *c, struct worker *w, const char *trouble) {
     (void)snprintf(w->trouble, sizeof w->trouble, "%s", trouble);
 }
 
-/* What the hello says is true from now on; whatever the worker was reserved for may not fit it any
- * more. */
+/* Takes over what the hello says. What the worker was reserved for may not fit it any more. */
 static void set_capabilities(struct core *c, struct worker *w, const struct session_msg *msg) {
     memcpy(w->prober, msg->prober, sizeof w->prober);
     w->capacity = msg->capacity;
@@ -157,14 +157,14 @@ static void heard(struct core *c, struct worker *w) {
     worker_set_timer(c, w, c->now.mono_us + SESSION_DEAD_MS * 1000);
 }
 
-/* The worker lists all leases that it has. What it does not list and was given within
- * SESSION_DEAD_MS may be on its way to it. */
+/* The worker lists all leases that it has. */
 static void listed(
     struct core *c, struct worker *w, const struct session_msg *msg, const struct worker *holder) {
     w->heartbeats++;
     leases_adopt(c, w, msg, holder);
 }
 
+/* What the worker was given within SESSION_DEAD_MS and does not list may be on its way to it. */
 static void requeue_unlisted(struct core *c, struct worker *w) {
     struct job_list lost = TAILQ_HEAD_INITIALIZER(lost);
     leases_take_unlisted(c, w, SESSION_DEAD_MS * 1000, &lost);
@@ -180,7 +180,7 @@ static void welcome(struct core *c, struct worker *w, const struct session_msg *
             .version = session_version(msg)});
 }
 
-/* A session for the peer, which has none yet; the holder keeps the name until it is lost. */
+/* Makes a session for the peer. The holder of the name, if any, keeps it until it is lost. */
 static struct worker *join(
     struct core *c, const struct core_peer *peer, const struct session_msg *msg) {
     struct worker *w = worker_new(c, peer, msg->name);
@@ -221,7 +221,7 @@ static void hello(struct core *c, const struct core_peer *peer, const struct ses
     set_capabilities(c, w, msg);
     listed(c, w, msg, holder);
     if (holder != NULL && holder != w)
-        lose(c, holder, "its name joined anew");
+        lose(c, holder, "its name has joined again");
     if (holder != w)
         worker_add_name(c, w);
     requeue_unlisted(c, w);
@@ -255,8 +255,8 @@ static void heartbeat(struct core *c, struct worker *w, const struct session_msg
         c, w, &(struct session_msg){.op = SESSION_HEARTBEAT, .epoch = c->config.epoch});
 }
 
-/* A worker whose connection is gone is mostly back in a moment, with what it runs: it keeps that
- * until it is silent for too long. */
+/* A worker whose connection is gone is usually back in a moment and still runs its traces. It keeps
+ * their leases until it has been silent for SESSION_DEAD_MS. */
 void sessions_undelivered(
     struct core *c, struct worker *w, const struct session_msg *msg, enum core_sent sent) {
     w->unsent = true;
@@ -265,7 +265,7 @@ void sessions_undelivered(
     reports_unsent(c, w, msg);
 }
 
-/* It would hand back the next trace at once as it did this one. */
+/* The worker would hand back the next trace as well, so it gets none until its next heartbeat. */
 static void handed_back(struct core *c, struct worker *w, const struct session_msg *msg) {
     if (!reports_return(c, w, msg))
         return;

@@ -120,7 +120,7 @@ void waiters_hop(struct core *c, struct job *job, const struct session_msg *msg)
     if (!job->progress)
         return;
     if (c->stalled) {
-        c->counters.hops_dropped++; /* too much waits for the store already */
+        c->counters.hops_dropped++; /* it would wait for the store too, as too much does already */
         return;
     }
     c->counters.hops++;

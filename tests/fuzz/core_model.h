@@ -114,7 +114,8 @@ struct model {
     size_t stream_count;
     struct member members[WORKERS];
     int64_t given[MAX_GIVEN]; /* every lease, in the order of dispatch */
-    bool suspicious; /* some trace was started so often that a worker may be reserved for it */
+    bool suspicious; /* the next run of some trace is its last, so that a worker may be reserved for
+                        it */
     size_t given_count;
     int64_t closed_leases; /* done, sent to the worker that speaks */
     struct wire_doc in, out;

@@ -3,7 +3,7 @@
 #include "common/order.h"
 #include "common/protocol/trace.h"
 
-/* A question that was not answered so long is asked again. */
+/* A question without an answer is asked again after this time. */
 #define SILENCE_US (400 * MS)
 
 static const char *const ops[] = {[ASK_SUBMIT] = "submit",
@@ -297,8 +297,8 @@ static bool refused(struct sim *s, const struct spec *spec, const msgpack_object
     return true;
 }
 
-/* Those that were not taken are asked for once more, in a request of their own if others were:
- * those would be traces anew where the broker makes the ids. */
+/* Traces that were refused are submitted once more, without those that were accepted: where the
+ * broker makes the ids, these would be new traces. */
 static void on_accepted(struct sim *s, struct ask *ask, const msgpack_object *map) {
     const msgpack_object_array *ids = &map_array(s, map, "ids")->via.array;
     struct spec *left[ASK_TRACES];

@@ -174,7 +174,8 @@ static void next_fault(struct sim *s, const struct event *event) {
 
 #define LOOK_US (300 * MS)
 
-/* Time to start again (12 s), for absent workers (10 s), a deadline (8 s), and to be heard of (5 s). */
+/* Time to start again (12 s), for absent workers (10 s), a deadline (8 s), and to be heard of (5
+ * s). */
 #define QUIET_US (60 * SECOND)
 
 static const char *unfinished(struct sim *s) {

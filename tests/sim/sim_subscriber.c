@@ -1,6 +1,6 @@
 #include "tests/sim/sim.h"
 
-/* A question that was not answered so long is asked again. */
+/* A question without an answer is asked again after this time. */
 #define SILENCE_US (500 * MS)
 
 static void wake(struct sim *s, const struct event *event);

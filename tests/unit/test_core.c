@@ -141,7 +141,7 @@ static void a_worker_that_comes_back_keeps_its_leases(void **state) {
     rig_say("w2",
         "{'v': 1, 'op': 'hello', 'name': 'one', 'versions': [1, 1], 'prober': 'p', 'capacity': 2, "
         "'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': [101, 55]}");
-    EXPECT("log worker-lost name=one running=1 why=\"its name joined anew\"\n" WELCOME("w2")
+    EXPECT("log worker-lost name=one running=1 why=\"its name has joined again\"\n" WELCOME("w2")
             DONE("w2", "55") GIVEN("w2", "102", "2", "120000", "'target':'192.0.2.1','id':'a'"));
     rig_say("w2", RESULT("101", "192.0.2.1", "reached"));
     EXPECT("result.default.b {'v':1,'op':'result'," HEAD(
@@ -184,7 +184,7 @@ static void a_contest_is_prolonged(void **state) {
     }
     rig_skip();
     rig_say("w1", HELLO("one", "2", "")); /* 10,000 ms later */
-    EXPECT("log worker-lost name=one running=0 why=\"its name joined anew\"\n" WELCOME("w1"));
+    EXPECT("log worker-lost name=one running=0 why=\"its name has joined again\"\n" WELCOME("w1"));
 }
 
 static void a_lease_that_is_not_listed_is_lost(void **state) {
@@ -512,7 +512,8 @@ static void what_the_document_shows(void **state) {
         "{'v': 1, 'op': 'hello', 'name': 'x', 'versions': [3, 4], 'prober': 'p', 'capacity': 1, "
         "'labels': {}, 'af': [4], 'protocols': ['icmp'], 'leases': []}");
     expect_golden("worker-reject");
-    /* 11 results, those of another stream so long ago that it is not in `alive` any more */
+    /* 11 results. Those of the other stream are older than CORE_ACTIVE_US: `alive` does not list
+     * it. */
     end_traces("old", 9);
     rig_after_ms(60001);
     end_traces("default", 2);

@@ -76,8 +76,8 @@ static void what_a_returning_worker_does_not_list_runs_again(void **state) {
     rig_restart(0);
     rig_skip();
     rig_say("w2", LISTING("one", "101"));
-    EXPECT("log worker-gone name=one running=1 why=\"its name joined anew\"\n" WELCOME_AGAIN("w2")
-            GIVEN("w2", "200", "2", "120000", PROBE("a")));
+    EXPECT("log worker-gone name=one running=1 why=\"its name has joined again\"\n" WELCOME_AGAIN(
+        "w2") GIVEN("w2", "200", "2", "120000", PROBE("a")));
 }
 
 /* A whole counts as the parts that it will make. */
@@ -114,7 +114,7 @@ static void a_cut_connection_costs_no_run(void **state) {
     EXPECT(ACCEPTED("c1", "'b'"));
     rig.gone = NULL;
     rig_say("w2", LISTING("one", "100"));
-    EXPECT("log worker-lost name=one running=0 why=\"its name joined anew\"\n" WELCOME("w2")
+    EXPECT("log worker-lost name=one running=0 why=\"its name has joined again\"\n" WELCOME("w2")
             GIVEN("w2", "102", "1", "120000", PROBE("b")));
     rig_say("w2", RESULT("100", "192.0.2.1", "reached"));
     EXPECT_PART("'worker':'one','run':1");
@@ -136,8 +136,8 @@ static void a_hello_that_crossed_a_trace(void **state) {
     rig_restart(0);
     rig_skip();
     rig_say("w2", LISTING("one", "100"));
-    EXPECT("log worker-gone name=one running=1 why=\"its name joined anew\"\n" WELCOME_AGAIN("w2")
-            GIVEN("w2", "200", "2", "120000", PROBE("b")));
+    EXPECT("log worker-gone name=one running=1 why=\"its name has joined again\"\n" WELCOME_AGAIN(
+        "w2") GIVEN("w2", "200", "2", "120000", PROBE("b")));
     rig_say("w2", LISTING("one", "100"));
     rig_say("w2", BEAT("100, 200"));
     EXPECT(WELCOME_AGAIN("w2") "w2 {'v':1,'op':'heartbeat','epoch':9001}\n");

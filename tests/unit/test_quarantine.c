@@ -17,7 +17,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* Traces 1 to `count` are lost so often that their next run is the last one. */
+/* Traces 1 to `count` lose their worker until their next run is the last one allowed. */
 static void quarantine_traces(int count) {
     rig_submit(&rig, 's', 1, count, NULL);
     for (int i = 1; i < CORE_MAX_RUNS; i++) {

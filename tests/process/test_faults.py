@@ -31,7 +31,7 @@ def submit(client, count, first=1, **fields):
     {id: (protocol, destination)}."""
     pairs = [(p, destination(4, first + i)) for i in range(count // 2) for p in ("icmp", "udp")]
     traces = [
-        {"id": f"{p}-{dst}", "target": dst, "protocol": p, "timeout_ms": 500, **fields}
+        {"id": f"{p}-{dst}", "target": dst, "protocol": p, "timeout_ms": 1000, **fields}
         for p, dst in pairs
     ]
     client.send("submit", traces=traces, notify=True)
@@ -195,7 +195,7 @@ def test_pause_of_a_worker_makes_no_hop_silent(system):
     worker.send_signal(signal.SIGSTOP)
     while alive.poll(0):
         alive.recv_multipart()
-    for _ in range(2):  # longer than a probe may take, shorter than the worker may be silent
+    for _ in range(3):  # longer than a probe may take, shorter than the worker may be silent
         assert alive.poll(PATIENCE * 1000), "no alive message"
         alive.recv_multipart()
     worker.send_signal(signal.SIGCONT)

@@ -50,7 +50,7 @@ def test_figures_move_with_traces(system):
     client = system.client()
     until_figures(broker, workers=1)
     until_figures(broker, **{'worker_capacity_traces{worker="w1"}': 7})
-    traces = [{"target": f"127.1.0.{i}", "timeout_ms": 100, "attempts": 2} for i in range(20)]
+    traces = [{"target": f"127.1.0.{i}", "timeout_ms": 1000, "attempts": 2} for i in range(20)]
     client.submit([*traces, {"target": "no.such.name.invalid"}])
     client.submit([{"target": "127.1.0.1", "priority": 2, "workers": {"site": "none"}}])
     client.collect(21)

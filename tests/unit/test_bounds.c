@@ -101,7 +101,7 @@ static void parts_of_a_fanout(void **state) {
 
 static void addresses_to_send_from(void **state) {
     (void)state;
-    char source[20];
+    char source[32];
     struct rig_ask ask = {.source = source};
     for (int i = 0; i < CORE_MAX_REQUIREMENTS; i++) {
         (void)snprintf(source, sizeof source, "198.51.%d.%d", i / 250, i % 250 + 1);
@@ -122,7 +122,7 @@ static void addresses_to_send_from(void **state) {
 static void matches_of_requirements_and_workers(void **state) {
     (void)state;
     enum { WORKERS = 4000, REQUIREMENTS = CORE_MAX_MATCHES / WORKERS };
-    char text[20];
+    char text[32];
     struct rig_ask ask = {.source = text};
     for (int i = 0; i < WORKERS; i++) {
         (void)snprintf(text, sizeof text, "w%d", i);

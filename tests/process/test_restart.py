@@ -2,6 +2,7 @@
 workers were running meanwhile is not run again."""
 
 from figures import HERE, figures, until_figures
+from system import until
 
 SLOW = "version 0.95\nhops 5\nrtt 100000\n"  # a trace of window 1 takes 1.5 s
 SILENT = "version 0.95\nhops 3\non probe: silent\n"
@@ -109,8 +110,9 @@ def test_worker_that_was_started_again_too(system):
     broker.kill()
     for worker in workers.values():
         worker.kill()
+    a = system.worker(system.island(), "--label", "at=a", name="a", env=env)
+    until(lambda: a.log().count("event=prober-up") == 2, "no prober")  # the log is that of both
     start_broker(system)
-    system.worker(system.island(), "--label", "at=a", name="a", env=env)
     again = system.client()
     again.wait_until(lambda s: of("a", s).get("running") == 1)
     (state,) = again.request("status", ids=["u"])["states"]

@@ -234,8 +234,9 @@ void leases_init(struct leases *leases) {
 }
 
 void leases_free(struct agent *a) {
-    while (!RB_EMPTY(&a->leases.tree))
-        lease_remove(RB_ROOT(&a->leases.tree));
+    struct lease *lease, *next;
+    RB_FOREACH_SAFE(lease, lease_tree, &a->leases.tree, next)
+    lease_remove(lease);
     msgpack_sbuffer_destroy(&a->leases.body);
 }
 

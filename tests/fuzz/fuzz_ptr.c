@@ -1,4 +1,4 @@
-/* Answers of a name server: whatever they hold, a name that comes out may be passed on. */
+/* ptr_read() with arbitrary bytes: a name that it returns may always be passed on. */
 #include "worker/session/ptr.h"
 
 #include <stdio.h>

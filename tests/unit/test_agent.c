@@ -1,4 +1,4 @@
-/* agent: conversations of a worker with its broker about the session itself: see agent_rig.h. */
+/* agent: conversations of a worker with its broker about their session. See agent_rig.h. */
 #include "tests/unit/agent_rig.h"
 
 #include "common/timeline.h"
@@ -12,7 +12,7 @@ static void hello_and_heartbeats(void **state) {
     struct rig *rig = *state;
     assert_int_equal(agent_next(rig->agent), TIMELINE_NEVER);
     run_for(rig, 5 * SECOND);
-    expect(rig, ""); /* no prober, no hello */
+    expect(rig, ""); /* without a prober there is no hello */
     prober_up(rig);
     run_for(rig, 2500 * MS);
     from_broker(rig, WELCOME);
@@ -26,11 +26,12 @@ static void hello_and_heartbeats(void **state) {
                 "17500 > heartbeat []\n"
                 "18500 > heartbeat []\n"
                 "19500 > heartbeat []\n");
-    prober_up(rig); /* a new prober is no new session */
+    prober_up(rig); /* another prober of the same kind begins no new session */
     expect(rig, "");
 }
 
-/* Each number of a heartbeat is that of its own counter; what is measured then is 0 here. */
+/* Each number in a heartbeat is that of its own counter. Gauges of the mux are measured when it is
+ * sent, and are 0 here. */
 static void the_numbers_in_a_heartbeat(void **state) {
     struct rig *rig = *state;
     struct mux_counters *of_mux = mux_counters(rig->mux);
@@ -70,14 +71,14 @@ static void the_numbers_in_a_heartbeat(void **state) {
 static void the_counters(void **state) {
     struct rig *rig = *state;
     const struct agent_counters *c = agent_counters(rig->agent);
-    agent_message(rig->agent, "?", 1, &rig->now); /* cannot be read */
-    from_broker(rig, "'hello'");                  /* is not for a worker */
+    agent_message(rig->agent, "?", 1, &rig->now); /* this cannot be read */
+    from_broker(rig, "'hello'");                  /* this is not for a worker */
     from_broker(rig, "'heartbeat', 'epoch': 1");
     assert_int_equal(c->bad_messages, 2);
     rig->unconnected = true;
     run_for(rig, 2 * SECOND);
     rig->unconnected = false;
-    assert_int_equal(c->dropped_to_broker, 2); /* heartbeats */
+    assert_int_equal(c->dropped_to_broker, 2); /* two heartbeats */
     from_broker(rig, TRACE(7, ""));
     from_broker(rig, TRACE(8, ""));
     assert_int_equal(agent_figures(rig->agent).held, 2);
@@ -133,7 +134,7 @@ static void what_is_heard_puts_silence_off(void **state) {
                 "19000 > hello []\n");
 }
 
-/* It is no new session, but it has new times. */
+/* A second welcome begins no new session, but its times hold. */
 static void another_welcome(void **state) {
     struct rig *rig = *state;
     from_broker(rig, "'welcome', 'epoch': 1, 'heartbeat_ms': 2000, 'dead_ms': 3000");
@@ -144,7 +145,7 @@ static void another_welcome(void **state) {
                 "13000 > hello []\n");
 }
 
-/* Before the connection is there, hello is tried again soon. */
+/* Before there is a connection, hello is tried again after AGENT_UNSENT_US. */
 static void a_hello_that_cannot_be_sent(void **state) {
     struct rig *rig = *state;
     rig->unconnected = true;
@@ -168,7 +169,7 @@ static void the_broker_asks_who(void **state) {
                 "11000 > heartbeat []\n");
 }
 
-/* A broker that has just started asks it once for each message. */
+/* A broker that has just started says `who` to each message. */
 static void one_hello_for_many_questions(void **state) {
     struct rig *rig = *state;
     for (int i = 0; i < 5; i++)
@@ -180,19 +181,20 @@ static void one_hello_for_many_questions(void **state) {
     expect(rig, "10000 > hello []\n");
 }
 
-/* A host gets other addresses: the next hello has them. */
+/* If the host gets other addresses, the next hello has them. */
 static void a_hello_has_the_addresses_of_now(void **state) {
     struct rig *rig = *state;
     rig->source = "2001:db8::1";
     from_broker(rig, "'who'");
     assert_non_null(strstr(rig->out.at, "'sources':['2001:db8::1']}"));
     transcript_clear(&rig->out);
-    rig->source = ""; /* unknown */
+    rig->source = ""; /* they are not known */
     from_broker(rig, "'who'");
     assert_null(strstr(rig->out.at, "'sources'"));
 }
 
-/* Version 1 has no word of it. What nobody offered cannot be chosen. */
+/* A broker of version 1 does not say which version it chose. It cannot choose one that was not
+ * offered. */
 static void the_version_that_the_broker_chose(void **state) {
     struct rig *rig = *state;
     prober_up(rig);
@@ -214,7 +216,7 @@ static void rejected(void **state) {
     struct rig *rig = *state;
     prober_up(rig);
     from_broker(rig, "'reject', 'code': 'busy', 'message': 'full'");
-    from_broker(rig, "'who'"); /* not before its time */
+    from_broker(rig, "'who'"); /* the worker waits all the same */
     run_for(rig, 6 * SECOND);
     expect(rig, "10000 > hello []\n"
                 "10000 log session-rejected: busy: full\n"
@@ -222,7 +224,7 @@ static void rejected(void **state) {
                 "16000 > hello []\n");
 }
 
-/* In an open session it is about one message, not about the session. */
+/* In an open session a reject is about one message, not about the session. */
 static void a_reject_in_an_open_session(void **state) {
     struct rig *rig = *state;
     from_broker(rig, "'reject', 'code': 'bad-request', 'message': 'x'");
@@ -236,7 +238,7 @@ static void what_does_not_decode(void **state) {
     agent_message(rig->agent, "", 0, &rig->now);
     from_broker(rig, "'nothing'");
     from_broker(rig, "'cancel'");
-    from_broker(rig, "'cancel', 'lease': 99"); /* a lease that ended meanwhile */
+    from_broker(rig, "'cancel', 'lease': 99"); /* as if the lease had ended meanwhile */
     from_broker(rig, "'done', 'lease': 99");
     expect(rig, "10000 log bad-message: not a msgpack message: broken at byte 0\n"
                 "10000 log bad-message: not a msgpack message: broken at byte 0\n"
@@ -245,7 +247,7 @@ static void what_does_not_decode(void **state) {
                 "10000 log bad-message: lease: is missing\n");
 }
 
-/* A broker that says only what cannot be read is as good as silent. */
+/* A broker whose messages cannot be read counts as silent. */
 static void noise_does_not_keep_a_session(void **state) {
     struct rig *rig = *state;
     for (int i = 0; i < 7; i++) {
@@ -262,7 +264,7 @@ static void noise_does_not_keep_a_session(void **state) {
     "'labels':{'site':'ams'},'af':[],'protocols':[],'leases':[],'flows':[],"                       \
     "'sources':['198.51.100.2'],'trouble':'" trouble "'}"
 
-/* A worker whose prober was never up is there too, and says hello again when it is up. */
+/* A worker whose prober was never up says hello, and says it again when the prober is up. */
 static void trouble_from_the_start(void **state) {
     struct rig *rig = *state;
     agent_prober_trouble(rig->agent, "no rights", &rig->now);
@@ -286,7 +288,9 @@ static void trouble_from_the_start(void **state) {
                 "12500 > heartbeat []\n");
 }
 
-/* What it has not finished goes back, after the word of the trouble; what it has finished stays. */
+/* The broker first hears of the trouble, then gets back the traces that have not ended. Results
+ * stay.
+ */
 static void trouble_in_the_middle(void **state) {
     struct rig *rig = *state;
     from_broker(rig, TRACE(7, ""));
@@ -301,7 +305,7 @@ static void trouble_in_the_middle(void **state) {
                 "10004 > 'return','lease':8,'reason':'it died'}\n"
                 "10004 > 'return','lease':9,'reason':'it died'}\n");
     located(rig, 9);
-    from_broker(rig, TRACE(10, "")); /* it was on its way */
+    from_broker(rig, TRACE(10, "")); /* sent before the broker knew of the trouble */
     from_broker(rig, "'cancel', 'lease': 8");
     expect(rig, "10004 > 'return','lease':10,'reason':'it died'}\n");
     prober_up(rig);
@@ -330,7 +334,7 @@ static void trouble_of_a_rejected_worker(void **state) {
     agent_prober_trouble(rig->agent, "no file", &rig->now);
     from_broker(rig, "'reject', 'code': 'busy', 'message': 'full'");
     transcript_clear(&rig->out);
-    prober_up(rig); /* not before its time */
+    prober_up(rig); /* the worker still waits after the reject */
     agent_prober_trouble(rig->agent, "no file", &rig->now);
     prober_up(rig);
     run_for(rig, 5 * SECOND);
@@ -385,7 +389,7 @@ static void draining(void **state) {
     from_broker(rig, "'who'");
     from_broker(rig, "'done', 'lease': 7");
     assert_true(agent_idle(rig->agent));
-    from_broker(rig, WELCOME); /* a new session learns it too */
+    from_broker(rig, WELCOME); /* the broker of a new session learns of the drain, too */
     expect(rig, "10004 > hello [7]\n"
                 "10004 log session-open: ams1 version=1\n"
                 "10004 > heartbeat []\n"
@@ -414,7 +418,7 @@ static void handing_back(void **state) {
     expect(rig, "");
 }
 
-/* What has ended has a result, and that is not thrown away. */
+/* A trace that has ended has a result, which is not thrown away. */
 static void handing_back_while_naming(void **state) {
     struct rig *rig = *state;
     pass(rig, 5 * MS);

@@ -57,30 +57,30 @@ static void what_fits(void **state) {
     expect_fits(&t, 6, "0.95", NULL, NULL);
 }
 
-/* What is wrong comes in this order: first what waiting for another prober would not change. */
+/* The edges of what a prober can do, and which of several errors is told. */
 static void the_edges(void **state) {
     (void)state;
     struct trace t;
     trace_defaults(&t);
-    /* only UDP's ports are the prober's own numbers */
+    /* only UDP ports can be mistaken for sequence numbers */
     for (t.protocol = TRACE_ICMP; t.protocol <= TRACE_TCP; t.protocol++) {
         t.port = 65535;
         expect_fits(&t, 4, "0.95", t.protocol == TRACE_UDP ? "bad-request" : NULL,
             "port: 65535: must be below 33000 for udp, since mtr-packet numbers its probes from "
             "there on");
     }
-    /* a constant flow is too much for these */
+    /* the first version that keeps a flow constant over IPv4 is 0.93 */
     trace_defaults(&t);
     t.protocol = TRACE_UDP;
     t.flow = 1023;
     expect_fits(
         &t, 4, "0.92", "unavailable", "flow: IPv4 needs mtr-packet 0.93, this worker has 0.92");
     expect_fits(&t, 4, "0.93", NULL, NULL);
-    /* none of its protocols at all */
+    /* a prober that supports no protocol */
     struct result_body body = {.stop = STOP_REACHED};
     assert_false(capabilities_check(&t, 4, 0, "0.95", &body));
     assert_string_equal(body.error_message, "protocol: udp: not supported by mtr-packet 0.95");
-    /* the longest version string is cut, not overrun */
+    /* a long version is cut */
     char version[400];
     memset(version, '9', sizeof version - 1);
     version[sizeof version - 1] = '\0';

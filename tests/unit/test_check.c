@@ -1,4 +1,4 @@
-/* check: what facts about a host come to. */
+/* check: what facts about a host are judged to mean. */
 #include "tests/unit/check.h"
 
 #include "common/protocol/trace.h"
@@ -9,7 +9,7 @@
 
 #define PATH "/usr/bin/mtr-packet"
 
-/* A host with nothing to fix. */
+/* A host on which everything is right. */
 static struct check_facts right(void) {
     return (struct check_facts){
         .stage = CHECK_ANSWERED,
@@ -45,7 +45,7 @@ static const struct check_finding *named(const struct check_report *report, cons
     return found;
 }
 
-/* `text` is what the check's text contains; NULL: there is no such check. */
+/* Expects a finding of this name whose text contains `text`, or no finding if `text` is NULL. */
 static void expect(const struct check_facts *facts, const char *name, enum check_verdict verdict,
     const char *text) {
     struct check_report report;
@@ -153,7 +153,7 @@ static void probers_that_do_not_answer(void **state) {
     }
 }
 
-/* Without an answer of mtr-packet nothing is said of its rights, whatever the facts. */
+/* If mtr-packet gave no answer, nothing is said about its rights, whatever the facts are. */
 static void rights_that_are_not_known(void **state) {
     (void)state;
     static const enum check_stage stages[] = {CHECK_NOT_ASKED, CHECK_NOT_FOUND, CHECK_HUNG};
@@ -219,13 +219,13 @@ static void raw_sockets(void **state) {
         facts.file_nosuid = lost[i].nosuid;
         expect(&facts, "raw sockets", CHECK_FAIL, lost[i].text);
 
-        /* One that finds no socket at all ends: the cause is named if there is one. */
+        /* An mtr-packet that can open no socket ends. The cause is named if it is known. */
         bool unknown = strcmp(lost[i].text, "user namespace") == 0;
         facts.stage = CHECK_ENDED;
         expect(&facts, "raw sockets", CHECK_FAIL, unknown ? NULL : lost[i].text);
         expect(&facts, "mtr-packet", CHECK_FAIL, unknown ? "apt-get" : "fix: see raw sockets");
 
-        /* What was answered is right, whatever the facts. */
+        /* If the probe was answered, all is right, whatever the facts are. */
         facts.stage = CHECK_ANSWERED;
         facts.loopback.class = MTR_REPLY;
         expect(&facts, "raw sockets", CHECK_OK, "was answered");
@@ -307,7 +307,7 @@ static void other_workers(void **state) {
     expect(&facts, "slices", CHECK_FAIL, "8 workers run in this network namespace already");
     facts.id_taken = true;
     expect(&facts, "ICMP id", CHECK_WARN, "4711 is used by another worker");
-    facts.id = 0; /* an id like any other */
+    facts.id = 0; /* 0 is an id like any other */
     expect(&facts, "ICMP id", CHECK_WARN, "0 is used by another worker");
     expect(&facts, "open files", CHECK_OK, "1024 for mtr-packet");
     facts.slices_known = false;
@@ -328,7 +328,8 @@ static void routes(void **state) {
     facts.ipv4 = (struct check_route){.why = "Network is unreachable"};
     expect(&facts, "IPv4 route", CHECK_WARN,
         "none: Network is unreachable; fix: ip route add default via GATEWAY");
-    /* Neither: a lab without default route can be traced, mere loopback is not worth it. */
+    /* Without both routes a lab can still be traced, but a host that has only loopback cannot
+     * serve. */
     facts.ipv6 = facts.ipv4;
     expect(&facts, "IPv4 route", CHECK_FAIL, "only this host itself can be traced; fix: ip route");
     expect(&facts, "IPv6 route", CHECK_FAIL, unreachable);
@@ -337,7 +338,7 @@ static void routes(void **state) {
     expect(&facts, "IPv6 route", CHECK_WARN, unreachable);
 }
 
-/* A long path is cut, and the line keeps its newline. */
+/* A long path is cut, and the line still ends with a newline. */
 static void long_lines(void **state) {
     (void)state;
     char path[2 * CHECK_TEXT_BYTES], line[CHECK_LINE_BYTES];

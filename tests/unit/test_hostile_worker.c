@@ -1,5 +1,5 @@
-/* What a worker of another make, or a hostile one, may put into a result: the broker lives on, and
- * what it publishes and returns can be read by those whom it is for. */
+/* Results of a hostile worker, or of one that is another program: the broker goes on, and clients
+ * and subscribers can read what it sends them. */
 #include "tests/unit/check.h"
 
 #include "broker/core/core.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define READER_VALUES 1048576 /* what our own client takes at most */
+#define READER_VALUES 1048576 /* the most that the client of hopmq reads */
 
 static struct core *core;
 static struct instant now = {1000000, 5000000};
@@ -16,7 +16,7 @@ static struct wire_doc doc;
 static msgpack_sbuffer bytes;
 static unsigned results, unreadable; /* of results, in any form */
 
-/* Reads as a client or subscriber does. */
+/* Reads a message as a client or subscriber does. */
 static void receive(const void *at, size_t size) {
     struct wire_doc got;
     struct wire_error err;

@@ -1,4 +1,4 @@
-/* lease: what becomes of the traces that a broker gives: see agent_rig.h. */
+/* lease: what becomes of the traces that a broker gives. See agent_rig.h. */
 #include "tests/unit/agent_rig.h"
 
 #include <string.h>
@@ -56,8 +56,8 @@ static void a_new_session_gets_the_results_at_once(void **state) {
                 "10004 > heartbeat [7]\n");
 }
 
-/* A broker that hangs for long finds each result once when it goes on, not as often as it would
- * have been sent meanwhile; nor does each of its answers to all the hellos bring one. */
+/* A broker that was silent for long gets each result once when it is back, and not once for each
+ * AGENT_RESEND_US of its silence. A further welcome brings no result again. */
 static void no_session_no_results(void **state) {
     struct rig *rig = *state;
     from_broker(rig, TRACE(7, ", 'progress': true"));
@@ -94,7 +94,7 @@ static void a_wrong_trace_goes_back(void **state) {
                 "10000 > 'return','lease':8,'reason':'trace.target: is missing'}\n");
 }
 
-/* A reason is at most 200 bytes, an error's message more. */
+/* A reason has at most 200 bytes, and an error message can have more. */
 static void a_long_reason_is_cut(void **state) {
     struct rig *rig = *state;
     from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 1,"
@@ -115,7 +115,8 @@ static void over_capacity(void **state) {
                 "10000 locate 10 192.0.2.1\n");
 }
 
-/* A result that the broker has not taken yet holds its place: what waits is bounded. */
+/* A result that the broker has not acknowledged counts as a trace, so that the capacity bounds what
+ * waits. */
 static void results_that_wait_are_work(void **state) {
     struct rig *rig = *state;
     from_broker(rig, TRACE(7, ""));
@@ -235,7 +236,7 @@ static void draining_while_naming(void **state) {
     assert_true(agent_idle(rig->agent));
 }
 
-/* It has ended: no other worker needs to run it again. */
+/* The trace has ended, and no other worker needs to run it again. */
 static void quitting_while_naming(void **state) {
     struct rig *rig = *state;
     agent_quit(rig->agent);
@@ -316,7 +317,7 @@ static void cancelled_while_locating(void **state) {
     from_broker(rig, TRACE(7, ""));
     run_for(rig, 100 * MS);
     from_broker(rig, "'cancel', 'lease': 7");
-    located(rig, 7); /* too late */
+    located(rig, 7); /* this is too late */
     run_for(rig, MS);
     expect(rig, "10000 locate 7 192.0.2.1\n"
                 "10100 > 'result','lease':7," BODY(NOWHERE, "1700000000000000", "1700000000100000",
@@ -379,7 +380,7 @@ static void a_location_that_failed(void **state) {
     assert_true(addr_parse(&where.dst, "192.0.2.1"));
     from_broker(rig, TRACE(7, ""));
     agent_located(rig->agent, 7, &where, &rig->now);
-    agent_located(rig->agent, 7, &where, &rig->now); /* twice is harmless */
+    agent_located(rig->agent, 7, &where, &rig->now); /* a second answer is ignored */
     agent_located(rig->agent, 99, &where, &rig->now);
     expect(rig, "10000 locate 7 192.0.2.1\n"
                 "10000 > 'result','lease':7," BODY("'dst':'192.0.2.1','src':null",
@@ -403,7 +404,7 @@ static void what_the_prober_cannot_do(void **state) {
         "'protocol: sctp: not supported by mtr-packet 0.95'},'hops':[]}>}\n");
 }
 
-/* The result says so if all probes took one path, and shows by which port. */
+/* The result says that all probes had the same flow, and shows its source port. */
 static void a_constant_flow(void **state) {
     struct rig *rig = *state;
     from_broker(rig, TRACE(7, ", 'protocol': 'udp', 'port': 7, 'flow': 3"));
@@ -435,7 +436,7 @@ static void the_deadline_while_locating(void **state) {
                     "'probes_sent':0,'stop':'deadline','hops':[]") "\n");
 }
 
-/* Locating takes from the same time. */
+/* The deadline includes the time of locating. */
 static void the_deadline_while_running(void **state) {
     struct rig *rig = *state;
     from_broker(rig, "'trace', 'lease': 7, 'run': 1, 'deadline_ms': 300,"

@@ -1,4 +1,4 @@
-/* name_cache: what is found, until when, and what has to go. */
+/* name_cache: what is found, for how long, and what is forgotten to make room. */
 #include "tests/unit/check.h"
 
 #include "tests/unit/rng.h"
@@ -68,7 +68,7 @@ static void the_one_not_asked_for_the_longest_goes(void **state) {
     put(cache, "10.0.0.2", "two", 100);
     put(cache, "10.0.0.3", "three", 100);
     assert_string_equal(find(cache, "10.0.0.1", 0), "one");
-    put(cache, "10.0.0.2", "zwei", 100); /* as good as asked for; and makes no room */
+    put(cache, "10.0.0.2", "zwei", 100); /* this counts as a use, and needs no room */
     assert_int_equal(name_cache_count(cache), 3);
     put(cache, "10.0.0.4", "four", 100);
     assert_string_equal(find(cache, "10.0.0.3", 0), "-");
@@ -78,7 +78,7 @@ static void the_one_not_asked_for_the_longest_goes(void **state) {
     name_cache_destroy(&cache);
 }
 
-/* Against a plain array. */
+/* Compared with a plain array, at random. */
 static void like_a_model(void **state) {
     (void)state;
     enum { KEYS = 40, ROOM = 16 };

@@ -91,7 +91,7 @@ static void asked_once_for_all(void **state) {
     want(rig, 2, "2001:db8::1");
     expect(rig, "ask 10.0.0.1\nask 2001:db8::1\n");
     answer(rig, "10.0.0.1", NAMES_NAMED, "a.example", 60);
-    answer(rig, "10.0.0.1", NAMES_NAMED, "b.example", 60); /* nobody asked */
+    answer(rig, "10.0.0.1", NAMES_NAMED, "b.example", 60); /* nobody asked for it */
     answer(rig, "10.0.0.9", NAMES_NAMED, "c.example", 60);
     expect(rig, "named 1 10.0.0.1 a.example\nnamed 2 10.0.0.1 a.example\n");
     want(rig, 3, "10.0.0.1");
@@ -103,7 +103,7 @@ static void asked_once_for_all(void **state) {
     rig_end(rig); /* with a question out */
 }
 
-/* Whatever is known is known for its time, to the microsecond. */
+/* Each answer is kept for its own time, to the microsecond. */
 static void known_for_a_time(void **state) {
     (void)state;
     static const struct {
@@ -154,7 +154,7 @@ static void questions_are_bounded(void **state) {
     transcript_clear(&rig->out);
     answer(rig, "10.0.0.5", NAMES_NONE, "", 0);
     answer(rig, "10.0.0.3", NAMES_FAILED, "", 0);
-    answer(rig, "10.0.0.66", NAMES_NAMED, "early", 1); /* its turn has not come */
+    answer(rig, "10.0.0.66", NAMES_NAMED, "early", 1); /* it has not been asked for yet */
     expect(rig, "named 5 10.0.0.5 -\nask 10.0.0.64\nnamed 3 10.0.0.3 -\nask 10.0.0.65\n");
     rig_end(rig);
 }
@@ -203,7 +203,7 @@ static void wants_are_bounded(void **state) {
     rig_end(rig);
 }
 
-/* Each failure makes room for the next question, and must not do so on top of the last one. */
+/* Each failure makes room for the next question, which must not be asked recursively. */
 static void answers_that_come_at_once(void **state) {
     (void)state;
     struct rig *rig = rig_new();
@@ -223,7 +223,7 @@ static void answers_that_come_at_once(void **state) {
     rig_end(rig);
 }
 
-/* Whatever happens, each want is answered once, and questions are bounded. */
+/* At random: each want is answered once, and the number of questions stays bounded. */
 struct model {
     struct names *names;
     unsigned char told[5000];

@@ -1,4 +1,4 @@
-/* ptr: questions, and answers true and hostile. */
+/* ptr: questions, and true and hostile answers. */
 #include "tests/unit/check.h"
 
 #include "worker/session/ptr.h"

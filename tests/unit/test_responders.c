@@ -1,4 +1,4 @@
-/* responders: each address once, and not more of them than a result may have. */
+/* responders: each address stands once, and there are not more of them than a result can have. */
 #include "tests/unit/check.h"
 
 #include "worker/session/responders.h"
@@ -17,7 +17,7 @@ static void each_once(void **state) {
     assert_int_equal(r.awaited, 2);
     assert_true(responders_name(&r, &one, "a"));
     assert_false(responders_name(&r, &one, "b"));
-    assert_false(responders_add(&r, &one)); /* it is known, not new */
+    assert_false(responders_add(&r, &one)); /* it is there already */
     assert_true(responders_name(&r, &two, ""));
     assert_int_equal(r.awaited, 0);
     assert_string_equal(r.list[0].name, "a");

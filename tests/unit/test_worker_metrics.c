@@ -1,4 +1,4 @@
-/* metrics of the worker: its numbers, and why it does not serve. */
+/* metrics of the worker: its page, and why the worker is not ready. */
 #include "tests/unit/check.h"
 
 #include "tests/unit/wire_parse.h"
@@ -168,7 +168,8 @@ static void each_counter_of_the_agents(void **state) {
 #undef EACH
 }
 
-/* The page has each counter of the mux with its own value; gauges are measured when it is made. */
+/* Each counter of the mux has its own value on the page. Gauges are measured when the page is made.
+ */
 static void each_counter_of_the_mux(void **state) {
     (void)state;
     struct mux_counters *c = mux_counters(mux);
@@ -190,7 +191,7 @@ static void each_counter_of_the_mux(void **state) {
 #undef COUNTER
 }
 
-/* A sample that is there twice makes Prometheus refuse all. */
+/* Prometheus refuses a page on which a sample stands twice. */
 static void a_broker_that_was_given_twice(void **state) {
     (void)state;
     sessions[1].endpoint = "ipc://a";

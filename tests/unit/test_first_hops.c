@@ -105,6 +105,9 @@ static void another_router(void **state) {
     for (int i = 0; i < 70; i++)
         first_hops_answered(&r.first_hops, 4, 1, &other, r.now_us);
     assert_int_equal(first_hops_limited(&r.first_hops), 0);
+    r.limit_pps = 0;
+    drive(&r, 1000, 2 * SECOND); /* at the spread rate, not at the first one's */
+    assert_in_range(r.sent, 2 * 500 - 1, 2 * 500 + pace_burst(500));
 }
 
 /* ---- how fast --------------------------------------------------------------------------- */
@@ -231,6 +234,105 @@ static void few_probes_teach_nothing(void **state) {
     assert_int_equal(first_hops_limited(&r.first_hops), 0);
 }
 
+/* `sent` probes at once, now, of which `answered` are answered. */
+static void send_some(struct road *r, int sent, int answered) {
+    for (int i = 0; i < sent; i++)
+        first_hops_sent(&r->first_hops, 4, 1, r->now_us);
+    for (int i = 0; i < answered; i++)
+        first_hops_answered(&r->first_hops, 4, 1, &ROUTER, r->now_us);
+}
+
+/* Goes on to where the windows before now have been judged. */
+static void judged(struct road *r) {
+    r->now_us += 2 * FIRST_HOPS_WINDOW_US;
+    (void)next(r, 4, 1);
+}
+
+/* Once the burst is used up, probes may be sent at this rate. */
+static void expect_rate(struct road *r, int64_t pps) {
+    while (next(r, 4, 1) <= r->now_us)
+        first_hops_take(&r->first_hops, 4, 1, r->now_us);
+    int64_t first_us = next(r, 4, 1);
+    first_hops_take(&r->first_hops, 4, 1, first_us);
+    assert_in_range(next(r, 4, 1) - first_us, SECOND / pps, SECOND / pps + 1);
+}
+
+/* The bounds from which a window makes a limit, each at its edge. */
+static void bounds_of_a_first_limit(void **state) {
+    (void)state;
+    static const struct {
+        int sent, answered, limited;
+    } cases[] = {{FIRST_HOPS_MIN_PROBES, FIRST_HOPS_MIN_PROBES / 2, 1},
+        {FIRST_HOPS_MIN_PROBES - 1, FIRST_HOPS_MIN_PROBES / 2, 0},
+        {100, 100 - FIRST_HOPS_LOST_PCT - 1, 1}, {100, 100 - FIRST_HOPS_LOST_PCT, 0},
+        {100, FIRST_HOPS_WORTH_PCT, 1}, {100, FIRST_HOPS_WORTH_PCT - 1, 0}, {100, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct road r;
+        start(&r, 0);
+        send_some(&r, cases[i].sent, cases[i].answered);
+        judged(&r);
+        assert_int_equal(first_hops_limited(&r.first_hops), cases[i].limited);
+    }
+}
+
+/* Answers to a burst are a rate over FIRST_HOPS_BURST_US. From there on a limit follows what is
+ * lost: up to FIRST_HOPS_FINE_PCT it grows by a sixteenth and one. */
+static void a_limit_follows_the_loss(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 0);
+    send_some(&r, 40, 20);
+    judged(&r);
+    const int64_t limit = 20 * SECOND / FIRST_HOPS_BURST_US;
+    expect_rate(&r, limit);
+    send_some(&r, 100, 100 - FIRST_HOPS_FINE_PCT);
+    judged(&r);
+    expect_rate(&r, limit + limit / 16 + 1);
+    send_some(&r, 100, 100 - FIRST_HOPS_FINE_PCT - 1);
+    judged(&r);
+    expect_rate(&r, (99 - FIRST_HOPS_FINE_PCT) * SECOND / FIRST_HOPS_BURST_US);
+}
+
+/* What was sent before a limit was learnt says nothing about that limit. */
+static void a_limit_is_judged_by_later_windows(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 0);
+    send_some(&r, 40, 20);
+    r.now_us += FIRST_HOPS_WINDOW_US;
+    send_some(&r, 40, 20);
+    r.now_us += FIRST_HOPS_WINDOW_US;
+    (void)next(&r, 4, 1);
+    assert_int_equal(first_hops_limited(&r.first_hops), 1);
+    r.now_us += FIRST_HOPS_WINDOW_US;
+    (void)next(&r, 4, 1);
+    assert_int_equal(first_hops_limited(&r.first_hops), 1);
+    /* The same loss at the limit is loss. */
+    send_some(&r, 40, 20);
+    judged(&r);
+    assert_int_equal(first_hops_limited(&r.first_hops), 0);
+    /* For FIRST_HOPS_LOSSY_US it is left alone. */
+    int64_t until_us = r.now_us + FIRST_HOPS_LOSSY_US;
+    send_some(&r, 40, 20);
+    judged(&r);
+    assert_int_equal(first_hops_limited(&r.first_hops), 0);
+    r.now_us = until_us;
+    send_some(&r, 40, 20);
+    judged(&r);
+    assert_int_equal(first_hops_limited(&r.first_hops), 1);
+}
+
+/* Windows are judged when something is sent, too: there are three of them, which come round. */
+static void sending_judges(void **state) {
+    (void)state;
+    struct road r;
+    start(&r, 0);
+    send_some(&r, 40, 20);
+    r.now_us += 3 * FIRST_HOPS_WINDOW_US;
+    send_some(&r, 1, 1);
+    assert_int_equal(first_hops_limited(&r.first_hops), 1);
+}
+
 /* A window is judged when a second has passed since its end: answers may take that long. */
 static void answers_have_a_second_to_come(void **state) {
     (void)state;
@@ -345,6 +447,10 @@ int main(void) {
         cmocka_unit_test(an_overrun_limit_is_no_loss),
         cmocka_unit_test(a_limit_is_learnt_from_bursts),
         cmocka_unit_test(few_probes_teach_nothing),
+        cmocka_unit_test(bounds_of_a_first_limit),
+        cmocka_unit_test(a_limit_follows_the_loss),
+        cmocka_unit_test(a_limit_is_judged_by_later_windows),
+        cmocka_unit_test(sending_judges),
         cmocka_unit_test(answers_have_a_second_to_come),
         cmocka_unit_test(a_silent_router_is_not_limited),
         cmocka_unit_test(forced_turns_are_no_debt),

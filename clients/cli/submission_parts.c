@@ -40,7 +40,6 @@ bool submission_hold(
     msgpack_packer_init(&pk, &item->summary, msgpack_sbuffer_write);
     msgpack_pack_object(&pk, *root);
     item->held = true;
-    item->fetch_req = 0;
     TAILQ_INSERT_TAIL(&s->held, item, by_held);
     return true;
 }

@@ -184,6 +184,8 @@ static void late(void **state) {
     assert_true(answer(T0, "results", 2, "{'results': [{'id': 'one'}], 'missing': ['two']}"));
     expect("accepted one\naccepted two\nresult one\n");
     assert_int_equal(submission_next(s), T0 + 15 * SECOND);
+    expect_sent(T0 + 15 * SECOND - 1, "-");
+    expect("");
     expect_sent(T0 + 15 * SECOND, "-");
     expect("lost two\n");
     assert_true(submission_idle(s));
@@ -299,7 +301,7 @@ static void fanouts(void **state) {
         "w3", 6) "]}"
 
 /* What a summary lists and did not come is fetched before the summary is told. */
-static void places_that_were_lost(void **state) {
+static void parts_that_were_lost(void **state) {
     (void)state;
     begin(true);
     (void)submission_add(s, "192.0.2.1", "one", 0);
@@ -323,7 +325,7 @@ static void places_that_were_lost(void **state) {
     assert_true(submission_idle(s));
 }
 
-static void places_that_stay_lost(void **state) {
+static void parts_that_stay_lost(void **state) {
     (void)state;
     begin(true);
     (void)submission_add(s, "192.0.2.1", "one", 0);
@@ -347,8 +349,10 @@ static void places_that_stay_lost(void **state) {
     assert_true(answer(T0, "accepted", 4, "{'ids': ['one']}"));
     assert_true(answer(T0, "result", 1, SUMMARY));
     expect_sent(T0, "fetch 5 3");
+    expect_sent(T0 + 10 * SECOND - 1, "-");
+    expect("accepted one\n");
     expect_sent(T0 + 10 * SECOND, "-");
-    expect("accepted one\nresult one\n");
+    expect("result one\n");
     assert_true(submission_idle(s));
 }
 
@@ -358,7 +362,9 @@ static void unanswered(void **state) {
     begin(false);
     (void)submission_add(s, "192.0.2.1", NULL, 0);
     expect_sent(T0, "submit 1 1");
+    expect_sent(T0 + 10 * SECOND - 1, "-");
     expect_sent(T0 + 10 * SECOND, "submit 1 1");
+    assert_int_equal(submission_next(s), T0 + 20 * SECOND);
     assert_true(answer(T0, "accepted", 1, "{'ids': ['x-1']}"));
     assert_true(answer(T0, "accepted", 1, "{'ids': ['x-1']}"));
     expect("accepted x-1\n");
@@ -385,6 +391,255 @@ static void cancels(void **state) {
     assert_true(submission_idle(s));
 }
 
+/* The ids x-FIRST to x-LAST as the answer `accepted`. */
+static void accept_made(int64_t now_us, int64_t req, int first, int last) {
+    struct transcript text = {0};
+    transcript_add(&text, "{'ids': [");
+    for (int i = first; i <= last; i++)
+        transcript_add(&text, "'x-%d'%s", i, i < last ? "," : "");
+    transcript_add(&text, "]}");
+    assert_true(answer(now_us, "accepted", req, text.at));
+    transcript_free(&text);
+    transcript_free(&happened);
+}
+
+static void wait_for_many(int count) {
+    begin(true);
+    for (int i = 0; i < count; i++)
+        (void)submission_add(s, "192.0.2.1", NULL, 0);
+    for (int first = 1, req = 1; first <= count; first += 1000, req++) {
+        msgpack_sbuffer out;
+        msgpack_sbuffer_init(&out);
+        assert_true(submission_poll(s, T0, &out));
+        msgpack_sbuffer_destroy(&out);
+        accept_made(T0, req, first, first + 999 < count ? first + 999 : count);
+    }
+}
+
+/* A `fetch` or `cancel` names REQUEST_MAX_ITEMS traces; what is left goes into the next one. */
+static void many_late(void **state) {
+    (void)state;
+    wait_for_many(1500);
+    expect_sent(T0 + 13 * SECOND, "fetch 3 1000");
+    expect_sent(T0 + 13 * SECOND, "fetch 4 500");
+    expect_sent(T0 + 13 * SECOND, "-");
+}
+
+static void many_cancelled(void **state) {
+    (void)state;
+    wait_for_many(1500);
+    submission_cancel(s);
+    submission_cancel(s);
+    expect_sent(T0, "cancel 3 1000");
+    expect_sent(T0, "cancel 4 500");
+    expect_sent(T0, "-");
+}
+
+/* A trace that is given up is not cancelled any more. */
+static void late_while_cancelled(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(T0 + SECOND, "submit 2 1 notify");
+    assert_true(answer(T0 + SECOND, "accepted", 2, "{'ids': ['two']}"));
+    submission_cancel(s);
+    expect_sent(T0 + 15 * SECOND, "cancel 3 1");
+    expect("accepted one\naccepted two\nlost one\n");
+    assert_true(answer(T0 + 15 * SECOND, "result", 2, "{'id': 'two'}"));
+    expect("result two\n");
+    assert_true(submission_idle(s));
+}
+
+/* A trace whose result is here is not cancelled any more either. */
+static void ended_while_cancelled(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(T0, "submit 1 2 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+    submission_cancel(s);
+    assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
+    expect_sent(T0, "cancel 2 1");
+    expect("accepted one\naccepted two\nresult one\n");
+}
+
+/* Nothing is sent again that was refused as busy after a cancel. */
+static void busy_while_cancelled(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    submission_cancel(s);
+    assert_int_equal(submission_room(s), 0);
+    assert_true(answer(T0, "error", 1, "{'code': 'busy', 'message': ''}"));
+    expect("");
+    assert_true(submission_idle(s));
+}
+
+/* The broker asks for more patience than there is: giving up is due before the next attempt. */
+static void busy_for_too_long(void **state) {
+    (void)state;
+    begin(false);
+    (void)submission_add(s, "192.0.2.1", NULL, 0);
+    expect_sent(T0, "submit 1 1");
+    assert_true(answer(T0, "error", 1, "{'code': 'busy', 'message': '', 'retry_ms': 120000}"));
+    assert_int_equal(submission_next(s), T0 + 60 * SECOND);
+    expect_sent(T0 + 60 * SECOND - 1, "-");
+    expect("");
+    expect_sent(T0 + 60 * SECOND, "-");
+    expect("refused 192.0.2.1: the broker was busy for 60 s\n");
+}
+
+/* Patience doubles up to 2 s, and is new after an acceptance. So is the time of being busy. */
+static void patience(void **state) {
+    (void)state;
+    static const int64_t wait_us[] = {100000, 200000, 400000, 800000, 1600000, 2000000, 2000000};
+    int64_t now_us = T0, req = 1;
+    begin(false);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(now_us, "submit 1 2");
+    for (size_t i = 0; i < sizeof wait_us / sizeof wait_us[0]; i++) {
+        char sent[40];
+        assert_true(answer(now_us, "error", req, "{'code': 'busy', 'message': ''}"));
+        assert_int_equal(submission_next(s), now_us + wait_us[i]);
+        expect_sent(now_us + wait_us[i] - 1, "-");
+        now_us += wait_us[i];
+        (void)snprintf(sent, sizeof sent, "submit %d 2", (int)++req);
+        expect_sent(now_us, sent);
+    }
+    now_us = T0 + 59 * SECOND;
+    assert_true(answer(
+        now_us, "accepted", req, "{'ids': ['one', {'code': 'busy', 'message': 'queue: full'}]}"));
+    expect("accepted one\n");
+    assert_int_equal(submission_next(s), now_us + 100000);
+    expect_sent(T0 + 61 * SECOND, "submit 9 1");
+    assert_false(submission_gave_up(s));
+}
+
+/* Not more is put into a message than the broker reads, however few traces that is. */
+static void large_traces(void **state) {
+    (void)state;
+    char meta[1100] = "{'v': 1, 'm': '";
+    struct trace trace;
+    struct wire_doc shared;
+    struct wire_error err;
+    msgpack_sbuffer shared_bytes;
+    memset(meta + strlen(meta), 'x', 1012);
+    (void)strcat(meta, "'}");
+    msgpack_sbuffer_init(&shared_bytes);
+    assert_true(wire_doc_init(&shared));
+    assert_true(wire_parse_read(&shared, &shared_bytes, meta, &err));
+    trace_defaults(&trace);
+    trace.attempts = 2;
+    trace.meta = &shared.root;
+    s = submission_new(&trace, "x", false, 60 * SECOND, 0, &events);
+    for (int i = 0; i < 1000; i++)
+        (void)submission_add(s, "192.0.2.1", NULL, 0);
+    expect_sent(T0, "submit 1 988");
+    expect_sent(T0, "submit 2 12");
+    /* sent again, they are the same messages */
+    expect_sent(T0 + 10 * SECOND, "submit 2 12");
+    expect_sent(T0 + 10 * SECOND, "submit 1 988");
+    wire_doc_free(&shared);
+    msgpack_sbuffer_destroy(&shared_bytes);
+}
+
+/* A restart makes a late result worth a question again. */
+static void late_again(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    expect_sent(T0 + 13 * SECOND, "fetch 2 1");
+    submission_restarted(s);
+    assert_int_equal(submission_waiting(s), 0);
+    expect_sent(T0 + 13 * SECOND, "submit 3 1 notify");
+    assert_true(answer(T0 + 13 * SECOND, "accepted", 3, "{'ids': ['one']}"));
+    assert_int_equal(submission_next(s), T0 + 26 * SECOND);
+    expect_sent(T0 + 26 * SECOND, "fetch 4 1");
+    expect_sent(T0 + 28 * SECOND - 1, "-");
+    expect("accepted one\naccepted one\n");
+    expect_sent(T0 + 28 * SECOND, "-");
+    expect("lost one\n");
+}
+
+/* With notify, traces that wait for their results take room, up to SUBMISSION_WAITING. */
+static void room(void **state) {
+    (void)state;
+    begin(true);
+    assert_int_equal(submission_room(s), SUBMISSION_WAITING);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    assert_int_equal(submission_room(s), SUBMISSION_WAITING - 1);
+    assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
+    assert_int_equal(submission_room(s), SUBMISSION_WAITING);
+    for (int i = 0; i < SUBMISSION_WAITING; i++)
+        (void)submission_add(s, "192.0.2.1", NULL, 0);
+    assert_int_equal(submission_room(s), 0);
+}
+
+/* A result may come when the trace is to be submitted again, after a restart. */
+static void result_while_pending(void **state) {
+    (void)state;
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    submission_restarted(s);
+    assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
+    expect("accepted one\nresult one\n");
+    assert_true(submission_idle(s));
+    expect_sent(T0, "-");
+}
+
+/* A summary may list more parts than one `fetch` can name. */
+static void many_parts_lost(void **state) {
+    (void)state;
+    struct transcript text = {0};
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    transcript_add(&text, "{'id': 'one', 'seq': 2000, 'members': [");
+    for (int i = 1; i <= 1001; i++)
+        transcript_add(&text, "{'worker': 'w', 'id': 'one/w', 'stop': 'reached', 'seq': %d}%s", i,
+            i < 1001 ? "," : "]}");
+    assert_true(answer(T0, "result", 1, text.at));
+    transcript_free(&text);
+    expect_sent(T0, "fetch 2 1000");
+}
+
+/* Ids are known by all of their TRACE_ID_BYTES, and by no more. */
+static void long_ids(void **state) {
+    (void)state;
+    char id[TRACE_ID_BYTES + 1], longer[TRACE_ID_BYTES + 2], text[200];
+    memset(id, 'i', sizeof id - 1);
+    id[sizeof id - 1] = '\0';
+    (void)snprintf(longer, sizeof longer, "%si", id);
+    begin(true);
+    assert_int_equal(submission_add(s, "192.0.2.1", id, 7)->line, 7);
+    expect_sent(T0, "submit 1 1 notify");
+    (void)snprintf(text, sizeof text, "{'ids': ['%s']}", id);
+    assert_true(answer(T0, "accepted", 1, text));
+    transcript_free(&happened);
+    assert_true(answer(T0, "hop", 1, "{}"));
+    (void)snprintf(text, sizeof text, "{'id': '%s'}", longer);
+    assert_true(answer(T0, "result", 1, text));
+    (void)snprintf(text, sizeof text, "{'id': '%.*s'}", TRACE_ID_BYTES - 1, id);
+    assert_true(answer(T0, "result", 1, text));
+    expect("");
+    (void)snprintf(text, sizeof text, "{'id': '%s'}", id);
+    assert_true(answer(T0, "result", 1, text));
+    assert_true(submission_idle(s));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(submits, set_up, tear_down),
@@ -396,10 +651,23 @@ int main(void) {
         cmocka_unit_test_setup_teardown(restarts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(restarts_while_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fanouts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(places_that_were_lost, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(places_that_stay_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(parts_that_were_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(parts_that_stay_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unanswered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_late, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_cancelled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(late_while_cancelled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ended_while_cancelled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(busy_while_cancelled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(busy_for_too_long, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(patience, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(large_traces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(late_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(result_while_pending, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_parts_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_ids, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

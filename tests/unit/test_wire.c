@@ -444,6 +444,52 @@ static void writing_leaves_out_what_is_default(void **state) {
         "'colour':'green','value':9}");
 }
 
+/* The number in so many bytes, whether UTF-8 has it in that length or not. */
+static void encode(uint32_t code, int bytes, char out[4]) {
+    static const unsigned char leads[] = {0x00, 0xc0, 0xe0, 0xf0};
+    for (int i = bytes - 1; i > 0; i--, code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)(leads[bytes - 1] | code);
+}
+
+/* RFC 3629: each code point in its shortest form, no surrogates, nothing above U+10FFFF. */
+static void utf8(void **state) {
+    (void)state;
+    static const uint32_t edges[] = {0x20, 0x7e, 0x80, 0x7ff, 0x800, 0xfff, 0x1000, 0xcfff, 0xd000,
+        0xd7ff, 0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000, 0xffff, 0x10000, 0x3ffff, 0x40000, 0xfffff,
+        0x100000, 0x10ffff, 0x110000, 0x13ffff, 0x140000, 0x1fffff};
+    static const uint32_t ends[] = {0x7f, 0x7ff, 0xffff, 0x1fffff};
+    for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++)
+        for (int bytes = 1; bytes <= 4; bytes++) {
+            char text[4];
+            uint32_t code = edges[i];
+            if (code > ends[bytes - 1])
+                continue;
+            bool shortest = bytes == 1 || code > ends[bytes - 2];
+            bool is = shortest && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+            encode(code, bytes, text);
+            if (wire_allowed(text, (size_t)bytes, WIRE_PRINTABLE) != is)
+                fail_msg("U+%04X in %d bytes", code, bytes);
+            if (!is)
+                continue;
+            for (int cut = 1; cut < bytes; cut++)
+                assert_false(wire_allowed(text, (size_t)cut, WIRE_PRINTABLE));
+            for (int at = 1; at < bytes; at++) {
+                char right = text[at];
+                text[at] = 0x7e;
+                assert_false(wire_allowed(text, (size_t)bytes, WIRE_PRINTABLE));
+                text[at] = (char)0xc0;
+                assert_false(wire_allowed(text, (size_t)bytes, WIRE_PRINTABLE));
+                text[at] = right;
+            }
+        }
+    for (int lead = 0x80; lead <= 0xff; lead++) {
+        const char text[] = {(char)lead, (char)0x90, (char)0x90, (char)0x90};
+        bool is = lead >= 0xf0 && lead <= 0xf3;
+        assert_int_equal(wire_allowed(text, 4, WIRE_PRINTABLE), is);
+    }
+}
+
 /* Bytes are looked at in groups: each byte, at each place of texts around a group's size. */
 static void printable_texts(void **state) {
     (void)state;
@@ -767,6 +813,7 @@ int main(void) {
         TEST(a_field_of_something_else_than_a_map),
         TEST(the_path_of_a_map_ends_without_a_dot),
         TEST(writing_leaves_out_what_is_default),
+        TEST(utf8),
         TEST(printable_texts),
         TEST(characters),
         TEST(messages_are_one_printable_line),

@@ -12,7 +12,8 @@ struct addr {
     uint8_t bytes[16];
 };
 
-/* Reads a literal without a scope id. Leaves *addr with af 0 and returns false otherwise. */
+/* Reads an address literal without a scope id. For anything else it returns false and sets af to 0.
+ */
 bool addr_parse(struct addr *addr, const char *text);
 
 /* Prints the canonical form into text and returns it; "" for none. */
@@ -20,11 +21,11 @@ const char *addr_print(const struct addr *addr, char text[ADDR_TEXT]);
 
 bool addr_equal(const struct addr *a, const struct addr *b);
 
-/* An order, as memcmp() gives it; IPv4 comes before IPv6. */
+/* Less than, equal to or greater than 0, as memcmp() returns; IPv4 comes before IPv6. */
 int addr_compare(const struct addr *a, const struct addr *b);
 
-/* False for what no trace can go to: unspecified, multicast, limited broadcast, and IPv4 addresses
- * in IPv6's clothes (::ffff:0:0/96). */
+/* False for an address that no trace can go to: the unspecified one, multicast, limited broadcast,
+ * and IPv4-mapped IPv6 addresses (::ffff:0:0/96). */
 bool addr_traceable(const struct addr *addr);
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names, numbers and all else that stands around texts fit this. */
+/* Room for a piece with names and numbers. Help texts and label values are not pieces. */
 #define PIECE_BYTES 256
 
 static void exposition_put(struct exposition *e, const char *bytes, size_t size) {
@@ -103,7 +103,7 @@ void exposition_histogram(
     struct exposition *e, const char *name, const char *help, const struct histogram *h) {
     int64_t count = 0;
     family(e, "histogram", name, help);
-    for (unsigned i = 0; i < HISTOGRAM_PLACES; i++) {
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         int64_t bound_us = histogram_bound_us(i);
         count += h->counts[i];
         if (bound_us == INT64_MAX)

@@ -19,15 +19,15 @@ enum exposition_type { EXPOSITION_COUNTER, EXPOSITION_GAUGE };
 struct exposition {
     char *text;
     size_t size, room;
-    const char *family; /* that samples belong to; must live while they are added */
+    const char *family; /* of the samples that are added; must live until the next one begins */
 };
 
-/* Forgets the text, and keeps its room. */
+/* Empties the text and keeps its memory. */
 void exposition_clear(struct exposition *e);
 void exposition_free(struct exposition *e);
 
-/* Begins a family; its samples follow, with one label each or (NULL) none. Names are as Prometheus
- * wants them, help and label values may be any text. */
+/* Begins a family. Its samples follow, each with one label, or with none if `label` is NULL. Names
+ * must be valid for Prometheus; help texts and label values may be any text. */
 void exposition_family(
     struct exposition *e, enum exposition_type type, const char *name, const char *help);
 void exposition_sample(
@@ -50,7 +50,7 @@ void exposition_summary(
 void exposition_summary_us(
     struct exposition *e, const char *name, const char *help, int64_t count, int64_t sum_us);
 
-/* Adds what another one holds. */
+/* Appends the text of another exposition. */
 void exposition_append(struct exposition *e, const struct exposition *other);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The sign that something was cut, and a closing quote. */
+/* What a line that was cut ends with, and room for it and a closing quote. */
 #define CUT "..."
 #define RESERVE (sizeof CUT - 1 + 1)
 

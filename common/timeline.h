@@ -1,4 +1,5 @@
-/* timeline: what is due when, in order. Pure; intrusive, so that it never allocates.
+/* timeline: entries in the order in which they are due. Pure. Each entry is a member of the object
+ * that it times, so that nothing is allocated.
  *
  * All deadlines of a process live here and one wake-up timer serves them: zloop scans its own
  * timers linearly. Adding, moving and removing an entry costs O(log n).
@@ -13,7 +14,7 @@
 
 #define TIMELINE_NEVER INT64_MAX
 
-/* Embed it in what is timed; zero it before its first use. */
+/* A member of the object that it times. Zero it before its first use. */
 struct timeline_entry {
     RB_ENTRY(timeline_entry) link;
     int64_t due_us;
@@ -40,7 +41,7 @@ void timeline_init(struct timeline *timeline);
 /* Sets, or moves, the entry to due_us. */
 void timeline_set(struct timeline *timeline, struct timeline_entry *entry, int64_t due_us);
 
-/* Harmless for an entry that is not set. */
+/* Takes the entry out. Harmless if it is not set. */
 void timeline_unset(struct timeline *timeline, struct timeline_entry *entry);
 
 /* Takes out and returns the first entry that is due at now_us, or NULL. */

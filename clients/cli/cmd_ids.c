@@ -1,4 +1,4 @@
-/* hopmq status, cancel, fetch: requests that name traces by id, up to 1,000 in each message. */
+/* hopmq status, cancel, fetch: requests that name traces by id, up to REQUEST_MAX_ITEMS in each. */
 #include "clients/cli/command.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/json.h"
@@ -19,7 +19,7 @@ struct ids_command {
     const char *op;    /* of the request */
     const char *reply; /* of its answer */
     bool json, text;
-    bool printed;     /* some result as text */
+    bool printed;     /* a result was printed as text */
     const char **ids; /* those from `next` on are still to be asked for */
     size_t count, next;
     size_t asked; /* in the message without an answer */
@@ -70,12 +70,12 @@ static error_t ids_parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_child children[] = {{&command_argp, 0, NULL, 0}, {0}};
 
 static const struct argp status_argp = {json_options, ids_parse, "ID...",
-    "Tell where traces are: queued and in which place, running at which worker, done, or "
+    "Show where traces are: queued and at which position, running and at which worker, done, or "
     "unknown.\v" COMMAND_EXIT_HELP,
     children, NULL, NULL};
 static const struct argp cancel_argp = {json_options, ids_parse, "ID...",
-    "End traces now; each still has its result, with what is known by then. Prints the state in "
-    "which each was found.\v" COMMAND_EXIT_HELP,
+    "End traces now. Each still gets a result, with what is known by then. Prints the state in "
+    "which each trace was found.\v" COMMAND_EXIT_HELP,
     children, NULL, NULL};
 static const struct argp fetch_argp = {text_options, ids_parse, "ID...",
     "Print results that the broker keeps, each as one line of JSON.\v" COMMAND_EXIT_HELP, children,
@@ -133,7 +133,7 @@ static bool print_state(
     } else {
         text_add(&text, "%-24s %s", in.id, in.state);
         if (in.position >= 0)
-            text_add(&text, ", place %lld", (long long)in.position);
+            text_add(&text, ", position %lld", (long long)in.position);
         if (in.worker[0] != '\0')
             text_add(&text, ", worker %s", in.worker);
         text_end(&text);
@@ -169,8 +169,8 @@ static bool holds(const msgpack_object_array *ids, const char *id) {
     return false;
 }
 
-/* Moves the ids that did not fit to the end of those that were asked for, and takes them as not
- * asked for yet. */
+/* Moves the ids whose results did not fit to the end of those that were asked for, and counts them
+ * as not asked for yet. */
 static void put_back(struct ids_command *cmd, const msgpack_object_array *more) {
     const char *again[REQUEST_MAX_ITEMS] = {NULL};
     const char **at = cmd->ids + cmd->next;

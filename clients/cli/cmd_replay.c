@@ -10,7 +10,7 @@ struct replay_command {
     struct replay_request request;
     bool json, lost, after_given;
     int64_t after;
-    int64_t left;   /* results to be printed at most */
+    int64_t left;   /* how many results may still be printed */
     int64_t origin; /* 0: no answer yet */
 };
 
@@ -55,9 +55,9 @@ static const struct argp argp = {
     .options = options,
     .parser = replay_parse,
     .args_doc = "[SEQ]",
-    .doc = "Print a line for each result behind number SEQ [0], in the order in which they were "
-           "published, as far as the broker keeps them. Results that it keeps no longer are told "
-           "on standard error, and make the exit status 1.\v"
+    .doc = "Print a line for each result after number SEQ [0], in the order in which they were "
+           "published, as far as the broker keeps them. Results that it no longer keeps are "
+           "reported on standard error, and make the exit status 1.\v"
            "Example:\n"
            "  hopmq replay --json --stream nightly >nightly.jsonl\n\n" COMMAND_EXIT_HELP,
     .children = children,

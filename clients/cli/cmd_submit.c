@@ -70,13 +70,13 @@ static const struct argp argp = {
     .parser = submit_parse,
     .args_doc = "[TARGET...]",
     .doc = "Submit a trace for each TARGET, for each line of FILE, or, without either, for each "
-           "line of standard input. Prints \"ID TARGET\" for each that was accepted, and does not "
-           "wait for results unless asked to; `hopmq watch' shows them, `hopmq fetch' has them.\v"
+           "line of standard input. Prints \"ID TARGET\" for each that was accepted, and waits "
+           "for results only with --wait. `hopmq watch' and `hopmq fetch' print them, too.\v"
            "Examples:\n"
            "  hopmq submit --stream nightly --file targets.txt\n"
            "  hopmq submit --wait --json 192.0.2.1 2001:db8::1 | jq .stop\n\n"
-           "--deadline counts from acceptance: give it the time that a long queue "
-           "needs.\n\n" COMMAND_EXIT_HELP,
+           "--deadline counts from acceptance: allow for the time that traces wait in a long "
+           "queue.\n\n" COMMAND_EXIT_HELP,
     .children = children,
 };
 

@@ -25,7 +25,7 @@ struct trace_command {
     bool json;
     char **targets;
     int target_count;
-    bool printed; /* some page, so that a blank line comes before the next */
+    bool printed; /* a page was printed, so that a blank line comes before the next */
     TAILQ_HEAD(, page) pages;
 };
 
@@ -71,8 +71,8 @@ static const struct argp argp = {
            "Examples:\n"
            "  hopmq trace 192.0.2.1\n"
            "  hopmq trace --tcp --port 443 --probes 3 --label site=ams "
-           "www.example.net\n\n" RENDER_MARKS "\n\nCtrl-C cancels and prints what came so far; a "
-           "second one ends at once.\n\n" COMMAND_EXIT_HELP,
+           "www.example.net\n\n" RENDER_MARKS "\n\nCtrl-C cancels the traces and prints what is "
+           "known; a second Ctrl-C ends at once.\n\n" COMMAND_EXIT_HELP,
     .children = children,
 };
 
@@ -82,7 +82,7 @@ static void page_free(struct trace_command *cmd, struct page *page) {
     free(page);
 }
 
-/* Prints the live page as far as it is, and those behind it that have ended already. */
+/* Prints what the current page has so far, and the pages behind it whose traces have ended. */
 static void print(struct trace_command *cmd) {
     struct page *page, *next;
     TAILQ_FOREACH_SAFE(page, &cmd->pages, link, next) {

@@ -1,7 +1,7 @@
 /* hopmq watch: subscribes to results and prints a line for each, in order and each once.
  *
- * While a replay is awaited, which fills a gap, the subscription is not read: what is published
- * meanwhile waits in its queue. What the broker could not send is the next gap.
+ * While it waits for a replay that fills a gap, it does not read the subscription: what is
+ * published meanwhile waits in the socket's queue. What that queue cannot take is the next gap.
  */
 #include "clients/cli/feed.h"
 #include "clients/cli/json.h"
@@ -41,11 +41,11 @@ enum { KEY_JSON = 'j', KEY_HOPS = 0x400, KEY_AFTER, KEY_COUNT = 'n' };
 
 static const struct argp_option options[] = {
     {.name = "json", .key = KEY_JSON, .doc = "Print each result as one line of JSON"},
-    {.name = "hops", .key = KEY_HOPS, .doc = "Print also hops, of traces that ask for progress"},
+    {.name = "hops", .key = KEY_HOPS, .doc = "Also print the hops of traces that ask for progress"},
     {.name = "after",
         .key = KEY_AFTER,
         .arg = "SEQ",
-        .doc = "Begin with the results behind this number that the broker keeps, 0: with all"},
+        .doc = "Begin with the results after number SEQ, as far as the broker keeps them; 0: all"},
     {.name = "count", .key = KEY_COUNT, .arg = "N", .doc = "End after N results"},
     {0},
 };
@@ -86,8 +86,8 @@ static const struct argp argp = {
     .args_doc = "[STREAM]",
     .doc = "Print a line for each result of STREAM, or of all streams, as it is published, in the "
            "order of their numbers and each once. Results that were missed, such as while the "
-           "connection was lost, are asked for again; those that the broker keeps no longer are "
-           "told on standard error, and make the exit status 1.\v"
+           "connection was lost, are asked for again; those that the broker no longer keeps are "
+           "reported on standard error, and make the exit status 1.\v"
            "Example:\n"
            "  hopmq watch --json nightly >nightly.jsonl\n\n" COMMAND_EXIT_HELP,
     .children = children,
@@ -109,7 +109,7 @@ static void show(struct watch_command *cmd, const struct result_head *head,
 
 static void tell_changes(struct watch_command *cmd) {
     if (cmd->feed.renewed) {
-        output_warn("the broker has begun to count again; results of before may be missed");
+        output_warn("the broker has begun to count again; earlier results may be missing");
         cmd->lost = true;
     }
     if (cmd->feed.ahead)
@@ -161,7 +161,7 @@ static bool on_hop(struct watch_command *cmd, struct wire_error *err) {
     return true;
 }
 
-/* The first one comes over a subscription that was set after the others: so all are. */
+/* The subscription to `alive` is set last: when the first one comes, all subscriptions are set. */
 static bool on_alive(struct watch_command *cmd, struct wire_error *err) {
     enum feed_verdict verdict;
     if (!feed_alive(&cmd->feed, &cmd->doc.root, reactor_now().mono_us, &verdict, err))
@@ -257,7 +257,7 @@ static bool on_replay(
     return true;
 }
 
-/* Without a replay there is a gap; what comes behind it is still shown. */
+/* Without a replay a gap remains. What is published behind it is still shown. */
 static void on_refusal(struct watch_command *cmd, const struct connection_message *message) {
     int64_t missed = feed_give_up(&cmd->feed);
     (void)connection_refused(message);
@@ -321,7 +321,7 @@ static int64_t watch_on_next(void *context) {
     return replay_request_next(&cmd->request);
 }
 
-/* After a pause of the whole process: what has come counts before what is late. */
+/* After a pause of the whole process, read what has arrived before judging what is late. */
 static void watch_on_tick(void *context, int64_t now_us) {
     struct watch_command *cmd = context;
     replay_request_tick(&cmd->request, now_us);

@@ -18,9 +18,9 @@ enum command_exit {
 
 #define COMMAND_EXIT_HELP                                                                          \
     "Exit status: 0 success, every trace reached its target; 1 some trace ended otherwise, "       \
-    "some id is not known, or some result is no longer kept; 2 the broker refused something; 64 "  \
-    "usage; 66 input file; 69 no "                                                                 \
-    "broker, or it was lost; 70 internal; 74 output; 130 interrupted."
+    "some id is not known, or some result is no longer kept; 2 the broker refused something; "     \
+    "64 wrong usage; 66 an input file cannot be read; 69 no broker answers, or it was lost; "      \
+    "70 internal error; 74 standard output cannot be written; 130 interrupted."
 
 /* Options that stand before or after the command. */
 struct command_options {
@@ -34,8 +34,7 @@ void command_defaults(struct command_options *options);
 /* --broker and --wait-broker; its input is a struct command_options. */
 extern const struct argp command_argp;
 
-/* Parses the arguments of a command; ends the process where they are wrong, or --help was
- * asked. */
+/* Parses the arguments of a command. Ends the process if they are wrong, or after --help. */
 void command_parse(const struct argp *argp, int argc, char **argv, void *input);
 
 /* A number from the command line; ends the process with "hopmq: OPTION TEXT: must be MIN..MAX". */
@@ -47,7 +46,7 @@ const char *command_stream(const char *option, const char *text);
 /* Ends the process with EX_USAGE and the message. */
 _Noreturn void command_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The sub-commands, each in a file of its own or with its kin: argv[0] is "hopmq COMMAND".
+/* The sub-commands, each in a file of its own or with related ones. argv[0] is "hopmq COMMAND".
  * They return the exit code. */
 int command_trace(struct command_options *options, int argc, char **argv);
 int command_submit(struct command_options *options, int argc, char **argv);

@@ -28,7 +28,7 @@ struct connection {
     struct reactor *reactor;
     zsock_t *socket;
     struct wire_doc doc;
-    STAILQ_HEAD(, parcel) unsent; /* bounded by what the commands keep outstanding */
+    STAILQ_HEAD(, parcel) unsent; /* bounded by the requests that a command keeps outstanding */
     bool up, pings_stopped, ended, stopping;
     int code;
     const char *give_up_message;
@@ -83,12 +83,12 @@ static void ping(struct connection *c) {
     bool sent = connection_send_now(c, &bytes);
     if (sent)
         c->pinged_us = now;
-    /* Before the connection is there, a send fails: look again soon. */
+    /* A send fails until the connection is established: try again soon. */
     c->ping_at_us = now + (c->up ? PING_US : sent ? FIRST_PING_US : SEND_AGAIN_US);
     msgpack_sbuffer_destroy(&bytes);
 }
 
-/* Lets the command end what it has begun, if it can and was not asked before. */
+/* Lets the command finish what it has begun, unless it was asked before. */
 static void stop_softly(struct connection *c, int code) {
     bool first = !c->stopping;
     c->stopping = true;
@@ -110,7 +110,7 @@ static void check_output(struct connection *c) {
 void connection_nonsense(const struct wire_error *err) {
     static bool said;
     if (!said)
-        output_warn("the broker sent something that makes no sense: %s", err->message);
+        output_warn("the broker sent a malformed message: %s", err->message);
     said = true;
 }
 
@@ -119,7 +119,7 @@ int connection_refused(const struct connection_message *message) {
     if (text != NULL && text->type == MSGPACK_OBJECT_STR)
         output_warn("refused: %.*s", (int)text->via.str.size, text->via.str.ptr);
     else
-        output_warn("refused, but the reason makes no sense");
+        output_warn("refused, with a malformed reason");
     return COMMAND_REFUSED;
 }
 
@@ -228,7 +228,7 @@ static int64_t next(void *context) {
 
 static void tick(void *context) {
     struct connection *c = context;
-    /* After a pause of the whole process what has come counts before what is late. */
+    /* After a pause of the whole process, read what has arrived before judging what is late. */
     on_socket(c);
     int64_t now = now_us();
     if (c->ended)

@@ -1,8 +1,8 @@
-/* feed: what of the published results a subscriber has shown, and where it must ask for a replay
- * to show all of them, in order, each once; docs/protocol.md, sections 6 and 8. Pure.
+/* feed: which published results a subscriber has shown, and when it must ask for a replay, so that
+ * it shows all of them, in order and each once; docs/protocol.md, sections 6 and 8. Pure.
  *
- * While an answer is awaited, nothing that is published is given to this module: it is in the
- * answer, or it is seen to be missing afterwards.
+ * While the caller waits for a replay, it gives no published result to this module: the result is
+ * in the answer, or this module notices afterwards that it is missing.
  */
 #ifndef HOPMQ_CLIENT_FEED_H
 #define HOPMQ_CLIENT_FEED_H
@@ -19,18 +19,19 @@ enum feed_verdict {
  * behind, or -1 for what is published from now on}. */
 struct feed {
     const char *stream;
-    int64_t after;       /* all results of up to this seq were shown, or told as lost */
+    int64_t after;       /* all results up to this seq were shown or reported as lost */
     int64_t stream_last; /* with a stream: the stream_seq of the last of them; -1: not known */
-    bool known;          /* the first `alive` was here, so that these are: */
+    bool known;          /* the first `alive` has come and has set these: */
     int64_t origin, epoch;
     bool renewed; /* set when the broker has begun to count again; the caller clears it */
-    bool ahead;   /* set when it had not counted so far as the caller began; the caller clears it */
-    int64_t target, stream_target; /* where the replay that is asked for leads to */
-    int64_t sure_us; /* with a stream: when it was last sure that nothing was missed */
+    bool ahead;   /* set if the broker had counted less than the caller's `after`; the caller clears
+                     it */
+    int64_t target, stream_target; /* how far the replay that is asked for must lead */
+    int64_t sure_us; /* with a stream: when it was last certain that nothing was missed */
 };
 
-/* An `alive` does not list a stream without a result in the last minute. So much time without being
- * listed, and a replay must tell whether something was missed. */
+/* An `alive` lists only streams that had a result in the last minute. A stream that was not listed
+ * for FEED_SURE_US needs a replay, which tells whether something was missed. */
 #define FEED_SURE_US 30000000
 
 /* A result was published. None is shown before the first `alive`. */
@@ -50,8 +51,8 @@ bool feed_replay_result(struct feed *feed, int64_t seq, int64_t stream_seq);
 /* FEED_ASK if there is more. */
 enum feed_verdict feed_replay_end(struct feed *feed, const struct reply_replay *replay);
 
-/* There will be no replay: goes on behind what is missing. Returns how many results that is, at
- * least. */
+/* The replay was refused: goes on behind the results that are missing, and returns how many these
+ * are at least. */
 int64_t feed_give_up(struct feed *feed);
 
 #endif

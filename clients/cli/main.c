@@ -1,4 +1,4 @@
-/* hopmq: the command line. Finds the sub-command and hands the rest over to it. */
+/* hopmq: the command line. Finds the sub-command and passes the other arguments to it. */
 #include "clients/cli/command.h"
 
 #include <stdio.h>
@@ -22,17 +22,17 @@ static const struct command {
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static const char doc[] =
-    "Traceroute as a message queue: asks a hopmq broker for traces and shows what comes of them.\v"
+    "Traceroute as a message queue: asks a hopmq broker for traces and shows their results.\v"
     "Commands:\n"
     "  trace TARGET...     trace now, print each hop as it settles\n"
     "  submit [TARGET...]  submit many, print their ids or wait for results\n"
     "  watch [STREAM]      print results as they are published\n"
     "  replay [SEQ]        print results that were published before\n"
-    "  status ID...        where traces are\n"
-    "  fetch ID...         results again\n"
+    "  status ID...        show where traces are\n"
+    "  fetch ID...         print results once more\n"
     "  cancel ID...        end traces now\n"
-    "  stats               the broker's queue, workers and counters\n"
-    "  ping                is a broker there\n\n"
+    "  stats               show the broker's queue, workers and counters\n"
+    "  ping                check that a broker answers\n\n"
     "Examples:\n"
     "  hopmq trace 192.0.2.1\n"
     "  hopmq submit --file targets.txt --wait\n"

@@ -10,8 +10,8 @@
 /* Writes the text to standard output, at once, and empties it. */
 void output_text(struct text *text);
 
-/* True if standard output cannot be written to; the first failure is reported, unless it is a
- * reader that has gone. */
+/* True if standard output cannot be written to. The first failure is reported, unless the reader of
+ * a pipe has gone. */
 bool output_failed(void);
 
 /* One line on standard error: "hopmq: " and the message, made safe for a terminal. */

@@ -25,7 +25,7 @@ void progress_hop(struct progress *progress, struct text *text, const msgpack_ob
         return;
     if (ttl < progress->next_ttl)
         start_again(progress, text);
-    /* Beyond a hole the result prints all that is left. */
+    /* If a hop is missing, the result prints it and all that follow. */
     if (ttl != progress->next_ttl)
         return;
     (void)render_hop(text, "", ttl, probes, NULL);

@@ -1,7 +1,7 @@
 /* progress: one trace as it is printed while it runs. Pure.
  *
- * Hops come one by one, the result repeats them all. A hop message that was lost on the way, or a
- * trace that was started again at another worker, must leave neither a hole nor a hop twice.
+ * Hops come one by one, and the result repeats them all. Each hop is printed once, also when a hop
+ * message was lost on the way or the trace was started again at another worker.
  */
 #ifndef HOPMQ_CLIENT_PROGRESS_H
 #define HOPMQ_CLIENT_PROGRESS_H
@@ -11,7 +11,7 @@
 struct progress {
     int64_t first_ttl;
     int64_t next_ttl; /* the hop to be printed next */
-    int64_t run;      /* as far as the hops tell */
+    int64_t run;      /* of the trace, counted by hops that begin again */
 };
 
 /* Adds the header. */

@@ -1,7 +1,6 @@
 /* render: hops and results as text for people. Pure.
  *
- * What is read from a peer's message is checked here once more, hop by hop, so that any map may
- * be given.
+ * Each hop is checked here once more before it is read, so that the caller may pass any map.
  */
 #ifndef HOPMQ_CLIENT_RENDER_H
 #define HOPMQ_CLIENT_RENDER_H

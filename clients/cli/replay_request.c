@@ -10,7 +10,7 @@
 #define RESEND_US INT64_C(3000000)
 #define ANSWER_US INT64_C(10000000)
 #define SILENT "the broker does not answer this request"
-#define BUSY_MS 500 /* where the broker does not say how long */
+#define BUSY_MS 500 /* if the broker names no time */
 
 static void replay_request_send_now(struct replay_request *request) {
     msgpack_sbuffer bytes;

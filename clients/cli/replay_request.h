@@ -14,10 +14,11 @@ struct replay_request {
 };
 
 enum replay_request_got {
-    REPLAY_REQUEST_NOTHING, /* of ours; or the broker is busy and will be asked again */
+    REPLAY_REQUEST_NOTHING, /* not an answer of ours, or the broker is busy and will be asked again
+                             */
     REPLAY_REQUEST_ANSWER,
     REPLAY_REQUEST_REFUSED,
-    REPLAY_REQUEST_NONSENSE, /* why was said on standard error */
+    REPLAY_REQUEST_NONSENSE, /* the reason is on standard error */
 };
 
 void replay_request_send(struct replay_request *request, int64_t after, int64_t limit);
@@ -30,7 +31,7 @@ enum replay_request_got replay_request_message(struct replay_request *request,
 int64_t replay_request_next(const struct replay_request *request);
 void replay_request_tick(struct replay_request *request, int64_t now_us);
 
-/* The broker was started again and does not know of the request. */
+/* Sends the request once more: the broker was started again and does not know it. */
 void replay_request_resend(struct replay_request *request);
 
 #endif

@@ -18,7 +18,7 @@ void reply_error_get(struct reply_error *error, const msgpack_object *map) {
     memset(error, 0, sizeof *error);
     if (wire_get(map, fields, sizeof fields / sizeof fields[0], error, "", &err))
         return;
-    *error = (struct reply_error){.message = "refused, but the reason makes no sense"};
+    *error = (struct reply_error){.message = "refused, with a malformed reason"};
 }
 
 bool reply_error_is_busy(const struct reply_error *error) {
@@ -120,7 +120,7 @@ bool reply_ping_get(struct reply_ping *ping, const msgpack_object *map, struct w
     return good;
 }
 
-/* Bytes of "tcp://" in an endpoint; 0 if it has no such thing. */
+/* The bytes of "tcp://" and the like in an endpoint; 0 if it has no scheme. */
 static size_t scheme_size(const char *endpoint) {
     const char *mark = strstr(endpoint, "://");
     return mark != NULL ? (size_t)(mark - endpoint) + 3 : 0;
@@ -132,11 +132,11 @@ static bool replace_host(const char *from, const char *dialled, char *endpoint) 
         (void)snprintf(endpoint, REPLY_ENDPOINT_BYTES + 1, "%s", from);
         return true;
     }
-    const char *host = "127.0.0.1"; /* of whom was dialled over ipc */
+    const char *host = "127.0.0.1"; /* the broker that was dialled over ipc is on this host */
     int host_size = (int)strlen(host);
     const char *colon = strrchr(dialled, ':');
     if (strncmp(dialled, "tcp://", 6) == 0 && colon != NULL && colon > dialled + 6) {
-        /* What stands before `;` is the dialler's own address. */
+        /* Before a `;` stands the source address of the connection. */
         const char *own = strchr(dialled, ';');
         host = own != NULL && own < colon ? own + 1 : dialled + 6;
         host_size = (int)(colon - host);

@@ -8,7 +8,7 @@
 /* ---- error ---- */
 
 struct reply_error {
-    char code[33]; /* empty if the error makes no sense */
+    char code[33]; /* empty if the error is malformed */
     char message[225];
     int64_t retry_ms; /* of `busy`; 0: the broker does not say */
 };
@@ -31,7 +31,7 @@ struct reply_replay {
     int64_t epoch, origin;
 };
 
-/* An answer that has no result although there is more makes no sense. */
+/* Refuses an answer that has no result although there is more. */
 bool reply_replay_get(
     struct reply_replay *replay, const msgpack_object *root, struct wire_error *err);
 
@@ -49,8 +49,9 @@ struct reply_ping {
 
 bool reply_ping_get(struct reply_ping *ping, const msgpack_object *map, struct wire_error *err);
 
-/* Where to subscribe for a client that has dialled `dialled`: an endpoint of the same transport
- * if there is one; `*` becomes the host that was dialled. False if there is none. */
+/* Where a client that has dialled `dialled` subscribes: at an endpoint of the same transport if
+ * there is one, else at the first. `*` becomes the host that was dialled. False if there is none.
+ */
 bool reply_ping_results(
     const struct reply_ping *ping, const char *dialled, char endpoint[REPLY_ENDPOINT_BYTES + 1]);
 

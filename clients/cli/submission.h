@@ -11,9 +11,10 @@
 
 #include "clients/cli/submission_item.h"
 
-#define SUBMISSION_BATCHES 4    /* messages without an answer yet */
-#define SUBMISSION_WAITING 5000 /* traces without a result yet; the broker queues 10,000 for us */
-#define SUBMISSION_GRACE_US 5000000 /* a result is waited for so long beyond the deadline */
+#define SUBMISSION_BATCHES 4 /* messages without an answer yet */
+#define SUBMISSION_WAITING                                                                         \
+    5000 /* traces without a result yet; the broker queues 10,000 for one client */
+#define SUBMISSION_GRACE_US 5000000 /* how long beyond the deadline a result is awaited */
 #define SUBMISSION_PREFIX_BYTES 24
 
 /* What happens to a trace. After `refused`, `result`, `lost`, and `accepted` without notify, the
@@ -25,7 +26,7 @@ struct submission_events {
     void (*hop)(void *context, struct submission_item *item, const msgpack_object *hop);
     void (*result)(void *context, struct submission_item *item, const msgpack_object *result);
     void (*lost)(
-        void *context, struct submission_item *item); /* no result in time, nor at `fetch` */
+        void *context, struct submission_item *item); /* no result came in time, nor by `fetch` */
     /* The result of one part of a fanout; the item goes on. */
     void (*part)(void *context, struct submission_item *item, const msgpack_object *result);
 };
@@ -50,27 +51,27 @@ struct submission_item *submission_add(
  * called again when something was added or has happened, and at the time of submission_next(). */
 bool submission_poll(struct submission *submission, int64_t now_us, msgpack_sbuffer *out);
 
-/* When time alone changes something; INT64_MAX: never. */
+/* When submission_poll() is wanted although nothing happens; INT64_MAX: never. */
 int64_t submission_next(const struct submission *submission);
 
-/* Takes a message from the broker. False if it makes no sense. */
+/* Takes a message from the broker. False, with *err, if it is malformed. */
 bool submission_message(struct submission *submission, int64_t now_us, const char *op, int64_t req,
     const msgpack_object *root, struct wire_error *err);
 
-/* The broker was started again, and has what it had accepted, but does not know who waits for it:
- * what has no result is submitted again, under the same names. */
+/* The broker was started again. It has the traces that it had accepted, but does not know who waits
+ * for them: those without a result are submitted again, under the same names. */
 void submission_restarted(struct submission *submission);
 
-/* Forgets what was not sent and cancels the rest; the results of that still come. */
+/* Drops what was not sent and cancels the other traces, whose results still come. */
 void submission_cancel(struct submission *submission);
 
-/* Nothing is on its way or waited for. */
+/* True if no trace is on its way or awaited. */
 bool submission_idle(const struct submission *submission);
 
-/* How many results are waited for. */
+/* The number of results that are awaited. */
 size_t submission_waiting(const struct submission *submission);
 
-/* The broker was busy for longer than the timeout: what was pending was refused. */
+/* True if the broker was busy for longer than the timeout, so that pending traces were refused. */
 bool submission_gave_up(const struct submission *submission);
 
 #endif

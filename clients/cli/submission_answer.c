@@ -167,6 +167,6 @@ bool submission_message(struct submission *s, int64_t now_us, const char *op, in
             submission_on_result(s, &results->via.array.ptr[i]);
         submission_fetched(s, req, root);
     }
-    /* What else comes answers a message that was answered before, or a cancel. */
+    /* Anything else answers a cancel, or a message that was answered before. */
     return true;
 }

@@ -22,7 +22,7 @@ struct submission_item {
     enum submission_item_state state;
     unsigned line;  /* of the input file; 0: command line */
     int64_t due_us; /* SUBMISSION_ITEM_WAITING: when its result is given up */
-    bool fetched;   /* its result was asked for, since it is late */
+    bool fetched;   /* its result is late and was asked for */
     int64_t *parts; /* of a fanout: the seqs of the results of parts that came */
     size_t part_count;
     TAILQ_ENTRY(submission_item) by_held;

@@ -10,7 +10,8 @@
 
 #define FETCH_US INT64_C(10000000)
 
-/* The members whose results did not come, as many as fit into `out`, which may be NULL. */
+/* Counts the members whose results have not come, up to `room`, and copies them to `out` unless
+ * that is NULL. */
 static uint32_t lacking(const struct submission_item *item, const msgpack_object *summary,
     struct result_member *out, uint32_t room) {
     const msgpack_object *members = wire_find(summary, "members");

@@ -146,7 +146,7 @@ static void hop(void *context, struct submission_item *item, const msgpack_objec
         run->plan->hop(run->plan->context, item, message);
 }
 
-/* A summary lists results of parts that were lost on the way here. */
+/* Warns of results of parts that a summary lists and that have not come. */
 static void tell_missing(
     struct run *run, const struct submission_item *item, const msgpack_object *members) {
     for (uint32_t i = 0; members != NULL && i < members->via.array.size; i++) {
@@ -191,7 +191,7 @@ static void part(void *context, struct submission_item *item, const msgpack_obje
         run->plan->part(run->plan->context, item, &head, &body, root);
 }
 
-/* ---- events of the line ----------------------------------------------------------------- */
+/* ---- events of the connection ----------------------------------------------------------- */
 
 static void submit_run_on_up(
     void *context, const struct reply_ping *pong, const msgpack_object *root, int64_t rtt_us) {
@@ -238,11 +238,11 @@ static void on_interrupt(void *context) {
     if (run->plan->wait)
         submission_cancel(run->submission);
     else
-        run->stop_us = 0; /* what was submitted stays so */
+        run->stop_us = 0; /* what was submitted is not cancelled */
     pump(run);
 }
 
-/* Ten characters of 32, so that two runs do not meet in the broker's memory. */
+/* Ten random characters of 32, so that no two runs give their traces the same ids. */
 static void make_prefix(char prefix[11]) {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
     unsigned char random[10];

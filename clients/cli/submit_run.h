@@ -1,6 +1,6 @@
 /* submit_run: carries targets to the broker and results back; the shell around submission.
  *
- * Reads targets while there is room for them, keeps the line to the broker, cancels at Ctrl-C.
+ * It reads targets while there is room for them, keeps the connection, and cancels at Ctrl-C.
  */
 #ifndef HOPMQ_CLIENT_SUBMIT_RUN_H
 #define HOPMQ_CLIENT_SUBMIT_RUN_H
@@ -23,13 +23,13 @@ struct submit_plan {
     void (*accepted)(void *context, struct submission_item *item); /* may be NULL */
     void (*hop)(
         void *context, struct submission_item *item, const msgpack_object *hop); /* may be NULL */
-    /* The result was checked. */
+    /* The result has come and was checked. */
     void (*result)(void *context, struct submission_item *item, const struct result_head *head,
         const struct result_body *body, const msgpack_object *root);
     /* The result of one part of a fanout was checked; may be NULL. */
     void (*part)(void *context, struct submission_item *item, const struct result_head *head,
         const struct result_body *body, const msgpack_object *root);
-    /* There will be no result; why was said on standard error. */
+    /* There will be no result; the reason is on standard error. */
     void (*failed)(void *context, struct submission_item *item); /* may be NULL */
 };
 

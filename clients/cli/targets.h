@@ -10,11 +10,12 @@ enum targets_got {
     TARGETS_ONE,   /* *target holds until the next call */
     TARGETS_LATER, /* nothing until targets_fd() is readable */
     TARGETS_END,
-    TARGETS_BROKEN, /* the file cannot be read on; it was said on standard error */
+    TARGETS_BROKEN, /* reading the file failed; the reason is on standard error */
 };
 
 /* First `count` arguments, then the file (NULL: none); "-" is standard input, in either place. Ends
- * the process with EX_NOINPUT if the file cannot be opened. The strings stay the caller's. */
+ * the process with EX_NOINPUT if the file cannot be opened. The strings must outlive the
+ * targets. */
 struct targets *targets_new(char **arguments, int count, const char *file);
 void targets_destroy(struct targets **targets);
 

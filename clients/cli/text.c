@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Makes room for so many more bytes and returns where they go. */
+/* Makes room for `size` more bytes and returns their address. */
 static char *reserve(struct text *text, size_t size) {
     if (text->room - text->size < size) {
         text->room = 2 * text->room + size + 128;

@@ -1,7 +1,7 @@
-/* text: lines for a terminal, put together in memory. Pure.
+/* text: lines for a terminal, collected in memory. Pure.
  *
- * What is added is made safe on the way: a byte that is not printable ASCII becomes '?', so that
- * nothing a peer sends can steer a terminal, and only text_end() ends a line.
+ * A byte that is not printable ASCII becomes '?' when it is added, so that nothing a peer sends can
+ * control a terminal. Only text_end() ends a line.
  */
 #ifndef HOPMQ_CLIENT_TEXT_H
 #define HOPMQ_CLIENT_TEXT_H

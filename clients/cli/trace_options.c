@@ -57,7 +57,8 @@ static const struct argp_option options[] = {
     OPTION(KEY_TOS, "tos", "N", "Type of service, 0..255 [0]"),
     OPTION(KEY_BIT_PATTERN, "bit-pattern", "N", "Byte that fills the probe, 0..255 [0]"),
     OPTION(KEY_NAMES, "names", NULL,
-        "Look up the host names of those that answer; trace prints the hops at its end then"),
+        "Look up the host names of those that answer; `hopmq trace' then prints the hops at the "
+        "end"),
     {.doc = "How far, how often, how long:", .group = 20},
     OPTION(KEY_FIRST_TTL, "first-ttl", "N", "First hop, 1..255 [1]"),
     OPTION(KEY_MAX_TTL, "max-ttl", "N", "Last hop at most, 1..255 [30]"),
@@ -67,7 +68,7 @@ static const struct argp_option options[] = {
     OPTION(KEY_GAP_LIMIT, "gap-limit", "N",
         "Silent hops in a row that end the trace, 0 (off)..255 [5]"),
     OPTION(KEY_LOOP_LIMIT, "loop-limit", "N",
-        "Times that a responder answers again behind another one, 0 (any)..255 [3]"),
+        "Times that a responder may answer again behind another one, 0 (any)..255 [3]"),
     OPTION(KEY_WINDOW, "window", "N", "Hops in flight at once, 1..64; 0: the worker chooses [0]"),
     OPTION(KEY_DEADLINE, "deadline", "MS",
         "Milliseconds until the trace must have ended, waiting in the queue included [120000]"),
@@ -78,7 +79,7 @@ static const struct argp_option options[] = {
     OPTION(KEY_COALESCE, "coalesce", NULL,
         "Share the probes of another trace that asks for the same and is queued or running"),
     OPTION(KEY_MAX_AGE, "max-age", "MS",
-        "With --coalesce: or take a result that is at most so many milliseconds old"),
+        "With --coalesce: take also a result that is at most MS milliseconds old"),
     OPTION(KEY_NO_WAIT, "no-wait", NULL,
         "Refuse the trace at once if there is no worker that could ever run it"),
     OPTION(KEY_PRIORITY, "priority", "N", "0 (first)..9 [4]"),
@@ -295,9 +296,9 @@ void trace_options_finish(struct trace_options *out) {
         if (!wire_doc_read(&out->doc, bytes.data, bytes.size, 1000, &err))
             command_misuse("--label: %s", err.message);
         out->trace.workers = &out->doc.root;
-        out->bytes = bytes; /* the document borrows from them */
+        out->bytes = bytes; /* the document points into them */
     }
-    /* Any name will do: what is wrong now is wrong for every target. This also fills in what
+    /* Any name will do: what is wrong with it is wrong with every target. This also fills in what
      * depends on other options. */
     static const char any[] = "any.example";
     memcpy(out->trace.target, any, sizeof any);

@@ -7,7 +7,7 @@
 
 #include <argp.h>
 
-/* Its place must not change once trace_options_finish() was called. */
+/* Must not be moved in memory once trace_options_finish() was called. */
 struct trace_options {
     struct trace trace; /* target is empty; progress is the caller's */
     bool id_given;
@@ -21,12 +21,12 @@ extern const struct argp trace_options_argp;
 
 void trace_options_init(struct trace_options *options);
 
-/* Checks what the options say together; ends the process with a message where they are wrong. */
+/* Checks the options together. Ends the process with a message if they are wrong. */
 void trace_options_finish(struct trace_options *options);
 void trace_options_free(struct trace_options *options);
 
-/* Copies a target and checks the trace with it. False with a line for people in err->message,
- * which names the option, or the target. */
+/* Checks the trace with this target. False, with a line for people in err->message that names the
+ * option or the target. */
 bool trace_options_target(
     const struct trace_options *options, const char *target, struct wire_error *err);
 

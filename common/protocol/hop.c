@@ -71,7 +71,7 @@ static void put_flags(msgpack_packer *pk, const struct hop_probe *probe) {
             wire_put_text(pk, flag_names[i].name);
 }
 
-/* A probe's keys and values but for mpls and flags, at their longest 145. */
+/* Room for a probe without mpls and flags, which takes at most 145 bytes. */
 #define PROBE_BYTES 160
 
 static void put_probe(msgpack_packer *pk, const struct hop_probe *probe) {
@@ -108,7 +108,7 @@ void hop_put_probes(msgpack_packer *pk, const struct hop_probe *probes, size_t c
         put_probe(pk, &probes[i]);
 }
 
-/* All but the value of `probes`. */
+/* Packs a hop up to the value of `probes`. */
 static void put_hop_head(msgpack_packer *pk, uint8_t ttl) {
     char bytes[1 + sizeof "ttl" + WIRE_INT_BYTES + sizeof "probes"], *at = bytes;
     *at++ = (char)0x82;
@@ -213,7 +213,7 @@ static void get_verdict(struct hop_probe *probe, const char *word) {
         (void)snprintf(probe->word, sizeof probe->word, "%s", word);
 }
 
-/* Words in `flags` count as unknown too. */
+/* Counts `flags` as unknown too, because its words may be any. */
 static bool get_probe(const msgpack_object *map, struct hop_probe *probe,
     struct mpls_label mpls[HOP_MPLS_MAX], const char *path, uint32_t *unknown,
     struct wire_error *err) {
@@ -255,7 +255,8 @@ static bool check_probe(
     return get_probe(map, &probe, mpls, path, unknown, err);
 }
 
-/* Paths are written for those only that are refused: it takes longer than to check them. */
+/* Checks each probe without a path first, and writes the path only of a probe that is refused:
+ * writing it takes longer than the check. */
 static bool check_probes(
     const msgpack_object *probes, const char *path, uint32_t *unknown, struct wire_error *err) {
     char field[64];

@@ -1,4 +1,4 @@
-/* hop: what came of the probes to one ttl; docs/protocol.md, section 7. Pure. */
+/* hop: the outcome of the probes with one ttl; docs/protocol.md, section 7. Pure. */
 #ifndef HOPMQ_HOP_H
 #define HOPMQ_HOP_H
 
@@ -11,7 +11,7 @@
 enum hop_verdict {
     HOP_REPLY,       /* the target answered */
     HOP_TTL_EXPIRED, /* a router answered */
-    HOP_UNREACHABLE, /* somebody says that the target cannot be reached */
+    HOP_UNREACHABLE, /* a router or the target says that the target cannot be reached */
     HOP_NO_REPLY,
     HOP_OTHER, /* the prober's own word, in `word` */
 };
@@ -37,7 +37,7 @@ struct hop_probe {
     uint8_t flags;
     uint8_t mpls_count;
     struct addr addr; /* af 0: no answer */
-    int32_t rtt_us;   /* -1: no answer, or none that can be trusted */
+    int32_t rtt_us;   /* -1: no answer, or one whose time cannot be trusted */
     int64_t sent_us;  /* since the trace was started */
     enum hop_verdict verdict;
     char word[HOP_WORD_BYTES + 1];
@@ -66,7 +66,7 @@ bool hop_check_probes(const msgpack_object *probes, const char *path, struct wir
 bool hop_check_hops(
     const msgpack_object *hops, int64_t first_ttl, uint32_t *unknown, struct wire_error *err);
 
-/* True for the words of section 7, which a prober's own word must not pose as. */
+/* True for a verdict of section 7. A word of the prober's own must not equal one of them. */
 bool hop_is_verdict(const char *word);
 
 /* The word that stands for the probe's verdict on the wire. */

@@ -226,7 +226,7 @@ bool result_get_body(struct result_body *body, const msgpack_object *map, struct
     return get_body(body, map, &unknown, err);
 }
 
-/* What the tables do not know is passed on too. */
+/* Pairs that the tables do not know are passed on, so they must be portable. */
 static bool check_unknown(const msgpack_object *map, struct wire_error *err) {
     if (!wire_portable(map, RESULT_MAX_DEPTH)) {
         wire_fail(err, "bad-request", "body",
@@ -236,12 +236,12 @@ static bool check_unknown(const msgpack_object *map, struct wire_error *err) {
     }
     for (size_t i = 0; i < HEAD_FIELDS; i++)
         if (wire_find(map, head_fields[i].name) != NULL) {
-            wire_fail(err, "bad-request", head_fields[i].name, "is the broker's to say");
+            wire_fail(err, "bad-request", head_fields[i].name, "only the broker may set it");
             return false;
         }
     if (wire_find(map, "v") == NULL && wire_find(map, "op") == NULL)
         return true;
-    wire_fail(err, "bad-request", "body", "v and op are the broker's to say");
+    wire_fail(err, "bad-request", "body", "only the broker may set v and op");
     return false;
 }
 
@@ -251,7 +251,7 @@ bool result_check_body(const msgpack_object *map, struct wire_error *err) {
     if (!get_body(&body, map, &unknown, err))
         return false;
     if (body.stop == STOP_SUMMARY || body.members != NULL) {
-        wire_fail(err, "bad-request", "members", "a summary is the broker's to say");
+        wire_fail(err, "bad-request", "members", "only the broker makes a summary");
         return false;
     }
     return unknown == 0 || check_unknown(map, err);

@@ -68,7 +68,7 @@ struct result_name {
     char *name;
 };
 
-/* One place of a fanout, as its summary lists it. */
+/* One part of a fanout, as its summary lists it. */
 struct result_member {
     char worker[65];
     char id[RESULT_ID_BYTES + 1];
@@ -88,7 +88,7 @@ struct result_head {
     const msgpack_object *meta;       /* NULL: absent */
 };
 
-/* Takes what the body repeats from the trace; all else is zero. */
+/* Copies what the body repeats from the trace. Everything else becomes 0. */
 void result_from_trace(struct result_body *body, const struct trace *trace);
 
 struct hop_probe;
@@ -118,12 +118,13 @@ bool result_is_name(const char *text, size_t size);
 /* Reads and checks a body, or the body's part of a whole result. */
 bool result_get_body(struct result_body *body, const msgpack_object *map, struct wire_error *err);
 
-/* A body's values and nesting; what stands around it in messages must fit too. 255 hops of 32
- * probes with 8 labels each have 450,000 values. */
+/* The most values and levels that a body may have. 255 hops of 32 probes with 8 labels each have
+ * 450,000 values, and what stands around a body in a message must fit too. */
 #define RESULT_MAX_VALUES 500000
 #define RESULT_MAX_DEPTH 12
 
-/* And with what the broker puts before them: its keys, and `meta`, of a value a byte at most. */
+/* The same for a whole result: the broker adds its keys and `meta`, which has at most one value a
+ * byte. */
 #define RESULT_MAX_PUBLISHED_VALUES (RESULT_MAX_VALUES + 2048)
 
 /* The stop of a body or whole result that was checked. */
@@ -132,8 +133,8 @@ int result_stop_of(const msgpack_object *map);
 /* Packs the pairs of a whole result that make its body, as a map. */
 void result_put_body_of(msgpack_packer *pk, const msgpack_object *result);
 
-/* Checks what a worker sent as a body: as result_get_body(), portable, and nothing that is the
- * broker's to say. */
+/* Checks what a worker sent as a body. It must pass result_get_body(), be portable, and have no key
+ * that only the broker may set. */
 bool result_check_body(const msgpack_object *map, struct wire_error *err);
 
 /* Reads the broker's part of a whole result. */

@@ -8,8 +8,8 @@
 #include "common/protocol/trace.h"
 #include "common/protocol/wire.h"
 
-/* What this program speaks. The `v` of each map is WIRE_VERSION, which is another matter: how a
- * message is encoded, not what the two say to each other. */
+/* The versions of the session that this program speaks: what the two sides tell each other. The `v`
+ * of each map, WIRE_VERSION, says how a message is encoded. */
 #define SESSION_VERSION_MIN 1
 #define SESSION_VERSION_MAX 2
 
@@ -24,7 +24,8 @@
 #define SESSION_MAX_SOURCES 64
 #define SESSION_PROBES_DEPTH 8
 
-/* The worker's silence after which its traces go to others, and the other way round. */
+/* Each side sends a heartbeat every SESSION_HEARTBEAT_MS. After SESSION_DEAD_MS of silence the
+ * broker gives the worker's traces to others, and the worker takes the session for lost. */
 #define SESSION_HEARTBEAT_MS 1000
 #define SESSION_DEAD_MS 5000
 
@@ -85,8 +86,8 @@ struct session_msg {
     msgpack_zone *zone;             /* as read: of the document, which holds the arrays */
 };
 
-/* Reads a message. Arrays that it needs are allocated in doc's zone. What an older peer does not
- * say is filled in: `version` 1, `flows` as `af` where it has udp. */
+/* Reads a message. Its arrays are allocated in the document's zone. What an older peer does not
+ * send is filled in: `version` becomes 1, and `flows` becomes `af` if `protocols` has udp. */
 bool session_get(struct session_msg *msg, struct wire_doc *doc, struct wire_error *err);
 
 /* The highest version that we and the sender of a hello speak; 0 if there is none. */

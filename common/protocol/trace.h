@@ -39,9 +39,9 @@ struct trace {
     bool progress;
     bool names;         /* the result is to have the host names of those that answered */
     bool coalesce;      /* another trace that probes the same may probe for this one */
-    int64_t max_age_ms; /* so old may its result be */
-    int64_t fanout;     /* on so many workers, or TRACE_FANOUT_ALL; 0: on one, without places */
-    bool wait;          /* for a worker that could serve it; false: `unavailable` at once */
+    int64_t max_age_ms; /* the greatest age of a result that is taken instead */
+    int64_t fanout;     /* the number of workers, or TRACE_FANOUT_ALL; 0: one, and no parts */
+    bool wait;          /* false: `unavailable` at once if no worker could serve it */
     const msgpack_object *workers; /* NULL: any; borrowed from the document */
     const msgpack_object *meta;    /* NULL: none; borrowed from the document */
 };
@@ -61,21 +61,21 @@ void trace_defaults(struct trace *trace);
 bool trace_get(
     struct trace *trace, const msgpack_object *map, const char *path, struct wire_error *err);
 
-/* Checks a trace that was filled in otherwise, as trace_get() does. */
+/* Checks a trace that was not read by trace_get() by the same rules. */
 bool trace_check(struct trace *trace, const char *path, struct wire_error *err);
 
 /* How many keys trace_put() writes. */
 uint32_t trace_count(const struct trace *trace);
 
-/* Packs keys and values, without what is default: equal traces give equal bytes. First comes what
- * is to be probed and where, then the rest, from `id` on. */
+/* Packs keys and values and leaves out defaults, so that equal traces give equal bytes. First come
+ * the fields that say what is probed and from where, then the others, from `id` on. */
 void trace_put(msgpack_packer *pk, const struct trace *trace);
 
 /* Packs the trace as a map. */
 void trace_put_map(msgpack_packer *pk, const struct trace *trace);
 
-/* The pairs of what is to be probed and where, in the bytes of trace_put_map(): two traces with the
- * same pairs can share one probing. NULL if the bytes are not such a map. */
+/* The pairs in the bytes of trace_put_map() that say what is probed and from where. Two traces with
+ * the same pairs can share their probes. NULL if the bytes are not such a map. */
 const void *trace_probing(const void *map, size_t size, size_t *probing_size);
 
 #endif

@@ -47,7 +47,7 @@ void wire_busy(struct wire_error *err, const char *field, const char *reason, in
 
 #define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Most texts are: eight bytes at a time. */
+/* Most texts are ASCII, so this looks at eight bytes at a time. */
 static bool is_ascii(const char *text, size_t size) {
     uint64_t bits = 0, eight;
     size_t at = 0;
@@ -79,8 +79,9 @@ static bool is_utf8(const char *text, size_t size) {
     return true;
 }
 
-/* Most texts are: eight bytes at a time, the last ones perhaps twice. In the sums, the highest bit
- * of an ASCII byte says whether it is 0x7f, and whether it is at least 0x20. */
+/* Most texts are printable ASCII. This looks at eight bytes at a time, at the last ones perhaps
+ * twice. In the two sums, the highest bit of an ASCII byte tells whether the byte is 0x7f, and
+ * whether it is at least 0x20. */
 static bool is_printable_ascii(const char *text, size_t size) {
     uint64_t wrong = 0, eight;
     if (size < sizeof eight)
@@ -272,7 +273,7 @@ bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, 
     }
     struct field_error at = {.err = err, .path = path};
     uint64_t seen = 0;
-    size_t next = 0; /* our own encoders write in table order, so look there first */
+    size_t next = 0; /* our own encoders write in the table's order, so this key is tried first */
     *unknown += map->via.map.size;
     for (uint32_t i = 0; i < map->via.map.size; i++) {
         const msgpack_object *key = &map->via.map.ptr[i].key;
@@ -303,7 +304,8 @@ bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t
     return wire_get_known(map, fields, count, out, path, &unknown, err);
 }
 
-/* The shortest that holds it: 0xcc (unsigned) or 0xd0, and 0 to 3 for 1, 2, 4 or 8 bytes. */
+/* Writes the shortest form: 0xcc (unsigned) or 0xd0 (signed), plus 0 to 3 for 1, 2, 4 or 8 bytes.
+ */
 char *wire_add_int(char *at, int64_t value) {
     if (value >= -32 && value <= INT8_MAX) {
         *at = (char)value;
@@ -317,7 +319,7 @@ char *wire_add_int(char *at, int64_t value) {
     return at + (1 << size);
 }
 
-/* Most are short: head and bytes at once. */
+/* Most texts are short: their head and bytes are written at once. */
 static void put_str(msgpack_packer *pk, const char *text, size_t size) {
     char head_and_text[1 + 31];
     if (size < sizeof head_and_text) {

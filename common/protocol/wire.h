@@ -131,14 +131,14 @@ struct wire_field {
 /* A name that is a constant, and its size, as two arguments of wire_add_text(). */
 #define WIRE_NAME(name) (name), sizeof(name) - 1
 
-/* Sets the members of *out for the fields that stand in map; the others stay as they are, so the
- * caller puts defaults there first. Keys that the table does not know are ignored. `path` comes
+/* Sets the members of *out for the fields that are in the map. The others stay as they are, so the
+ * caller sets defaults first. Keys that the table does not know are ignored. `path` comes
  * before field names in errors ("traces[3]." or ""). */
 bool wire_get(const msgpack_object *map, const struct wire_field *fields, size_t count, void *out,
     const char *path, struct wire_error *err);
 
-/* The same, and adds to *unknown the pairs that the table does not know, or whose key stood there
- * before: nobody has looked at all that they hold. */
+/* The same, and adds to *unknown the number of pairs whose content nobody has checked: pairs that
+ * the table does not know, and pairs whose key came before. */
 bool wire_get_known(const msgpack_object *map, const struct wire_field *fields, size_t count,
     void *out, const char *path, uint32_t *unknown, struct wire_error *err);
 
@@ -158,8 +158,8 @@ uint32_t wire_count(
 void wire_put(msgpack_packer *pk, const struct wire_field *fields, size_t count, const void *in,
     const void *defaults);
 
-/* Bytes of the value that begins there, with all that it holds; 0 if it does not end within size.
- */
+/* The bytes of the value that begins at `data`, its children included; 0 if it does not end within
+ * `size`. */
 size_t wire_value_size(const void *data, size_t size);
 
 /* True if object is a string that equals text. Inline: most texts are constants. */
@@ -169,7 +169,7 @@ static inline bool wire_is(const msgpack_object *object, const char *text) {
            memcmp(object->via.str.ptr, text, size) == 0;
 }
 
-/* The value of a key in a map, the last one if it stands twice; NULL if there is none. */
+/* The value of a key in a map, the last one if the key is there twice; NULL if there is none. */
 static inline const msgpack_object *wire_find(const msgpack_object *map, const char *key) {
     const msgpack_object *found = NULL;
     if (map->type == MSGPACK_OBJECT_MAP)
@@ -179,8 +179,8 @@ static inline const msgpack_object *wire_find(const msgpack_object *map, const c
     return found;
 }
 
-/* The characters of names, ids, streams and host names in docs/protocol.md: a bit for those that
- * are in all of them, one for each further one. */
+/* The characters of names, ids, streams and host names in docs/protocol.md: one bit for the
+ * characters that all of them have, and one for each other character. */
 #define WIRE_PRINTABLE 0U    /* UTF-8 without control characters */
 #define WIRE_STREAM_CHARS 1U /* A-Za-z0-9_- */
 #define WIRE_DOT 2U
@@ -193,16 +193,17 @@ static inline const msgpack_object *wire_find(const msgpack_object *map, const c
 bool wire_allowed(const char *text, size_t size, unsigned allowed);
 
 /* True if every reader of msgpack can read the value: map keys are strings, strings are UTF-8, and
- * it nests at most max_depth deep. What is passed on without being looked at must be so. */
+ * it nests at most max_depth deep. A value that is passed on unread must be portable. */
 bool wire_portable(const msgpack_object *object, int max_depth);
 
 void wire_put_text(msgpack_packer *pk, const char *text);
 void wire_put_key_int(msgpack_packer *pk, const char *key, int64_t value);
 void wire_put_key_text(msgpack_packer *pk, const char *key, const char *text);
 
-/* The same without a packer, for many short values: to call the packer for each takes longer than
- * to encode it. Each puts its value there and returns its end. A text has at most 255 bytes, and
- * two before them; an int takes at most WIRE_INT_BYTES, and may write on so many. */
+/* The same without a packer. Use them for many short values: calling the packer for each takes
+ * longer than encoding it. Each writes its value at `at` and returns the end of the value. A text
+ * has at most 255 bytes, and up to two bytes before them. An int takes up to WIRE_INT_BYTES, and
+ * may write to all WIRE_INT_BYTES even if it takes fewer. */
 #define WIRE_INT_BYTES 9
 char *wire_add_int(char *at, int64_t value);
 static inline char *wire_add_text(char *at, const char *text, size_t size) {

@@ -12,7 +12,7 @@ void wire_cursor_skip(struct wire_cursor *cursor) {
     cursor->at = size > 0 ? cursor->at + size : cursor->end;
 }
 
-/* Reads the next value without its children and does not pass it; what is broken reads as nil. */
+/* Reads the next value without its children and without moving. A broken value reads as nil. */
 static inline size_t head(const struct wire_cursor *cursor, msgpack_object *value) {
     size_t bytes = wire_head(value, cursor->at, (size_t)(cursor->end - cursor->at));
     if (bytes == 0)

@@ -1,8 +1,9 @@
 /* wire_cursor: msgpack value by value, without making objects of it. Pure.
  *
- * For what a worker or the broker encoded, in whatever forms, and wire and result have checked. It
- * never fails and never reads past the end: what is broken, or not of the kind that is asked for,
- * reads as absent. Each function passes the next value, whatever it is. */
+ * It is for bytes that wire and result have checked, in whatever form a worker or the broker
+ * encoded them. It never fails and never reads beyond the end: a value that is broken, or not of
+ * the kind that is asked for, reads as absent. Each function moves behind the next value, whatever
+ * it is. */
 #ifndef HOPMQ_WIRE_CURSOR_H
 #define HOPMQ_WIRE_CURSOR_H
 
@@ -26,8 +27,8 @@ struct wire_string wire_cursor_text(struct wire_cursor *cursor);
 /* 0..INT64_MAX, or -1. */
 int64_t wire_cursor_number(struct wire_cursor *cursor);
 
-/* How many entries follow, each a key and a value, or one element; 0 if it is nothing of the kind.
- */
+/* Moves into a map or an array, and returns the number of pairs or elements that follow; 0, and
+ * behind the value, if it is none. */
 uint32_t wire_cursor_map(struct wire_cursor *cursor);
 uint32_t wire_cursor_array(struct wire_cursor *cursor);
 

@@ -135,7 +135,7 @@ void wire_doc_free(struct wire_doc *doc) {
     doc->zone = NULL;
 }
 
-/* A map's keys and values lie in turn. */
+/* A map's keys and values lie in turn, like the elements of an array. */
 static_assert(sizeof(msgpack_object_kv) == 2 * sizeof(msgpack_object), "pairs have gaps");
 
 /* Room for the children of an array or map; NULL: no memory. */
@@ -148,7 +148,7 @@ static msgpack_object *new_children(msgpack_zone *zone, msgpack_object *o, uint6
     return children;
 }
 
-/* Children count when they are claimed, so that max_values bounds the memory too. */
+/* Children are counted when their number is read, so that max_values bounds the memory too. */
 static bool read_tree(struct wire_doc *doc, const uint8_t *data, size_t size, uint32_t max_values,
     struct wire_error *err) {
     struct {

@@ -1,7 +1,7 @@
 /* wire_head: one value of msgpack, without its children. Pure.
  *
- * What wire_doc_read() and wire_cursor read all messages by; inline, as each has hundreds of
- * values, and most of them are short.
+ * wire_doc_read() and wire_cursor read every message with it. It is inline because a message has
+ * hundreds of values, most of them short.
  */
 #ifndef HOPMQ_WIRE_HEAD_H
 #define HOPMQ_WIRE_HEAD_H
@@ -11,10 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The same as wire_head_any() for a value whose first byte is 0xc0..0xdf; 0: too little is left. */
+/* The same as wire_head_any() for a value whose first byte is 0xc0..0xdf. Returns 0 if its head
+ * does not end within what is left. */
 uint64_t wire_head_long(msgpack_object *o, const uint8_t *at, size_t left);
 
-/* Of a value of any type: its bytes but for its children, which may be more than are left. */
+/* Reads a value of any type without its children. Returns its bytes, which may be more than are
+ * left. */
 static inline uint64_t wire_head_any(msgpack_object *o, const uint8_t *at, size_t left) {
     uint8_t first = at[0];
     if (first <= 0x7f) {

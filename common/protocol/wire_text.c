@@ -8,7 +8,7 @@
 
 #define CUT "..."
 
-/* Encodings inside of encodings that are read; the protocol has one. */
+/* How deep encodings inside encodings are shown. The protocol nests one. */
 #define MAX_NESTED 2
 
 #define MAX_VALUES 1048576

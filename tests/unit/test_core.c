@@ -257,8 +257,8 @@ static void what_a_worker_must_not_say(void **state) {
         "{'v': 1, 'op': 'result', 'lease': 100, 'body': <{'seq': 1, 'target': 'x', 'dst': null, "
         "'src': null, 'protocol': 'icmp', 'first_ttl': 1, 'max_ttl': 30, 'started_us': 7, "
         "'finished_us': 8, 'probes_sent': 1, 'stop': 'reached', 'hops': []}>}");
-    EXPECT("log bad-worker-message name=one why=\"seq: is the broker's to say\"\n" DONE("w1", "100")
-            GIVEN("w1", "101", "2", "120000", "'target':'192.0.2.1','id':'a'"));
+    EXPECT("log bad-worker-message name=one why=\"seq: only the broker may set it\"\n" DONE(
+        "w1", "100") GIVEN("w1", "101", "2", "120000", "'target':'192.0.2.1','id':'a'"));
 }
 
 static void handed_back_goes_to_another(void **state) {

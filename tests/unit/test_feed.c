@@ -362,7 +362,7 @@ static void nothing_is_lost_or_shown_twice(void **state) {
             else
                 one_result(&w);
         }
-        /* in the end there is nothing that was not shown or told as lost */
+        /* in the end every result was shown or reported as lost */
         now_us = FEED_SURE_US;
         w.asking = alive(&w.feed, w.epoch, 1, w.seq, "") == FEED_ASK || w.asking;
         now_us = 0;
@@ -445,7 +445,7 @@ static void refusals(void **state) {
     assert_int_equal(refusal.retry_ms, 0);
     reply_error_get(&refusal, read_map("{'code': 'busy', 'message': 'm', 'retry_ms': -1}"));
     assert_false(reply_error_is_busy(&refusal));
-    assert_string_equal(refusal.message, "refused, but the reason makes no sense");
+    assert_string_equal(refusal.message, "refused, with a malformed reason");
     assert_int_equal(refusal.retry_ms, 0);
     assert_int_equal(reply_retry_us(1000, 0), 1000000);
     assert_int_equal(reply_retry_us(1000, UINT32_MAX), 1249996);

@@ -260,7 +260,7 @@ static void take_three(struct spot *beat) {
 
 static int64_t measured(const struct histogram *lag) {
     int64_t count = 0;
-    for (unsigned i = 0; i < HISTOGRAM_PLACES; i++)
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
         count += lag->counts[i];
     return count;
 }

@@ -1,4 +1,4 @@
-/* render, live, json, pong, stats_text: what the command line prints. */
+/* render, progress, json, reply, stats_text: what the command line prints. */
 #include "tests/unit/check.h"
 
 #include "clients/cli/json.h"
@@ -117,6 +117,23 @@ static void labels(void **state) {
            "    [MPLS: Lbl 16 TC 7 S 1 TTL 2]\n"
            "    [MPLS: Lbl 24002 TC 0 S 1 TTL 1]\n"
            "    10.0.0.2            1.000 ms\n");
+    /* Stacks that differ in one number are two. */
+    static const char *const others[] = {"2, 3, 0, 4", "1, 4, 0, 4", "1, 3, 1, 4", "1, 3, 0, 5"};
+    static const char *const shown[] = {
+        "2 TC 3 S 0 TTL 4", "1 TC 4 S 0 TTL 4", "1 TC 3 S 1 TTL 4", "1 TC 3 S 0 TTL 5"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        char probes[600], expected[300];
+        (void)snprintf(probes, sizeof probes,
+            ANSWER(1, "10.0.0.1", 1000, EXPIRED ", 'mpls': [[1, 3, 0, 4]]") "," ANSWER(
+                2, "10.0.0.1", 1000, EXPIRED ", 'mpls': [[%s]]"),
+            others[i]);
+        hop(3, probes);
+        (void)snprintf(expected, sizeof expected,
+            " 3  10.0.0.1            1.000 ms     1.000 ms\n"
+            "    [MPLS: Lbl 1 TC 3 S 0 TTL 4]\n    [MPLS: Lbl %s]\n",
+            shown[i]);
+        expect(expected);
+    }
 }
 
 /* ---- whole traces ----------------------------------------------------------------------- */
@@ -205,6 +222,12 @@ static void live_traces(void **state) {
     progress_end(&progress, &out, &head, &body);
     expect("worker lost, the trace starts again\n 1  10.0.0.1            0.412 ms\n"
            "reached in 1 hop, 0.3 s, 4 probes, worker w1, run 3\n");
+    /* Nothing is taken back where no hop was printed. */
+    progress_begin(&progress, &out, &trace);
+    text_clear(&out);
+    progress_end(&progress, &out, &head, &body);
+    expect(" 1  10.0.0.1            0.412 ms\n"
+           "reached in 1 hop, 0.3 s, 4 probes, worker w1, run 3\n");
 }
 
 /* The columns are as wide as the longest name that is not too long. */
@@ -273,10 +296,12 @@ static void json(void **state) {
     (void)state;
     json_line(&out,
         read_map("{'req': 7, 'a': [1, -2, true, null, 1.5], 3: 'x', 'b': <{}>, 'c': "
-                 "'\\x1b[2J\\xc3\\xa9', 'bad': '\\xff', 'u': 18446744073709551615}"),
+                 "'\\x1b[2J\\xc3\\xa9', 'bad': '\\xff', 'u': 18446744073709551615, 'i': "
+                 "9223372036854775807, 'n': -9223372036854775808}"),
         "req");
     expect("{\"a\":[1,-2,true,null,1.5],\"3\":\"x\",\"b\":\"80\",\"c\":\"\\u001B[2J\\u00E9\","
-           "\"bad\":\"?\",\"u\":1.84467440737096e19}\n");
+           "\"bad\":\"?\",\"u\":1.84467440737096e19,\"i\":9223372036854775807,\"n\":-"
+           "9223372036854775808}\n");
 }
 
 static void endpoints(void **state) {
@@ -356,6 +381,108 @@ static void numbers(void **state) {
            "a?b                                     1\n");
 }
 
+/* A `pong` whose parts are of another kind is refused. */
+static void malformed_pongs(void **state) {
+    (void)state;
+    static const struct {
+        const char *versions, *results, *expected;
+    } cases[] = {
+        {"[1, 1]", "[]", "ok"},
+        {"[0, 1000000]", "['x'x255]", "ok"},
+        {"1", "[]", "bad-request [versions] versions: must be two integers"},
+        {"{1: 1}", "[]", "bad-request [versions] versions: must be two integers"},
+        {"[1]", "[]", "bad-request [versions] versions: must be two integers"},
+        {"[1, 1, 1]", "[]", "bad-request [versions] versions: must be two integers"},
+        {"['1', 1]", "[]", "bad-request [versions] versions: must be two integers"},
+        {"[1, -1]", "[]", "bad-request [versions] versions: must be two integers"},
+        {"[1, 1000001]", "[]", "bad-request [versions] versions: must be two integers"},
+        {"[1, 1]", "{}", "bad-request [results] results: must be an array of endpoints"},
+        {"[1, 1]", "['']", "bad-request [results] results: must be an array of endpoints"},
+        {"[1, 1]", "['x'x256]", "bad-request [results] results: must be an array of endpoints"},
+        {"[1, 1]", "['\\x1b']", "bad-request [results] results: must be an array of endpoints"},
+        {"[1, 1]", "['x', 1]", "bad-request [results] results: must be an array of endpoints"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct reply_ping pong;
+        struct wire_error err;
+        char text[512], got[400];
+        (void)snprintf(text, sizeof text,
+            "{'broker': 'b', 'version': '0', 'epoch': 1, 'seq': 0, 'versions': %s, 'results': %s}",
+            cases[i].versions, cases[i].results);
+        bool ok = reply_ping_get(&pong, read_map(text), &err);
+        assert_string_equal(wire_parse_outcome(ok, &err, got), cases[i].expected);
+    }
+}
+
+/* An endpoint has REPLY_ENDPOINT_BYTES at most, also once the host is in it. */
+static void long_endpoints(void **state) {
+    (void)state;
+    struct reply_ping pong;
+    struct wire_error err;
+    char dialled[300] = "tcp://", endpoint[REPLY_ENDPOINT_BYTES + 1];
+    assert_true(reply_ping_get(&pong,
+        read_map("{'broker': 'b', 'version': '0', 'epoch': 1, 'seq': 0, 'versions': [1, 1], "
+                 "'results': ['tcp://*:7702']}"),
+        &err));
+    size_t host = REPLY_ENDPOINT_BYTES - strlen("tcp://:7702");
+    memset(dialled + 6, 'h', host);
+    memcpy(dialled + 6 + host, ":1", 3);
+    assert_true(reply_ping_results(&pong, dialled, endpoint));
+    assert_int_equal(strlen(endpoint), REPLY_ENDPOINT_BYTES);
+    assert_string_equal(endpoint + 6 + host, ":7702");
+    memcpy(dialled + 6 + host, "h:1", 4);
+    assert_false(reply_ping_results(&pong, dialled, endpoint));
+}
+
+/* What a broker that is well says of itself. */
+static void stats(void **state) {
+    (void)state;
+    stats_text(&out,
+        read_map("{'uptime_ms': 59999, 'queue': {'queued': 1, 'max_queued': 2, 'running': 3,"
+                 " 'kept': 4, 'keep_results': 5}, 'rates': {'accepted_per_s': 1.5,"
+                 " 'results_per_s': 2}, 'workers': [{'name': 'ams1', 'running': 6, 'capacity': 7,"
+                 " 'seen_ms': 1234, 'af': [4, 6], 'protocols': ['icmp', 'udp'], 'prober': 'mtr',"
+                 " 'labels': {'a': 'b', 'c': 'd'}, 'draining': false}]}"));
+    expect("up       59 s\n"
+           "traces   1 queued (at most 2), 3 running, 4 results kept (at most 5)\n"
+           "rates    1.5 accepted/s, 2.0 results/s, over the last 10 s\n"
+           "\n"
+           "WORKER                 RUNNING     SEEN  IPv  PROTOCOLS          PROBER             "
+           "LABELS\n"
+           "ams1                       6/7    1.2 s  4,6  icmp,udp           mtr                "
+           "a=b c=d\n");
+}
+
+static void uptimes(void **state) {
+    (void)state;
+    static const struct {
+        int64_t ms;
+        const char *expected;
+    } cases[] = {
+        {0, "0 s"},
+        {59999, "59 s"},
+        {60000, "1 min 0 s"},
+        {3599999, "59 min 59 s"},
+        {3600000, "1 h 0 min"},
+        {86399999, "23 h 59 min"},
+        {86400000, "1 d 0 h"},
+        {INT64_C(864000000000) + 82800000, "10000 d 23 h"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[80], expected[300];
+        (void)snprintf(text, sizeof text, "{'uptime_ms': %lld}", (long long)cases[i].ms);
+        stats_text(&out, read_map(text));
+        (void)snprintf(expected, sizeof expected,
+            "up       %s\n"
+            "traces   0 queued (at most 0), 0 running, 0 results kept (at most 0)\n"
+            "rates    0.0 accepted/s, 0.0 results/s, over the last 10 s\n"
+            "\n"
+            "no workers: nothing runs until one dials in\n",
+            cases[i].expected);
+        expect(expected);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(hops, set_up, tear_down),
@@ -370,6 +497,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(fanouts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pongs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(malformed_pongs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_endpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stats, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(uptimes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,7 +131,7 @@ static void submits(void **state) {
     assert_int_equal(submission_next(s), INT64_MAX);
 }
 
-/* So many traces are in a message, and so many messages outstanding. */
+/* A message holds REQUEST_MAX_ITEMS traces, and SUBMISSION_BATCHES messages may be unanswered. */
 static void batches(void **state) {
     (void)state;
     begin(false);
@@ -215,8 +215,8 @@ static void busy(void **state) {
     assert_int_equal(submission_room(s), 0);
 }
 
-/* The broker says when; by chance it is up to a quarter later, here an eighth. The longest counts.
- */
+/* The broker names a time; `chance` makes it up to a quarter longer, here an eighth. The longest
+ * time counts. */
 static void busy_for_a_time(void **state) {
     (void)state;
     begin(false);
@@ -233,7 +233,7 @@ static void busy_for_a_time(void **state) {
         answer(T0 + 5 * SECOND, "error", 2, "{'code': 'busy', 'message': '', 'retry_ms': 800}"));
     assert_int_equal(submission_next(s), T0 + 5 * SECOND + 900000);
     expect_sent(T0 + 6 * SECOND, "submit 3 2");
-    /* without a number its own patience counts, which has grown meanwhile */
+    /* without a time the client's own patience counts, which has grown meanwhile */
     assert_true(answer(T0 + 6 * SECOND, "error", 3, "{'code': 'busy', 'message': ''}"));
     assert_int_equal(submission_next(s), T0 + 6 * SECOND + 400000);
 }
@@ -300,7 +300,8 @@ static void fanouts(void **state) {
     "{'id': 'one', 'seq': 8, 'members': [" MEMBER("w1", 4) "," MEMBER("w2", 5) "," MEMBER(         \
         "w3", 6) "]}"
 
-/* What a summary lists and did not come is fetched before the summary is told. */
+/* Results that a summary lists and that have not come are fetched before the summary is passed on.
+ */
 static void parts_that_were_lost(void **state) {
     (void)state;
     begin(true);
@@ -356,7 +357,8 @@ static void parts_that_stay_lost(void **state) {
     assert_true(submission_idle(s));
 }
 
-/* What got no answer is sent again with the same names; the second answer counts for nothing. */
+/* A message without an answer is sent again with the same names. A second answer changes nothing.
+ */
 static void unanswered(void **state) {
     (void)state;
     begin(false);

@@ -444,7 +444,7 @@ static void writing_leaves_out_what_is_default(void **state) {
         "'colour':'green','value':9}");
 }
 
-/* The number in so many bytes, whether UTF-8 has it in that length or not. */
+/* Encodes the number in this many bytes, whether UTF-8 allows that length or not. */
 static void encode(uint32_t code, int bytes, char out[4]) {
     static const unsigned char leads[] = {0x00, 0xc0, 0xe0, 0xf0};
     for (int i = bytes - 1; i > 0; i--, code >>= 6)

@@ -100,7 +100,7 @@ static void containers(void **state) {
     assert_int_equal(wire_cursor_array(&cursor), 2);
 }
 
-/* Of exactly so many bytes, so that the sanitizers see what is read behind them. */
+/* The bytes in memory of their exact size, so that the sanitizers see a read beyond them. */
 static void broken(const void *text, size_t size) {
     void *exact = malloc(size);
     assert_non_null(exact);

@@ -2,6 +2,7 @@
 #include "tests/unit/core_rig.h"
 
 #include "broker/core/counters.h"
+#include "broker/metrics.h"
 
 /* The counters at the last look. */
 static struct counters before;
@@ -224,6 +225,22 @@ static void what_else_stats_tell(void **state) {
     assert_int_equal(rig_stat("rates", "results_per_s"), 0);
 }
 
+/* The metrics tell results apart by why their trace ended. */
+static void results_by_stop(void **state) {
+    (void)state;
+    struct exposition e = {.size = 0};
+    rig_say("w1", HELLO("one", "1", ""));
+    rig_say("c1", SUBMIT("", TRACE("a", "") ", " TRACE("b", "") ", " TRACE("c", "")));
+    rig_say("c1", "{'v': 1, 'op': 'cancel', 'ids': ['b', 'c']}");
+    rig_say("w1", RESULT("100", "192.0.2.1", "gap-limit"));
+    metrics_put_core(rig.core, &e);
+    exposition_append(&e, &(struct exposition){.text = (char[]){'\0'}, .size = 1});
+    assert_non_null(strstr(e.text, "\nhopmq_results_total{stop=\"cancelled\"} 2\n"));
+    assert_non_null(strstr(e.text, "\nhopmq_results_total{stop=\"gap-limit\"} 1\n"));
+    assert_non_null(strstr(e.text, "\nhopmq_results_total{stop=\"reached\"} 0\n"));
+    exposition_free(&e);
+}
+
 #define COUNTS(name) cmocka_unit_test_setup_teardown(name, set_up, rig_teardown)
 
 int main(void) {
@@ -237,6 +254,7 @@ int main(void) {
         COUNTS(an_absent_worker),
         COUNTS(what_is_not_delivered),
         COUNTS(what_else_stats_tell),
+        COUNTS(results_by_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,6 +181,22 @@ static void streams_are_bounded(void **state) {
     assert_int_equal(rig_alive_seq(&rig, "s7"), 8);
 }
 
+/* A store that has more than there may be: those that come last are not known. */
+static void streams_that_are_restored(void **state) {
+    (void)state;
+    char name[16];
+    for (int i = 0; i <= CORE_MAX_STREAMS; i++) {
+        (void)snprintf(name, sizeof name, "s%d", i);
+        core_restore_stream(rig.core, name, 7);
+    }
+    core_restored(rig.core, &rig.now);
+    rig_submit(&rig, 'a', 1, 1, &(struct rig_ask){.stream = name});
+    assert_string_equal(rig.reason, "streams");
+    (void)snprintf(name, sizeof name, "s%d", CORE_MAX_STREAMS - 1);
+    rig_submit(&rig, 'a', 1, 1, &(struct rig_ask){.stream = name});
+    assert_int_equal(rig.errors, 0);
+}
+
 /* The last ones to have a result are in `alive`, for CORE_ACTIVE_US. */
 static void active_streams(void **state) {
     (void)state;
@@ -328,6 +344,7 @@ int main(void) {
         CASE(matches_of_requirements_and_workers),
         CASE(workers_are_bounded),
         CASE(streams_are_bounded),
+        CASE(streams_that_are_restored),
         CASE(active_streams),
         CASE(deferred_requests),
         CASE(bytes_of_deferred_requests),

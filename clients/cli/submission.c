@@ -11,8 +11,8 @@
 #define BATCH_BYTES                                                                                \
     (REQUEST_MAX_BYTES - 8192) /* of traces; the rest is for the message around them */
 #define RESEND_US INT64_C(10000000)
-#define FETCH_BEFORE_US INT64_C(2000000) /* how long before giving up a late result is asked for   \
-                                          */
+/* A late result is asked for by `fetch` this long before it is given up. */
+#define FETCH_BEFORE_US INT64_C(2000000)
 
 struct submission *submission_new(const struct trace *trace, const char *prefix, bool notify,
     int64_t busy_timeout_us, uint32_t chance, const struct submission_events *events) {

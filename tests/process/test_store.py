@@ -474,14 +474,14 @@ def test_a_full_disk_is_answered_before_it_is_full(small_disk):
 def test_a_result_that_is_replaced_is_said_once_although_the_disk_was_full(small_disk):
     """The commit that replaces it is tried twice."""
     store, disk = small_disk
-    store("accept 1 500", "finish 1 500", "commit")
+    store("accept 1 4", "finish 1 4", "commit")
     fill(f"{disk}/theirs", free_bytes(disk))
     for number in range(1, 4):
-        store(f"again {number} {500 + number}")
-    store("accept 501 2000")
+        store(f"again {number} {4 + number}")
+    store("accept 5 5000")  # more than the WAL has room for already
     assert store("commit") == "full"
-    assert store.rows(f"ids 1 4 {ALL}") == [501, 502, 503, 4]
-    assert store.counter("results") == 500
+    assert store.rows(f"ids 1 4 {ALL}") == [5, 6, 7, 4]
+    assert store.counter("results") == 4
     assert not os.path.exists(f"{disk}/hopmq.store-reserve"), "the first try found no room"
     store.close()
     assert store.log.count("event=store-replaced") == 1

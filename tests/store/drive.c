@@ -1,17 +1,17 @@
-/* store-drive PATH KEEP_S KEEP_RESULTS: a store that does what standard input says, a command a
- * line, and answers each with a line:
+/* store-drive PATH KEEP_S KEEP_RESULTS: a store that is driven by commands on standard input, one
+ * in a line. Each is answered by a line:
  *
- *   accept A B, start A B, finish A B    records of the numbers A to B; "ok"
- *   again A SEQ                          a result of trace A under this seq; "ok"
- *   commit                               "committed", "full" while the disk is, or "dead WHY"
+ *   accept A B, start A B, finish A B    adds records of the traces A to B; "ok"
+ *   again A SEQ                          adds a result of trace A with this seq; "ok"
+ *   commit                               "committed", "full" while the disk is full, or "dead WHY"
  *   after SEQ LIMIT MAX_BYTES [STREAM]   "rows FIRST_SEQ MORE SEQ..."
- *   ids A B MAX_BYTES                    "rows 0 0 SEQ...", -SEQ for one without its result
- *   wait MS                              until something happens; "ok", "full" or "dead WHY"
+ *   ids A B MAX_BYTES                    "rows 0 0 SEQ...", with -SEQ for a row without its result
+ *   wait MS                              waits until something happens; "ok", "full" or "dead WHY"
  *   counters                             "counters NAME=VALUE..."
- *   loaded                               what was loaded, as rig.h says it, and "end"
+ *   loaded                               the lines of rig.h's struct rig_state, then "end"
  *
- * It begins with "open EPOCH ORIGIN SEQ NUMBER", or "error WHY". At the end of its input it closes
- * the store. PATH "memory" is none. */
+ * It begins with "open EPOCH ORIGIN SEQ NUMBER" or "error WHY", and closes the store at the end of
+ * its input. With the PATH "memory" there is no file. */
 #include "tests/store/rig.h"
 
 #include <inttypes.h>

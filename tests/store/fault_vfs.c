@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a write that is not synced has put over. */
+/* What a write that is not synced yet has overwritten. */
 struct undo {
     struct undo *next;
     sqlite3_int64 offset, size_before;
@@ -21,7 +21,7 @@ struct undo {
 struct file {
     sqlite3_file base;
     struct undo *undo;
-    struct file *next; /* of those that are open */
+    struct file *next; /* in open_files */
     sqlite3_file *real;
     int write_errno; /* of the last write that failed */
 };
@@ -204,7 +204,7 @@ static int vfs_open(
     return code;
 }
 
-/* A process that was killed removes nothing any more. */
+/* A process that was killed deletes no files. */
 static int vfs_delete(sqlite3_vfs *self, const char *name, int sync) {
     (void)self;
     return fault.dead ? SQLITE_IOERR_DELETE : real_vfs()->xDelete(real_vfs(), name, sync);

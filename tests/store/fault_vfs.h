@@ -1,4 +1,4 @@
-/* fault_vfs: a disk that fails when it is told to, under SQLite. */
+/* fault_vfs: a disk below SQLite that fails at a chosen write or sync. */
 #ifndef TEST_FAULT_VFS_H
 #define TEST_FAULT_VFS_H
 
@@ -7,24 +7,24 @@
 
 enum fault_kind {
     FAULT_NONE,
-    FAULT_FULL,        /* this write finds no room */
-    FAULT_FULL_SHORT,  /* the same, after a part of it was written */
-    FAULT_FULL_ALL,    /* this write and all after it find no room */
-    FAULT_QUOTA,       /* this write fails with EDQUOT, which SQLite calls an error of the disk */
-    FAULT_ERROR,       /* this write fails */
-    FAULT_ERROR_SHORT, /* the same, after a part of it was written */
-    FAULT_SYNC,        /* this sync fails; counted in syncs */
-    FAULT_KILL,        /* this write is cut short, and nothing comes after it */
-    FAULT_POWER,       /* the same, and what was not synced is lost */
+    FAULT_FULL,        /* the write finds no room */
+    FAULT_FULL_SHORT,  /* the same, after part of it was written */
+    FAULT_FULL_ALL,    /* the write and all later ones find no room */
+    FAULT_QUOTA,       /* the write fails with EDQUOT, which SQLite calls an error of the disk */
+    FAULT_ERROR,       /* the write fails with EIO */
+    FAULT_ERROR_SHORT, /* the same, after part of it was written */
+    FAULT_SYNC,        /* the sync fails, and all that follows */
+    FAULT_KILL,        /* half of the write is done, and nothing after it */
+    FAULT_POWER,       /* the same, and all that was not synced is lost */
 };
 
-/* Makes it the default. */
+/* Makes it the default VFS; false if SQLite has none to build on. */
 bool fault_vfs_register(void);
 
-/* From now on: the at-th write (or sync), from 1, has this fault. */
+/* From now on the at-th write, or with FAULT_SYNC the at-th sync, has this fault; 1 is the next. */
 void fault_vfs_set(enum fault_kind kind, int64_t at);
 
-/* Since then. */
+/* What happened since fault_vfs_set(). */
 int64_t fault_vfs_writes(void);
 int64_t fault_vfs_syncs(void);
 bool fault_vfs_happened(void);

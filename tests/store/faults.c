@@ -1,8 +1,9 @@
-/* store-faults DIRECTORY full|quota|stuck|error|sync|kill|power|truncate|flip: a store on a disk
- * that fails at every write of a workload, and files that were cut or changed. After each the store
- * is opened again: it must hold what it said was committed, or say what it lost.
+/* store-faults DIRECTORY FAULT: a store on a disk that fails at each write or sync of a workload in
+ * turn (full, quota, error, sync, kill, power), on a disk that stays full for a while (stuck), and
+ * with files that were cut or changed (truncate, flip). After each fault the store is opened again:
+ * it must hold what it reported as committed, or report what it lost.
  *
- * Prints what it did; ends with 1 and says where, if something was wrong. */
+ * Prints what it did. Exits with 1 and prints where, if something was wrong. */
 #include "common/mem.h"
 #include "common/runtime/log.h"
 #include "tests/store/fault_vfs.h"
@@ -66,7 +67,7 @@ static void check_after(const char *kind, int64_t at, int done) {
     if (!rig_open(&rig, path, INT64_MAX / 4, RIG_KEEP) || !rig_read_all(&rig)) {
         fail("%s at %" PRId64 ": cannot be opened again: %s", kind, at, rig.error);
     } else {
-        /* The batch in hand may have come through. */
+        /* The batch that was being written may have been committed. */
         int acknowledged = done < 0 ? 0 : done;
         int next = acknowledged < RIG_BATCHES ? acknowledged + 1 : acknowledged;
         if (!is_state(acknowledged) && !is_state(next))
@@ -165,7 +166,8 @@ static void write_file(int file, const struct copy *copy, size_t size) {
         (void)fclose(f);
 }
 
-/* What a power cut leaves after `batches` on top of an orderly start: file, WAL and mark. */
+/* Copies what a power cut leaves: the file after `before` batches and an orderly end, and a WAL and
+ * a mark that have the batches up to `batches`. */
 static bool prepare(int before, int batches, struct copy copies[4]) {
     remove_store();
     for (int batch = 0; batch < batches; batch++) {
@@ -193,8 +195,8 @@ static void restore(const struct copy copies[4], size_t wal_size) {
     write_file(3, &copies[3], copies[3].size);
 }
 
-/* The next length to try: each byte of the WAL's head and of what begins and ends a frame; between
- * them, where only a checksum can tell, some; and the whole. */
+/* The next length of the WAL to try: each length in its head and around the begin and the end of a
+ * frame, some in between, where only a checksum shows the cut, and the whole. */
 static size_t next_length(size_t length, size_t whole) {
     const size_t head = 32, frame_head = 24, frame = 24 + 8192, step = 251;
     size_t in_frame = length < head ? 0 : (length - head) % frame;
@@ -239,7 +241,7 @@ static void truncated(void) {
         places, copies[1].size, lost);
 }
 
-/* No changed byte may pass for a trace or a result. */
+/* A row with a changed byte must not pass for a trace or a result. */
 static void flipped(void) {
     struct copy copies[4];
     int64_t places = 0, refused = 0, left_out = 0;

@@ -165,8 +165,8 @@ bool rig_ask(struct rig *rig, const struct record_read *read, struct record_answ
 
 /* ---- the workload ------------------------------------------------------------------------- */
 
-/* Each batch accepts three traces, starts those of the one before, and ends two of the three of
- * the one before that; the first of the three stays. */
+/* Each batch accepts three traces, starts the three of the previous batch, and ends two of the
+ * three of the batch before that. The first of those three has no result. */
 void rig_work(struct rig *rig, int batch) {
     int64_t first = 3 * batch - 2;
     rig_accept(rig, first, first + 2);

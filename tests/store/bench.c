@@ -1,10 +1,11 @@
-/* bench-store DIRECTORY [LIVES [BATCH [RESULTS [random|backlog]]]]: whole lives of traces a second
- * in a store of DIRECTORY: accepted, started, ended with a result of 1.1 KB, forgotten.
+/* bench-store DIRECTORY [LIVES [BATCH [RESULTS [random|backlog]]]]: measures how many traces a
+ * second pass through a store in DIRECTORY. Each is accepted, started, ended with a result of 1.1
+ * KB, and deleted when it is old.
  *
- * Each batch accepts BATCH traces and starts them, as a broker whose workers have room, and ends
- * those of the batch before. RESULTS are kept, and there at the beginning, so that each life
- * forgets one. random: ids that do not grow. backlog: 100,000 results too many are there at the
- * beginning. Prints one JSON object. */
+ * Each batch accepts and starts BATCH traces, like a broker whose workers have room, and ends those
+ * of the batch before. The store holds RESULTS results from the beginning, so that each new one
+ * deletes an old one. random: ids do not grow. backlog: the store begins with 100,000 results too
+ * many. Prints one JSON object. */
 #include "broker/store/store.h"
 #include "common/mem.h"
 #include "common/order.h"

@@ -59,7 +59,7 @@ static void remember(struct file *f, sqlite3_int64 offset, int size) {
     f->undo = u;
 }
 
-static void forget(struct file *f, bool take_back) {
+static void drop_undo(struct file *f, bool take_back) {
     while (f->undo != NULL) {
         struct undo *u = f->undo;
         sqlite3_int64 kept = u->size_before - u->offset;
@@ -75,7 +75,7 @@ static void forget(struct file *f, bool take_back) {
 
 static void cut_power(void) {
     for (struct file *f = open_files; f != NULL; f = f->next)
-        forget(f, true);
+        drop_undo(f, true);
 }
 
 /* ---- files -------------------------------------------------------------------------------- */
@@ -137,7 +137,7 @@ static int vfs_sync(sqlite3_file *file, int flags) {
         fault.dead = true;
     }
     if (!fault.dead) {
-        forget(file_of(file), false);
+        drop_undo(file_of(file), false);
         code = real_of(file)->pMethods->xSync(real_of(file), flags);
     }
     (void)pthread_mutex_unlock(&mutex);
@@ -150,7 +150,7 @@ static int vfs_close(sqlite3_file *file) {
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
-    forget(f, false);
+    drop_undo(f, false);
     (void)pthread_mutex_unlock(&mutex);
     return f->real->pMethods->xClose(f->real);
 }

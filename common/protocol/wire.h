@@ -126,6 +126,8 @@ struct wire_field {
 
 #define WIRE_ROW(key, kind_, flags_)                                                               \
     .name = (key), .name_size = sizeof(key) - 1, .kind = (kind_), .flags = (flags_)
+/* The offset of a member, which must have the type `of`: a type takes no parentheses. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define WIRE_OFFSET(type, member, of) _Generic(((type *)0)->member, of : offsetof(type, member))
 
 /* A name that is a constant, and its size, as two arguments of wire_add_text(). */

@@ -144,7 +144,7 @@ def run_s(pid):
 
 
 class Queue:
-    """A broker that has so many queued, and takes FEW more now and then."""
+    """A broker with `many` traces queued, which takes FEW more now and then."""
 
     def __init__(self, system, store, many):
         self.queue = test_million.Queue(system, store, many)

@@ -1,6 +1,6 @@
-/* bench-crowd SUBMIT RESULTS WORKERS PEERS TRACES [PER_S]: a broker with so many workers, that
+/* bench-crowd SUBMIT RESULTS WORKERS PEERS TRACES [PER_S]: a broker with PEERS workers, which
  * answer at once with a result of 12 hops, and as many subscribers, each of a stream of its own.
- * PEERS may be N/STREAMS: N workers, so many streams, and one subscriber of all of them.
+ * PEERS may be N/STREAMS: N workers, STREAMS streams, and one subscriber of all of them.
  * One client submits to all streams in turn. All of them are in this one process, at ipc endpoints.
  * Traces that others have queued before are worked on in their turn, and count as well.
  *

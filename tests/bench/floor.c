@@ -228,7 +228,7 @@ static void drive(struct floor *f, struct driven *children, int count) {
 
 int main(int argc, char **argv) {
     static struct floor f;
-    const char *wrong = NULL, *mend = NULL;
+    const char *wrong = NULL, *fix = NULL;
     char why[MTR_SPAWN_WHY_BYTES];
     if (argc != 4) {
         (void)fprintf(stderr, "usage: bench-floor FILE CHILDREN FLIGHT\n");
@@ -242,7 +242,7 @@ int main(int argc, char **argv) {
             FLIGHT_MAX, wrong);
         return 64;
     }
-    char *path = mtr_spawn_find(why, &mend);
+    char *path = mtr_spawn_find(why, &fix);
     struct driven *children = calloc((size_t)count, sizeof *children);
     if (path == NULL || children == NULL) {
         (void)fprintf(stderr, "bench-floor: %s\n", path == NULL ? why : strerror(ENOMEM));

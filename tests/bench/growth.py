@@ -2,8 +2,8 @@
 """`make bench-growth`: what a trace costs the broker as work grows; docs/growth.json and .svg.
 
 The cost is CPU time of all the broker's threads, which hardly depends on who else is on the
-machine. It is that of so many more traces: the cost of a shorter run before, with its connections
-and its end, is taken off. Workers answer at once, with results of 12 hops; files are synced.
+machine. It is that of the additional traces: the cost of a shorter run before, with its connections
+and its end, is subtracted. Workers answer at once, with results of 12 hops; files are synced.
 
 Exits with 1 where a curve is not flat, but for what is known to grow, and grows no more than known.
 """
@@ -116,7 +116,7 @@ FILLING = {"target": "192.0.2.1", "deadline_ms": 86400000}
 
 
 def fill(broker, count):
-    """Queues so many more, if any; two requests are always on their way."""
+    """Queues this many more, if any; two requests are always on their way."""
     request = msgpack.packb({"v": 1, "op": "submit", "traces": [FILLING] * REQUEST})
     requests = max(0, count // REQUEST)
     for i in range(requests + 1 if requests else 0):
@@ -152,7 +152,7 @@ def queued(store, values):
 
 
 def preload(path, count):
-    """Results of a store without broker become so many, each a copy of one that is there."""
+    """Multiplies the results of a store without a broker to this number, by copies of those there."""
     db = sqlite3.connect(path, isolation_level=None)
     for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=OFF", "synchronous=OFF"):
         db.execute("PRAGMA " + pragma)

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The body of a result of so many hops, 1..30, one probe each. */
+/* The body of a result with this many hops, 1..30, one probe each. */
 #define PEER_MAX_HOPS 30
 size_t peer_probes(struct hop_probe probes[PEER_MAX_HOPS], int hops);
 void peer_put_body(msgpack_packer *pk, const struct hop_probe *probes, size_t count);
@@ -60,8 +60,8 @@ void peer_must_be_accepted(const void *bytes, size_t size);
 /* Sends one frame, or ends the process. */
 void peer_send(zsock_t *socket, const void *bytes, size_t size);
 
-/* Packs a submit of so many traces to the same target: without a stream, or (first_stream >= 0)
- * with one each, from that number on; of so many streams, after which the first one comes again. */
+/* Packs a submit of `traces` traces to the same target: without a stream, or (first_stream >= 0)
+ * with one each, from that number on; after `streams` streams the first one comes again. */
 #define PEER_STREAM "s%d"
 void peer_put_submit(msgpack_sbuffer *out, int traces, int first_stream, int streams);
 

@@ -204,7 +204,7 @@ def checks(begin, middle, end, lost):
 
 
 def closed_loop(load, window, seconds):
-    """Traces/s with so many on their way; the first quarter of the time is for getting there."""
+    """Traces/s with this many on their way; the first quarter of the time is for getting there."""
     started = time.monotonic()
     counted = counted_at = None
     while (now := time.monotonic()) < started + seconds:
@@ -222,7 +222,7 @@ def closed_loop(load, window, seconds):
 
 
 def open_loop(load, watch, rate, seconds):
-    """[sample] of so many traces a second."""
+    """[sample] at this number of traces a second."""
     samples = []
     started = time.monotonic()
     due, sample_at, tick_at = 0.0, started + SAMPLE_S, started

@@ -2,7 +2,7 @@
 """Changes one line of the sources at a time, and sees that a fast test fails for it.
 
 tests/mutants/run.py BUILD                whole: every mutant of tests/mutants/list
-tests/mutants/run.py BUILD --sample 12    so many of them, drawn by a seed that is printed
+tests/mutants/run.py BUILD --sample 12    twelve of them, drawn by a seed that is printed
 tests/mutants/run.py BUILD FILE...        those of these source files
 
 BUILD is what `make mutant-programs` has built: the unit tests, the corpus and the simulation with
@@ -21,6 +21,7 @@ import queue
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,8 @@ SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 LIST = os.path.join(SOURCE, "tests/mutants/list")
 FOUND_AT_LEAST = 0.95
 SEEDS = "1-200"  # schedules of the simulation
-TEST_LIMIT_S, BY_LIMIT_S = 120, 600  # a mutant may make a test run for ever: that is found
+CPU_LIMIT_S = 120  # of a fast test: a mutant may make it run for ever, and is found by that
+LIMIT_S = 1200  # of any command, also on a busy machine
 COPIED = ("Makefile", "broker", "clients", "common", "docs", "tests", "worker", "README.md")
 
 
@@ -98,17 +100,18 @@ def mutate(tree, mutant):
     return None
 
 
-def command(tree, argv, limit_s, env=None):
+def command(tree, argv, env=None):
     """The exit status, None where it took too long; and the end of what was said."""
     process = subprocess.Popen(argv, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, errors="replace", env={**os.environ, **(env or {})})
+                               text=True, errors="replace", start_new_session=True,
+                               env={**os.environ, **(env or {})})
     try:
-        output, _ = process.communicate(timeout=limit_s)
+        output, _ = process.communicate(timeout=LIMIT_S)
         return process.returncode, output[-3000:]
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        return None, f"not done within {limit_s} s"
+        return None, f"not done within {LIMIT_S} s"
 
 
 class Tree:
@@ -123,33 +126,47 @@ class Tree:
 
     def make(self, *targets):
         return command(self.path, ["make", "-s", "-j1", "WARN=-std=c11 -w",
-                                   f"MUTANTS={self.build}", *targets], BY_LIMIT_S)
+                                   f"MUTANTS={self.build}", *targets])
 
     def fast_tests(self, path):
-        """Names and commands; first those of the module that was changed, then who includes it."""
+        """Names and commands; first those of the module that was changed, then who includes it. A
+        module of one program is not in the tests of another."""
+        top = path.split("/")[0]
         module = os.path.basename(path).rsplit(".", 1)[0]
         header = path.rsplit(".", 1)[0] + ".h"
         found = []
         for name in sorted(os.listdir(os.path.join(self.path, self.build, "unit"))):
-            with open(self.test_source(name), encoding="utf-8") as file:
-                includes = header in file.read()
-            rank = 0 if name.startswith("test_" + module) else 1 if includes else 2
-            found.append((rank, name, [f"{self.build}/unit/{name}"]))
+            included = self.included(name)
+            tops = {include.split("/")[0] for include in included} & {"broker", "worker", "clients"}
+            if included and (top == "common" or not tops or top in tops):
+                rank = 0 if name.startswith("test_" + module) else 1 if header in included else 2
+                found.append((rank, name, [f"{self.build}/unit/{name}"]))
         for name in sorted(os.listdir(os.path.join(self.path, self.build, "replay"))):
             corpus = "tests/fuzz/corpus/" + name.replace("fuzz_", "")
             found.append((3, name, [f"{self.build}/replay/{name}", corpus]))
         seeds = ["--seeds", SEEDS, "--failures", "1"]
-        found.append((4, "simulation", [f"{self.build}/tests/sim", *seeds]))
+        if top != "clients":
+            found.append((4, "simulation", [f"{self.build}/tests/sim", *seeds]))
         return [(name, argv) for _, name, argv in sorted(found)]
 
-    def test_source(self, name):
-        unit = os.path.join(self.path, "tests/unit", name + ".c")
-        return unit if os.path.exists(unit) else os.path.join(self.path, "tests/simnet", name + ".c")
+    def included(self, name):
+        """What a unit test includes, itself and by the headers beside it; nothing, if its source is
+        no more."""
+        waiting, found = [f"tests/unit/{name}.c", f"tests/simnet/{name}.c"], set()
+        while waiting:
+            path = os.path.join(self.path, waiting.pop())
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as file:
+                    new = set(re.findall(r'#include "([^"]+)"', file.read())) - found
+                found |= new
+                waiting += [include for include in new if include.startswith("tests/")]
+        return found
 
     def failing(self, path):
         """The first fast test that fails, or None."""
         for name, argv in self.fast_tests(path):
-            status, _ = command(self.path, argv, TEST_LIMIT_S, {"HOPMQ_SOURCE": self.path})
+            status, _ = command(self.path, ["prlimit", f"--cpu={CPU_LIMIT_S}", *argv],
+                                {"HOPMQ_SOURCE": self.path})
             if status != 0:
                 return name
         return None
@@ -157,8 +174,7 @@ class Tree:
     def failing_by(self, by):
         """The first of the process tests that fails, or None."""
         argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *by]
-        status, output = command(self.path, argv, BY_LIMIT_S,
-                                 {"HOPMQ_BUILD": self.build + "/programs"})
+        status, output = command(self.path, argv, {"HOPMQ_BUILD": self.build + "/programs"})
         if status == 0:
             return None
         failed = re.search(r"^(?:FAILED|ERROR) \S*?(\w+\.py\S*)", output, re.MULTILINE)

@@ -7,7 +7,7 @@ import msgpack
 import zmq
 
 SILENCE_S = 1.5  # without an answer; then the request is sent again
-DEAF_S = 3.0  # without `alive.`; then the subscription is made anew
+DEAF_S = 3.0  # without `alive.`; then the subscriber connects again
 MAX_WAITING = 4  # requests of a client that are not answered
 
 

@@ -1,7 +1,7 @@
 """A TCP proxy that cuts, delays and swallows what goes through it, in a thread of its own.
 
 A link stands before one endpoint of a broker; peers dial the link instead. What is swallowed is missing
-in the stream, so mend() cuts the connections that lost something, as a network that comes back finds
+in the stream, so repair() cuts the connections that lost something, as a network that comes back finds
 peers that have forgotten them.
 """
 
@@ -161,7 +161,7 @@ class Proxy:
     def swallow(self, name, way):
         self.call(lambda: self.links[name].swallows.update({way: True}))
 
-    def mend(self, name):
+    def repair(self, name):
         link = self.links[name]
 
         def heal():

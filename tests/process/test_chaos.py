@@ -143,12 +143,12 @@ class Chaos:
     def fault_delay(self, link):
         for way in self.ways():
             self.proxy.delay(link, way, self.short(1))
-        return lambda: self.proxy.mend(link), self.short(4)
+        return lambda: self.proxy.repair(link), self.short(4)
 
     def fault_swallow(self, link):
         for way in self.ways():
             self.proxy.swallow(link, way)
-        return lambda: self.proxy.mend(link), self.short(7)
+        return lambda: self.proxy.repair(link), self.short(7)
 
     def fault_fill(self, _):
         self.disk.fill()
@@ -243,7 +243,7 @@ class Peers:
         self.one = Subscriber(results, submit, "s1", history, random.Random(rng.random()), "s1")
 
     def step(self, share, until):
-        """Waits for messages at most so long, and lets everybody go on."""
+        """Waits for messages until `until` at most, and lets everybody go on."""
         poller = zmq.Poller()
         for each in [c.asker.socket for c in self.clients] + self.all.sockets() + self.one.sockets():
             poller.register(each, zmq.POLLIN)

@@ -28,7 +28,7 @@ def fake(system):
 
 
 def finish(worker, count):
-    """Ends so many traces; the broker has the results when this returns."""
+    """Ends this many traces; the broker has the results when this returns."""
     for _ in range(count):
         given = worker.expect("trace")
         worker.result(given["lease"], body(given["trace"]))

@@ -50,7 +50,7 @@ def prober_pids(workers):
 
 
 def run(system, kind, count):
-    """The tally of so many traces of each protocol, and the pids of the contained probers."""
+    """The tally of `count` traces of each protocol, and the pids of the contained probers."""
     net = system.simnet(*INTERNET, stats=True)
     system.broker("--keep-results", "100")
     workers = start(system, net, kind)

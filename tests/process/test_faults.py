@@ -21,7 +21,7 @@ INTERNET = [
     *("--mpls", "20", "--balanced", "20"),
 ]
 # Nothing is lost by this network, so that a hop which answers and is reported as silent is false.
-# 30 s and more to a trace, as nobody is in flight for so long: a trace that runs until it is ended.
+# A trace that runs until it is ended: each of its probes waits 30 s, one after the other.
 ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "window": 1, "attempts": 32}
 SILENT = ["--seed", "3", "--hops", "2-2", "--silent-router", "100", "--silent-target", "100"]
 

@@ -713,7 +713,7 @@ def test_worker_that_sends_only_bad_results(fake, client):
 
 
 def test_name_in_use(fake, client):
-    """A worker that connects anew takes its name over. Two that use one name do not take turns:
+    """A worker that connects again takes its name over. Two that use one name do not take turns:
     the one that has it keeps it for as long as the other goes on asking."""
     first, second = fake("same"), fake("same")
     first.send("heartbeat", leases=[])
@@ -735,7 +735,7 @@ def test_name_in_use(fake, client):
 @pytest.mark.parametrize("held", [1, 2, 3, 4, 6])
 @pytest.mark.parametrize("forgot", [0, 1])
 def test_leases_move_with_their_worker(system, fake, client, held, forgot):
-    """A worker that connects anew keeps the leases that it lists, and the work goes on there and
+    """A worker that connects again keeps the leases that it lists, and the work goes on there and
     at its neighbours."""
     watcher = system.client()
     old = fake("w", capacity=8)

@@ -45,7 +45,7 @@ def joined(*names):
 
 
 def run_all(worker, count):
-    """Runs so many traces, until each has been acknowledged."""
+    """Runs this many traces, until each has been acknowledged."""
     while count > 0:
         message = worker.receive()
         assert message is not None, f"{count} traces to go"
@@ -82,7 +82,7 @@ def test_client_that_vanishes_before_the_answer(system, proxy, fake, lost):
         watcher.wait_until(lambda s: s["counters"]["accepted"] == 3)
     until(lambda: proxy.links["submit"].swallowed_bytes > 0, "nothing swallowed")
     client.close()
-    proxy.mend("submit")
+    proxy.repair("submit")
 
     system.submit = direct
     client = system.client()
@@ -200,7 +200,7 @@ def test_partition_longer_than_the_heartbeat(system, proxy):
     stats = watcher.wait_until(lambda s: s["counters"]["workers_lost"] == 1)
     assert stats["counters"]["leases_lost"] == 20 and stats["counters"]["late_results"] == 0
     watcher.wait_until(lambda s: [w["running"] for w in s["workers"] if w["name"] == "b"] == [20])
-    proxy.mend("workers")
+    proxy.repair("workers")
     stats = watcher.wait_until(lambda s: s["counters"]["late_results"] >= 20)
     results = client.collect(20)
     assert {(r["worker"], r["run"], r["stop"]) for r in results.values()} == {("b", 2, "reached")}

@@ -33,7 +33,7 @@ def take(socket, got):
 
 
 def seqs(socket, count):
-    """The numbers of the next so many results."""
+    """The numbers of the next `count` results."""
     got = []
     deadline = time.monotonic() + PATIENCE
     while len(got) < count:

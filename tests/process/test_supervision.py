@@ -14,7 +14,7 @@ from truth import destination
 
 OPEN = ["--seed", "5", "--hops", "3-3", "--rtt-us", "2000"]
 SILENT = ["--seed", "3", "--hops", "2-2", "--silent-router", "100", "--silent-target", "100"]
-# Nobody is in flight for so long: a trace that runs until it is ended, with its probes out.
+# A trace that runs until it is ended, with its probes out.
 ENDLESS = {"max_ttl": 255, "gap_limit": 0, "timeout_ms": 30000, "window": 64, "attempts": 32}
 
 HOURS = "3600"  # of --drain: what ends before a test gives up has not waited for it

@@ -126,9 +126,13 @@ struct wire_field {
 
 #define WIRE_ROW(key, kind_, flags_)                                                               \
     .name = (key), .name_size = sizeof(key) - 1, .kind = (kind_), .flags = (flags_)
-/* The offset of a member, which must have the type `of`: a type takes no parentheses. */
-/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
+/* The offset of a member, which must have the type `of`. cppcheck does not parse _Generic. */
+#ifdef __cppcheck__
+#define WIRE_OFFSET(type, member, of) offsetof(type, member)
+#else
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a type takes no parentheses */
 #define WIRE_OFFSET(type, member, of) _Generic(((type *)0)->member, of : offsetof(type, member))
+#endif
 
 /* A name that is a constant, and its size, as two arguments of wire_add_text(). */
 #define WIRE_NAME(name) (name), sizeof(name) - 1

@@ -38,7 +38,7 @@ $(filter $(BUILD)/unit/test_mux%,$(UNIT_TESTS)): $(call obj,tests/unit/mux_rig.c
 $(filter $(BUILD)/unit/test_tracer%,$(UNIT_TESTS)): $(call obj,tests/unit/tracer_rig.c)
 $(BUILD)/unit/test_mux: $(call obj,tests/unit/world.c)
 $(BUILD)/unit/test_agent $(BUILD)/unit/test_lease: $(call obj,tests/unit/agent_rig.c)
-$(patsubst %,$(BUILD)/unit/test_%,core core_kept counters): $(call obj,tests/unit/core_rig.c)
+$(patsubst %,$(BUILD)/unit/test_%,broker_metrics core core_kept counters): $(call obj,tests/unit/core_rig.c)
 $(patsubst %,$(BUILD)/unit/test_%,bounds queue queue_model quarantine): $(call obj,tests/unit/queue_rig.c)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PURE_LINKED)
 	@mkdir -p $(@D)

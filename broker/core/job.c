@@ -25,12 +25,6 @@ void jobs_init(struct core *c) {
         c->jobs.own_ids, sizeof c->jobs.own_ids, "%" PRIx64 "-", (uint64_t)c->config.epoch);
 }
 
-void jobs_free_all(struct core *c) {
-    struct job *job;
-    while ((job = RB_ROOT(&c->jobs.by_id)) != NULL)
-        job_free(c, job);
-}
-
 struct job *job_find(struct core *c, const char *id, size_t size) {
     union {
         struct job job;

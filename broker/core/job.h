@@ -86,9 +86,6 @@ RB_PROTOTYPE(job_id_tree, job, by_id, )
 
 void jobs_init(struct core *core);
 
-/* Frees all; none is in a list of another module. */
-void jobs_free_all(struct core *core);
-
 struct job *job_find(struct core *core, const char *id, size_t size);
 
 /* Makes a loose job that has no subqueue and no ticket yet; no other one has its id. */

@@ -3,6 +3,7 @@
 
 #include "broker/core/state.h"
 #include "broker/metrics.h"
+#include "tests/unit/core_rig.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -132,6 +133,20 @@ static void workers_up_to_the_limit_are_listed(void **state) {
     free(c);
 }
 
+/* What waits is counted by its priority until it leaves the queue. */
+static void queued_traces_by_priority(void **state) {
+    assert_int_equal(rig_setup(state), 0);
+    rig_say("c1", SUBMIT("", "{'id': 'a', 'target': '192.0.2.1', 'priority': 2}, "
+                             "{'id': 'b', 'target': '192.0.2.1', 'priority': 2}"));
+    metrics_put_core(rig.core, &e);
+    has("hopmq_queued_traces{priority=\"2\"} 2");
+    exposition_free(&e);
+    rig_say("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
+    metrics_put_core(rig.core, &e);
+    has("hopmq_queued_traces{priority=\"2\"} 1");
+    assert_int_equal(rig_teardown(state), 0);
+}
+
 static void the_store(void **state) {
     (void)state;
     metrics_put_store(&(struct store_counters){.commits = 2,
@@ -167,6 +182,7 @@ int main(void) {
         cmocka_unit_test_teardown(each_counter_of_the_core, tear_down),
         cmocka_unit_test_teardown(each_counter_of_the_store, tear_down),
         cmocka_unit_test_teardown(workers_up_to_the_limit_are_listed, tear_down),
+        cmocka_unit_test_teardown(queued_traces_by_priority, tear_down),
         cmocka_unit_test_teardown(the_store, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -389,10 +389,12 @@ static void drain_and_shutdown(void **state) {
     rig_say("w1", RESULT("100", "192.0.2.1", "reached"));
     rig_skip();
     assert_true(core_drained(rig.core));
+    rig.now.mono_us += 250;
+    rig.now.wall_us += 250;
     core_shutdown(rig.core, &rig.now);
 #define STOPPED                                                                                    \
     HEAD("2", "s", "1", "b", ",'accepted_us':5000000,'run':0,")                                    \
-    BROKERS_BODY("192.0.2.1", "5000000", "cancelled",                                              \
+    BROKERS_BODY("192.0.2.1", "5000250", "cancelled",                                              \
         ",'error':{'code':'unavailable','message':'the broker was stopped'}")                      \
     "}\n"
     EXPECT("result.s.b {'v':1,'op':'result'," STOPPED "c1 {'v':1,'op':'result'," STOPPED);

@@ -435,6 +435,17 @@ static void riders_outlive_the_broker(void **state) {
     EXPECT_PART("'shared':'a'");
 }
 
+/* What is being cancelled ends without a result of its own, so nobody may wait for it. */
+static void nobody_rides_on_what_is_being_cancelled(void **state) {
+    (void)state;
+    rig_say("w1", HELLO("one", "4", ""));
+    rig_say("c1", SUBMIT("", TRACE("a", "")));
+    rig_say("c1", "{'v': 1, 'op': 'cancel', 'ids': ['a']}");
+    rig_skip();
+    rig_say("c1", SUBMIT("", RIDER("b", "")));
+    EXPECT(ACCEPTED("c1", "'b'") GIVEN("w1", "101", "1", "120000", PROBE("b") ",'coalesce':true"));
+}
+
 /* ---- fanout ----------------------------------------------------------------------------- */
 
 #define PLACE "'target':'192.0.2.1','id':'a','fanout':'all'"
@@ -590,6 +601,7 @@ int main(void) {
         CASE(a_rider_goes_on_when_its_leader_is_cancelled),
         CASE(a_rider_that_no_worker_could_have_served),
         CASE(riders_outlive_the_broker),
+        CASE(nobody_rides_on_what_is_being_cancelled),
         CASE(a_fanout_runs_at_each_worker),
         CASE(a_fanout_outlives_the_broker),
         CASE(a_trace_that_will_not_wait),

@@ -137,6 +137,22 @@ static void over_the_wire(void **state) {
     transcript_free(&text);
 }
 
+/* Each label is checked, not the first one only. */
+static void what_is_no_label_is_refused(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "{'': 'b'}",
+        "{'a': ''}",
+        "{'a': 'b', 'c d': 'e'}",
+        "{'a': 'b', 'c': 1}",
+        "{'a': 'b', 'c': 'd', 'e': 'f g'}",
+    };
+    struct wire_error err;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(labels_check(map(wrong[i]), "labels", &err));
+    assert_true(labels_check(map("{'a': 'b', 'c': 'd', 'e': 'f'}"), "labels", &err));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -146,6 +162,7 @@ int main(void) {
         TEST(fitting),
         TEST(the_last_of_two_equal_labels_counts),
         TEST(over_the_wire),
+        TEST(what_is_no_label_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

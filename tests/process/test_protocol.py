@@ -90,6 +90,7 @@ def test_submit_and_notify(system, client):
 def test_result_as_documented(system, client):
     net = system.simnet(*PLAIN)
     system.worker(net, name="ams1")
+    client.request("ping")  # the broker has started
     before = time.time_ns() // 1000
     end = client.request(
         "trace", target=TARGET, protocol="udp", flow=7, first_ttl=2, max_ttl=20, req=7, meta="m"

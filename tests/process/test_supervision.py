@@ -200,6 +200,7 @@ def test_prober_that_dies_of_its_first_probe(system):
     assert (end["stop"], end["worker"], end["run"]) == ("reached", "b", 1)
     prober.become("well")
     assert b.stop() == 0
+    watcher.wait_until(lambda stats: [w["name"] for w in stats["workers"]] == ["a"])
     end = trace(client, 2)
     assert (end["stop"], end["worker"], end["run"]) == ("reached", "a", 1)
 

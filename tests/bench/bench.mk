@@ -17,6 +17,8 @@ $(BUILD)/peers/beanstalkd:
 BENCH_LOADS := $(BUILD)/bench-broker $(BUILD)/bench-beanstalk $(BUILD)/bench-crowd $(BUILD)/bench-codec
 BENCH_SHARED := $(call obj,tests/bench/peer.c tests/bench/zmtp.c)
 BENCHES := $(BENCH_LOADS) $(BUILD)/bench-floor $(BUILD)/bench-load
+.PHONY: bench-programs
+bench-programs: $(BENCHES) $(BUILD)/bench-store
 # beanstalkd is all that it needs of the peers.
 bench-quick: deps
 	@$(MAKE) -s --no-print-directory $(BUILD)/peers/beanstalkd || true

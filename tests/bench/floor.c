@@ -35,8 +35,8 @@ struct target {
 
 /* A child. Without a target, it takes the next one of all. */
 struct driven {
-    pid_t pid;
-    int in, out, flight;
+    struct mtr_child child;
+    int flight;
     struct target *target; /* of the next probe, or NULL */
     int ttl;
     size_t queued;
@@ -106,27 +106,20 @@ static void read_targets(struct floor *f, const char *path) {
 
 static void start(struct driven *d, const char *path) {
     static const char question[] = "1 check-support feature version\n";
-    int to_child[2], from_child[2];
     char answer[256];
     sigset_t none;
     sigemptyset(&none);
-    if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
-        die("pipe");
-    errno = mtr_spawn(&d->pid, path, to_child[0], from_child[1], &none);
+    errno = mtr_spawn_start(&d->child, path, &none);
     if (errno != 0)
         die(path);
-    (void)close(to_child[0]);
-    (void)close(from_child[1]);
-    d->in = to_child[1];
-    d->out = from_child[0];
     /* Its sockets are there when it answers. */
-    struct pollfd ready = {.fd = d->out, .events = POLLIN};
-    if (write(d->in, question, strlen(question)) < 0 || poll(&ready, 1, START_MS) != 1 ||
-        read(d->out, answer, sizeof answer) <= 0)
+    struct pollfd ready = {.fd = d->child.out, .events = POLLIN};
+    if (write(d->child.in, question, strlen(question)) < 0 || poll(&ready, 1, START_MS) != 1 ||
+        read(d->child.out, answer, sizeof answer) <= 0)
         die("mtr-packet does not answer");
-    (void)mtr_spawn_widen(d->pid);
-    (void)fcntl(d->in, F_SETFL, O_NONBLOCK);
-    (void)fcntl(d->out, F_SETFL, O_NONBLOCK);
+    (void)mtr_spawn_widen(&d->child);
+    (void)fcntl(d->child.in, F_SETFL, O_NONBLOCK);
+    (void)fcntl(d->child.out, F_SETFL, O_NONBLOCK);
 }
 
 static char *put(char *at, const char *bytes, size_t size) {
@@ -163,7 +156,7 @@ static void fill(struct floor *f, struct driven *d) {
     d->queued = (size_t)(at - d->queue);
     if (d->queued == 0)
         return;
-    ssize_t put = write(d->in, d->queue, d->queued);
+    ssize_t put = write(d->child.in, d->queue, d->queued);
     if (put < 0 && errno != EAGAIN)
         die("write to mtr-packet");
     if (put > 0) {
@@ -177,7 +170,7 @@ static void drain(struct floor *f, struct driven *d) {
     long answers = f->answers;
     ssize_t got;
     do {
-        got = read(d->out, d->answer + d->answered, sizeof d->answer - d->answered);
+        got = read(d->child.out, d->answer + d->answered, sizeof d->answer - d->answered);
         if (got == 0 || (got < 0 && errno != EAGAIN))
             die("mtr-packet ended");
         const char *at = d->answer, *newline;
@@ -212,9 +205,9 @@ static void drive(struct floor *f, struct driven *children, int count) {
         fill(f, &children[i]);
     while (busy(f, children, count) && now_s() < until_s) {
         for (int i = 0; i < count; i++) {
-            fds[2 * i] = (struct pollfd){.fd = children[i].out, .events = POLLIN};
+            fds[2 * i] = (struct pollfd){.fd = children[i].child.out, .events = POLLIN};
             fds[2 * i + 1] = (struct pollfd){
-                .fd = children[i].queued > 0 ? children[i].in : -1, .events = POLLOUT};
+                .fd = children[i].queued > 0 ? children[i].child.in : -1, .events = POLLOUT};
         }
         if (poll(fds, 2 * (nfds_t)count, 1000) < 0)
             die("poll");
@@ -258,8 +251,8 @@ int main(int argc, char **argv) {
     double took_s = f.answered_s - started_s;
     struct rusage own, theirs;
     for (int i = 0; i < count; i++) {
-        (void)close(children[i].in);
-        (void)waitpid(children[i].pid, NULL, 0);
+        (void)close(children[i].child.in);
+        (void)waitpid(children[i].child.pid, NULL, 0);
     }
     (void)getrusage(RUSAGE_SELF, &own);
     (void)getrusage(RUSAGE_CHILDREN, &theirs);

@@ -18,7 +18,8 @@ lint: lint-deps
 	    -DHOPMQ_VERSION="\"x\""' lint
 	mandoc -Tlint -Wwarning docs/man/*
 	shellcheck clients/with-hopmq .ci/run .ci/install tests/simnet/demo
+COMPILED := all unit-programs process-programs sim-program bench-programs
 # Both compilers, all warnings; what gcc made is what the tests use.
 compilers: lint-deps
-	@$(MAKE) --no-print-directory CC=gcc all unit-programs
-	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/clang all unit-programs
+	@$(MAKE) --no-print-directory CC=gcc $(COMPILED)
+	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/clang $(COMPILED)

@@ -81,7 +81,7 @@ help:
 	  'make proof               the long proofs at full size' \
 	  'make mutants             changes of one line that a test must notice; SAMPLE=12 draws some' \
 	  'make demo                a trace and a live stream in a simulated internet, no network needed' \
-	  'make run                 a broker and one worker a core, until Ctrl-C' \
+	  'make run                 a broker and one worker a core, at most eight, until Ctrl-C' \
 	  'make deps                install what is missing (Debian, apt-get)' \
 	  'make bench               against floors and Debian peers, interleaved; writes bench.json' \
 	  'make bench-quick         a few ratios beside the recorded ones; QUICK=--record records them' \

@@ -4,6 +4,9 @@ TARGET ?= 127.0.0.1
 WITH_HOPMQ := HOPMQ_BIN=$(BUILD) clients/with-hopmq
 DEMO_NET := --seed 3 --hops 15-15 --rtt-us 2500 --jitter-us 800 --mpls 20 --silent-router 7
 
+# One worker a core. A network namespace has room for eight: see docs/truth.md, "Slices".
+RUN_WORKERS = $(shell n=$$(nproc); [ $$n -le 8 ] && echo $$n || echo 8)
+
 .PHONY: deps trace run demo
 deps:
 	@missing=; for deb in $(DEBS); do \
@@ -17,7 +20,7 @@ trace: deps
 
 run: deps
 	@$(MAKE) -s --no-print-directory all
-	@$(WITH_HOPMQ) -f -n "$$(nproc)"
+	@$(WITH_HOPMQ) -f -n $(RUN_WORKERS)
 
 demo: deps
 	@$(MAKE) -s --no-print-directory all

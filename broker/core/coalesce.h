@@ -54,7 +54,7 @@ void coalesce_take_riders(struct core *core, struct job *leader, struct job_list
 
 /* True if the riders of a trace that stops so get its result. If not, it was cut short for reasons
  * of its own, and one of them is probed for the others. All other ends are shared: a trace that
- * makes workers die above all must not be tried once more for each rider. */
+ * makes workers die above all must not be tried again for each rider. */
 bool coalesce_shares_end(int stop);
 
 #endif

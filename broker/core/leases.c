@@ -115,7 +115,7 @@ static void adopt(struct core *c, struct worker *w, struct job *job) {
     attach_worker(c, w, job);
     if (!job->cancelling)
         return;
-    /* The worker gets CORE_CANCEL_US to answer, but not once more for each new connection. */
+    /* The worker gets CORE_CANCEL_US to answer, but not again for each new connection. */
     int64_t until_us = c->now.mono_us + CORE_CANCEL_US;
     if (job->timer.due_us > until_us)
         job_set_timer(c, job, until_us);

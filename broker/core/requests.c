@@ -115,7 +115,7 @@ static void trace(struct core *c, const struct core_peer *peer, const struct req
     lifecycle_dispatch(c);
 }
 
-/* Reads the trace once more for the error with its path, which is rarely needed. */
+/* Reads the trace again for the error with its path, which is rarely needed. */
 static bool get_trace(
     struct trace *trace, const struct request *request, uint32_t i, struct wire_error *err) {
     char path[24];

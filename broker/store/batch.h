@@ -26,8 +26,9 @@ struct batch {
     size_t trace_count, trace_room;
 };
 
-/* These copy the record with all that it points to. The numbers of traces must grow by one. A run
- * of a trace that is in the batch becomes part of the trace's record. */
+/* These copy the record with all that it points to. Each trace that is added must have the number
+ * after that of the one before. If the trace of a run is in this batch, the run is merged into the
+ * trace's record. */
 void batch_add_trace(struct batch *batch, const struct record_trace *trace);
 void batch_add_run(struct batch *batch, const struct record_run *run);
 void batch_add_result(struct batch *batch, const struct record_result *result);

@@ -30,7 +30,7 @@ static bool is_full(const struct store *s, int code, enum store_part part) {
     return store_full_is(code, store_file_write_errno(&s->file, part));
 }
 
-/* After a commit failed: true if it is to be tried again, which it is once more when the store is
+/* After a commit failed: true if it is to be tried again, which it is again when the store is
  * being closed.
  * SQLite has already waited for another program before it says "busy". */
 static bool recover(struct store *s, int code) {

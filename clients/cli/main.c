@@ -29,7 +29,7 @@ static const char doc[] =
     "  watch [STREAM]      print results as they are published\n"
     "  replay [SEQ]        print results that were published before\n"
     "  status ID...        show where traces are\n"
-    "  fetch ID...         print results once more\n"
+    "  fetch ID...         print results again\n"
     "  cancel ID...        end traces now\n"
     "  stats               show the broker's queue, workers and counters\n"
     "  ping                check that a broker answers\n\n"

@@ -1,6 +1,6 @@
 /* render: hops and results as text for people. Pure.
  *
- * Each hop is checked here once more before it is read, so that the caller may pass any map.
+ * Each hop is checked here again before it is read, so that the caller may pass any map.
  */
 #ifndef HOPMQ_CLIENT_RENDER_H
 #define HOPMQ_CLIENT_RENDER_H

@@ -31,7 +31,8 @@ enum replay_request_got replay_request_message(struct replay_request *request,
 int64_t replay_request_next(const struct replay_request *request);
 void replay_request_tick(struct replay_request *request, int64_t now_us);
 
-/* Sends the request once more: the broker was started again and does not know it. */
+/* Sends the request again. Call this when the broker has restarted: it has forgotten the request.
+ */
 void replay_request_resend(struct replay_request *request);
 
 #endif

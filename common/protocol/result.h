@@ -106,7 +106,7 @@ void result_put_member(msgpack_packer *pk, const struct result_member *member);
 bool result_get_member(struct result_member *member, const msgpack_object *map, const char *path,
     struct wire_error *err);
 
-/* Packs a body that result_put_body() made once more, with the map `names` at its end: of at most
+/* Packs a body that result_put_body() made again, with the map `names` at its end: of at most
  * RESULT_MAX_NAMES entries those whose name is known. */
 void result_put_names(msgpack_packer *pk, const void *body, size_t size,
     const struct result_name *names, size_t count);
@@ -145,7 +145,7 @@ bool result_get_head(struct result_head *head, const msgpack_object *map, struct
 void result_merge(
     msgpack_packer *pk, const struct result_head *head, const void *body, size_t size);
 
-/* Packs a whole result that result_merge() made without `req` once more, with it. */
+/* Packs a whole result that result_merge() made without `req` again, with it. */
 void result_put_with_req(
     msgpack_packer *pk, const void *result, size_t size, const msgpack_object *req);
 

@@ -33,7 +33,8 @@ struct target {
     int distance;
 };
 
-/* A child. Without a target, it takes the next one of all. */
+/* One mtr-packet. When `target` is NULL, its next probe begins the next target of the common list.
+ */
 struct driven {
     struct mtr_child child;
     int flight;
@@ -41,7 +42,7 @@ struct driven {
     int ttl;
     size_t queued;
     char queue[FLIGHT_MAX * LINE_MAX_BYTES];
-    size_t answered; /* the begin of a line, cut by a read */
+    size_t answered; /* the beginning of a line whose end was not read yet */
     char answer[1 << 17];
 };
 

@@ -116,7 +116,7 @@ FILLING = {"target": "192.0.2.1", "deadline_ms": 86400000}
 
 
 def fill(broker, count):
-    """Queues this many more, if any; two requests are always on their way."""
+    """Queues this many more traces, with two requests in flight."""
     request = msgpack.packb({"v": 1, "op": "submit", "traces": [FILLING] * REQUEST})
     requests = max(0, count // REQUEST)
     for i in range(requests + 1 if requests else 0):
@@ -152,7 +152,7 @@ def queued(store, values):
 
 
 def preload(path, count):
-    """Multiplies the results of a store without a broker to this number, by copies of those there."""
+    """Fills a store that no broker uses up to this number of results, by copying those it has."""
     db = sqlite3.connect(path, isolation_level=None)
     for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=OFF", "synchronous=OFF"):
         db.execute("PRAGMA " + pragma)

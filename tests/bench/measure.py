@@ -52,7 +52,7 @@ def alone(what, unit, ours, bound, at_least=False, note=""):
 
 
 def interleaved(rounds, **sides):
-    """Calls each side in turn, in each round: {name: [what it returned, ...]}."""
+    """Calls every side once a round: {name: [what it returned, ...]}."""
     figures = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in sides.items():

@@ -3,7 +3,7 @@
 
 Each ratio is of two things that were measured in this run, in turn, so that it says something on
 any machine. It fails only where a ratio got worse by more than a third, twice: machines are noisy,
-so what is worse is measured once more, which takes up to as long again. What this machine cannot
+so what is worse is measured again, which takes up to as long again. What this machine cannot
 measure is left out; where that is all, it fails.
 """
 
@@ -129,7 +129,7 @@ def measured(parts):
 
 
 def compared(recorded):
-    """The judged rows. A part with one that is not met is measured once more."""
+    """The judged rows. A part with one that is not met is measured again."""
     rows = measured(PARTS)
     again = []
     for part in rows:

@@ -204,7 +204,7 @@ def checks(begin, middle, end, lost):
 
 
 def closed_loop(load, window, seconds):
-    """Traces/s with this many on their way; the first quarter of the time is for getting there."""
+    """Traces/s with this many in flight, measured after the first quarter of the time."""
     started = time.monotonic()
     counted = counted_at = None
     while (now := time.monotonic()) < started + seconds:
@@ -222,7 +222,7 @@ def closed_loop(load, window, seconds):
 
 
 def open_loop(load, watch, rate, seconds):
-    """[sample] at this number of traces a second."""
+    """The samples taken at this rate, in traces/s."""
     samples = []
     started = time.monotonic()
     due, sample_at, tick_at = 0.0, started + SAMPLE_S, started

@@ -89,7 +89,7 @@ static void check_ranges(const struct trace *t) {
     CHECK(strpbrk(t->target, " \t\r\n") == NULL && strpbrk(t->source, " \t\r\n") == NULL);
 }
 
-/* Written and read again it is the same trace, and written once more the same bytes. */
+/* Written and read again it is the same trace, and written again the same bytes. */
 static void fuzz_trace(const msgpack_object *map) {
     struct trace trace, again;
     struct wire_error err;
@@ -288,7 +288,7 @@ static void fuzz_result(const msgpack_object *map) {
 
 /* ---- sessions --------------------------------------------------------------------------- */
 
-/* What session_put() writes from, and session_get() leaves to others to read. */
+/* Fills the fields of `msg` that session_put() needs and that session_get() does not decode. */
 static void complete(
     struct session_msg *msg, struct session_stat *stats, char names[][65], size_t *probe_count) {
     if (msg->stats != NULL)

@@ -243,7 +243,7 @@ class Peers:
         self.one = Subscriber(results, submit, "s1", history, random.Random(rng.random()), "s1")
 
     def step(self, share, until):
-        """Waits for messages until `until` at most, and lets everybody go on."""
+        """Waits for messages, no later than `until`, and lets everybody go on."""
         poller = zmq.Poller()
         for each in [c.asker.socket for c in self.clients] + self.all.sockets() + self.one.sockets():
             poller.register(each, zmq.POLLIN)
@@ -267,7 +267,7 @@ class Peers:
 
 
 def read_all_again(chaos, history):
-    """A reader that comes last and replays everything, from a broker that has been killed once more."""
+    """A reader that comes last and replays everything, from a broker that has been killed again."""
     chaos.fault_kill("broker")[0]()
     client = chaos.system.client()
     after, more = 0, True

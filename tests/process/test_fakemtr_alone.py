@@ -171,7 +171,7 @@ def test_what_differs_by_version(fake, version):
 
 
 def test_internet(fake):
-    """A path of this many hops, each with this round-trip time; an answer after the timeout is none."""
+    """A path of this many hops, each with this round-trip time; a late answer does not count."""
     probes_4_to_1 = "".join(f"{t} send-probe ip-4 127.1.0.1 ttl {t}\n" for t in (4, 3, 2, 1))
     assert fake("hops 3\nrtt 1000", probes_4_to_1) == [
         "1 ttl-expired ip-4 10.0.0.1 round-trip-time 1000",

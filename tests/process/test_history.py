@@ -32,7 +32,7 @@ def wrong(history):
 
 def test_nothing_wrong(history):
     history.origin(7)
-    history.result("b", result(3))  # the same once more
+    history.result("b", result(3))  # the same again
     assert wrong(history) == []
 
 

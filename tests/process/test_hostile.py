@@ -618,7 +618,7 @@ def test_lease_of_another_session(fake, client):
     end = client.receive()
     assert (end["op"], end["id"], end["stop"], end["worker"]) == ("result", "x", "reached", "owner")
     assert client.counters()["late_results"] == 1
-    # Twice, and then by the thief once more: acknowledged and dropped.
+    # Twice, and then by the thief again: acknowledged and dropped.
     owner.result(lease, body({"target": TARGET}, stop="max-ttl"))
     assert owner.expect("done")["lease"] == lease
     kept = client.request("fetch", ids=["x"])["results"]

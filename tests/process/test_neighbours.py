@@ -156,7 +156,7 @@ def test_addresses_of_a_worker(system):
     system.worker(net, env=system.fakemtr(PROBER))
     hello = broker.expect("hello")
     assert set(hello["sources"]) == {*HERE, "192.0.2.3", "2001:db8::3"}
-    # Each hello lists them again; too many of them are none.
+    # Each hello lists the sources. If there are too many, it lists none.
     assert ip("addr", "del", "192.0.2.3/24", "dev", "up0") == 0
     until(lambda: set(broker.expect("hello")["sources"]) == {*HERE, "2001:db8::3"}, "told")
     for i in range(62):

@@ -1,4 +1,4 @@
-"""An answer that comes once more, when its sequence number has a newer probe, is not taken for that
+"""An answer that comes again, when its sequence number has a newer probe, is not taken for that
 one's. Three idle workers leave the busy one an eighth of the numbers, so that these come round in
 less time than that, on a slow machine too."""
 

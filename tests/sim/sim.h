@@ -286,7 +286,7 @@ struct ask {
 };
 
 void sim_clients_make(struct sim *sim);
-/* Everything that was promised is fetched once more. */
+/* Everything that was promised is fetched again. */
 void sim_clients_ask_again(struct sim *sim);
 bool sim_clients_answered(const struct sim *sim);
 void client_message(struct sim *sim, int process, const void *bytes, size_t size);

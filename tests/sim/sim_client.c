@@ -297,7 +297,7 @@ static bool refused(struct sim *s, const struct spec *spec, const msgpack_object
     return true;
 }
 
-/* Traces that were refused are submitted once more, without those that were accepted: where the
+/* Traces that were refused are submitted again, without those that were accepted: where the
  * broker makes the ids, these would be new traces. */
 static void on_accepted(struct sim *s, struct ask *ask, const msgpack_object *map) {
     const msgpack_object_array *ids = &map_array(s, map, "ids")->via.array;

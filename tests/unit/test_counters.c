@@ -162,7 +162,7 @@ static void a_restart(void **state) {
     rig_say("w2", LISTING("one", "100"));
     moved(
         "dispatched 2, requeued 1, adopted 1, workers_joined 1, leases_lost 1, worker_messages 1");
-    rig_say("w3", LISTING("one", "100, 200, 201")); /* reconnects: not adopted once more */
+    rig_say("w3", LISTING("one", "100, 200, 201")); /* reconnects: not adopted again */
     moved("workers_joined 1, workers_lost 1, worker_messages 1");
 }
 

@@ -212,7 +212,7 @@ static bool again_hop(struct again *a) {
     return true;
 }
 
-/* Packs the encoded body in `out` once more, with the names. */
+/* Packs the encoded body in `out` again, with the names. */
 static void put_names(const msgpack_object *map, msgpack_sbuffer *out) {
     struct result_name names[4];
     char texts[4][RESULT_NAME_BYTES + 1], addr[ADDR_TEXT];

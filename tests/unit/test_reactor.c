@@ -166,8 +166,7 @@ static void end_other(struct spot *spot) {
     reactor_fd_end(spot->rig->reactor, spot->other->fd);
 }
 
-/* As for a child that is started again: what was ready at the old one does not concern the new one.
- */
+/* As when a child restarts: events of the old descriptor must not reach the new one. */
 static void set_other_again(struct spot *spot) {
     end_other(spot);
     spot->other->name = "new";

@@ -154,7 +154,7 @@ static void under_load_almost_nothing_is_wasted(void **state) {
 }
 
 /* An idle worker with the default rate: about the longest round trip, not the sum of all. A TCP
- * target's answer is asked for once more: at once where the target was expected, else behind it. */
+ * target's answer is asked for again: at once where the target was expected, else behind it. */
 static void an_idle_trace_takes_a_round_trip(void **state) {
     (void)state;
     struct trace t = options();

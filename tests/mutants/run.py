@@ -10,6 +10,8 @@ sanitizers, all of them linked to one shared library of the pure modules. So a m
 module costs one compilation and one link, and the tests run as they are. A mutant of any other
 module names the process tests that must find it (`by`), and the programs are built for it.
 
+First all tests must pass while nothing is changed.
+
 Exits 1 if less than FOUND_AT_LEAST of the mutants that are not equivalent are found, if a mutant
 that the list calls equivalent is found after all, or if a mutant does not fit the sources.
 """
@@ -32,6 +34,7 @@ LIST = os.path.join(SOURCE, "tests/mutants/list")
 FOUND_AT_LEAST = 0.95
 SEEDS = "1-200"  # schedules of the simulation
 CPU_LIMIT_S = 120  # of a fast test: a mutant may make it run for ever, and is found by that
+PYTEST_FAILED = 1  # its exit status where a test failed; others mean that it could not run
 LIMIT_S = 1200  # of any command, also on a busy machine
 COPIED = ("Makefile", "broker", "clients", "common", "docs", "tests", "worker", "README.md")
 
@@ -162,23 +165,24 @@ class Tree:
                 waiting += [include for include in new if include.startswith("tests/")]
         return found
 
+    def fails(self, argv):
+        """Whether a fast test fails; a crash and a run without an end are failures too."""
+        status, _ = command(self.path, ["prlimit", f"--cpu={CPU_LIMIT_S}", *argv],
+                            {"HOPMQ_SOURCE": self.path})
+        return status != 0
+
     def failing(self, path):
         """The first fast test that fails, or None."""
-        for name, argv in self.fast_tests(path):
-            status, _ = command(self.path, ["prlimit", f"--cpu={CPU_LIMIT_S}", *argv],
-                                {"HOPMQ_SOURCE": self.path})
-            if status != 0:
-                return name
-        return None
+        return next((name for name, argv in self.fast_tests(path) if self.fails(argv)), None)
 
     def failing_by(self, by):
-        """The first of the process tests that fails, or None."""
+        """The first of the process tests that fails, or None; and why they could not be run."""
         argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *by]
         status, output = command(self.path, argv, {"HOPMQ_BUILD": self.build + "/programs"})
-        if status == 0:
-            return None
+        if status not in (0, PYTEST_FAILED):
+            return None, f"pytest ended with status {status}: {output}"
         failed = re.search(r"^(?:FAILED|ERROR) \S*?(\w+\.py\S*)", output, re.MULTILINE)
-        return failed[1] if failed else output.strip().split("\n")[-1]
+        return (failed[1] if failed else None), None
 
     def trial(self, mutant):
         """What found the mutant, None: nothing; and what is wrong with the mutant itself."""
@@ -189,10 +193,10 @@ class Tree:
         status, output = self.make(target)
         if status != 0:
             return None, "does not compile: " + output
-        return (self.failing_by(mutant.by) if mutant.by else self.failing(mutant.path)), None
+        return self.failing_by(mutant.by) if mutant.by else (self.failing(mutant.path), None)
 
     def restore(self, path):
-        """With a new time, so that make compiles the file once more."""
+        """With a new time, so that make compiles the file again."""
         shutil.copy(os.path.join(SOURCE, path), os.path.join(self.path, path))
 
 
@@ -205,6 +209,19 @@ def judge(mutant, found, wrong):
     if mutant.survives is not None:
         return ("found, though it survived once", True) if found else ("survives", True)
     return ("found", True) if found else ("MISSED", False)
+
+
+def check_unchanged(tree, chosen, pool):
+    """Ends the program unless all tests pass while nothing is changed: a test that always fails
+    would find every mutant."""
+    fast = tree.fast_tests("common/any.c") if any(not m.by for m in chosen) else []
+    failing = [name for (name, _), fails in
+               zip(fast, pool.map(tree.fails, (argv for _, argv in fast))) if fails]
+    by = sorted({test for mutant in chosen for test in mutant.by})
+    if by:
+        failing += [what for what in tree.failing_by(by) if what]
+    if failing:
+        sys.exit(f"these fail although nothing is changed: {', '.join(failing)}")
 
 
 def run_all(build, chosen, jobs):
@@ -230,6 +247,7 @@ def run_all(build, chosen, jobs):
             os.mkdir(directory)
             trees.put(Tree(build, directory))
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            check_unchanged(trees.queue[0], chosen, pool)
             results = list(pool.map(one, chosen))
     return results
 

@@ -18,7 +18,7 @@ import measure  # noqa: E402
 
 from system import BUILD  # noqa: E402
 
-MODULES = [name for name in ("tracing", "times", "alone") if importlib.util.find_spec(name)]
+MODULES = [name for name in ("tracing", "times", "promises", "alone") if importlib.util.find_spec(name)]
 
 
 def main():

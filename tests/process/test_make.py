@@ -71,7 +71,7 @@ def test_make_run_serves_until_ctrl_c_and_drains(system):
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
         joined = len(json.loads(done.stdout)["workers"])
         # One a core; a network namespace has room for eight.
-        return min(cores, 8) <= joined <= cores
+        return joined == min(cores, 8)
 
     until(all_joined, f"{cores} workers")
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does

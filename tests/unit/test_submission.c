@@ -109,6 +109,22 @@ static bool answer(int64_t now_us, const char *op, int64_t req, const char *text
     return submission_message(s, now_us, op, req, &doc.root, &err);
 }
 
+/* One trace, or two, have been submitted and accepted, and their results are waited for. */
+static void begin_one_accepted(void) {
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    expect_sent(T0, "submit 1 1 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+}
+
+static void begin_two_accepted(void) {
+    begin(true);
+    (void)submission_add(s, "192.0.2.1", "one", 0);
+    (void)submission_add(s, "192.0.2.2", "two", 0);
+    expect_sent(T0, "submit 1 2 notify");
+    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+}
+
 static void submits(void **state) {
     (void)state;
     begin(false);
@@ -172,11 +188,7 @@ static void waits(void **state) {
 /* A result that does not come is asked for once, and then given up. */
 static void late(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    (void)submission_add(s, "192.0.2.2", "two", 0);
-    expect_sent(T0, "submit 1 2 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+    begin_two_accepted();
     assert_int_equal(submission_next(s), T0 + 13 * SECOND);
     expect_sent(T0 + 13 * SECOND - 1, "-");
     expect_sent(T0 + 13 * SECOND, "fetch 2 2");
@@ -241,11 +253,7 @@ static void busy_for_a_time(void **state) {
 /* A broker that was started again has the traces, but not the sockets that wait for them. */
 static void restarts(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    (void)submission_add(s, "192.0.2.2", "two", 0);
-    expect_sent(T0, "submit 1 2 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+    begin_two_accepted();
     (void)submission_add(s, "192.0.2.3", "three", 0);
     expect_sent(T0, "submit 2 1 notify");
     assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
@@ -264,10 +272,7 @@ static void restarts(void **state) {
 
 static void restarts_while_cancelled(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     submission_cancel(s);
     expect_sent(T0, "cancel 2 1");
     submission_restarted(s);
@@ -278,10 +283,7 @@ static void restarts_while_cancelled(void **state) {
 /* The results of parts come before the summary, which ends it; each is shown once. */
 static void fanouts(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     assert_true(answer(T0, "hop", 1, "{'id': 'one/w1'}"));
     assert_true(answer(T0, "result", 1, "{'id': 'one/w1', 'seq': 4}"));
     assert_true(answer(T0, "result", 1, "{'id': 'one/w2', 'seq': 5}"));
@@ -304,10 +306,7 @@ static void fanouts(void **state) {
  */
 static void parts_that_were_lost(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     assert_true(answer(T0, "result", 1, "{'id': 'one/w2', 'seq': 5}"));
     assert_true(answer(T0, "result", 1, SUMMARY));
     assert_true(answer(T0, "result", 1, SUMMARY));
@@ -374,10 +373,7 @@ static void unanswered(void **state) {
 
 static void cancels(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     (void)submission_add(s, "192.0.2.2", "two", 0);
     expect_sent(T0, "submit 2 1 notify");
     (void)submission_add(s, "192.0.2.3", "three", 0);
@@ -440,10 +436,7 @@ static void many_cancelled(void **state) {
 /* A trace that is given up is not cancelled any more. */
 static void late_while_cancelled(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     (void)submission_add(s, "192.0.2.2", "two", 0);
     expect_sent(T0 + SECOND, "submit 2 1 notify");
     assert_true(answer(T0 + SECOND, "accepted", 2, "{'ids': ['two']}"));
@@ -458,11 +451,7 @@ static void late_while_cancelled(void **state) {
 /* A trace whose result is here is not cancelled any more either. */
 static void ended_while_cancelled(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    (void)submission_add(s, "192.0.2.2", "two", 0);
-    expect_sent(T0, "submit 1 2 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one', 'two']}"));
+    begin_two_accepted();
     submission_cancel(s);
     assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
     expect_sent(T0, "cancel 2 1");
@@ -554,10 +543,7 @@ static void large_traces(void **state) {
 /* A restart makes a late result worth a question again. */
 static void late_again(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     expect_sent(T0 + 13 * SECOND, "fetch 2 1");
     submission_restarted(s);
     assert_int_equal(submission_waiting(s), 0);
@@ -590,10 +576,7 @@ static void room(void **state) {
 /* A result may come when the trace is to be submitted again, after a restart. */
 static void result_while_pending(void **state) {
     (void)state;
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     submission_restarted(s);
     assert_true(answer(T0, "result", 1, "{'id': 'one'}"));
     expect("accepted one\nresult one\n");
@@ -605,10 +588,7 @@ static void result_while_pending(void **state) {
 static void many_parts_lost(void **state) {
     (void)state;
     struct transcript text = {0};
-    begin(true);
-    (void)submission_add(s, "192.0.2.1", "one", 0);
-    expect_sent(T0, "submit 1 1 notify");
-    assert_true(answer(T0, "accepted", 1, "{'ids': ['one']}"));
+    begin_one_accepted();
     transcript_add(&text, "{'id': 'one', 'seq': 2000, 'members': [");
     for (int i = 1; i <= 1001; i++)
         transcript_add(&text, "{'worker': 'w', 'id': 'one/w', 'stop': 'reached', 'seq': %d}%s", i,
